@@ -1,0 +1,1 @@
+"""The control plane: FlyteAdmin, DataCatalog, scheduler and dispatch on one database."""

@@ -1,0 +1,1 @@
+"""The data plane: the pure engine and the drivers that run its commands."""

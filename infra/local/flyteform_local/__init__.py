@@ -1,0 +1,1 @@
+"""The embedded platform: both planes in one process tree on this machine."""

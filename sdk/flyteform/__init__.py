@@ -1,0 +1,1 @@
+"""flyteform: write workflows in Python, and provision them and the platform that runs them."""

@@ -1,0 +1,1 @@
+"""The object-store port and its adapters: where inputs, outputs, closures and code bundles lie."""
