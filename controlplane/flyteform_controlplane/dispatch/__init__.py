@@ -1,0 +1,1 @@
+"""Hands executions to data planes: the queue, the leases and the link that data planes open."""

@@ -1,0 +1,1 @@
+"""Fires the active launch plans' schedules: cron and fixed rate."""

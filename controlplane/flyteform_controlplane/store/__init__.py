@@ -1,0 +1,1 @@
+"""The database: tables as Flyte names them, ports, one adapter per technology, migrations."""
