@@ -1,0 +1,1 @@
+"""The pure engine: (graph, state, observations) in, (changes, commands, events) out. No clock, no chance, no I/O."""

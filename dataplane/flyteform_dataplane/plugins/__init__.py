@@ -1,0 +1,1 @@
+"""Task types: from a task template to an attempt that an executor can start."""

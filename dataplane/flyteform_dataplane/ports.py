@@ -1,0 +1,153 @@
+"""What the runner of executions asks of the world: attempts, the cache, the report to the control plane.
+
+The pure engine decides, the runner carries its commands to these ports and their answers back to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from datetime import datetime, timedelta
+
+    from flyteform.proto.flyteform.v1.events_pb2 import Event
+    from flyteidl.core.identifier_pb2 import WorkflowExecutionIdentifier
+    from flyteidl.core.literals_pb2 import LiteralMap
+    from flyteidl.core.tasks_pb2 import TaskTemplate
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What an attempt may use; None where the task does not say. Memory in bytes, CPU in cores."""
+
+    cpu: float | None = None
+    memory: int | None = None
+    gpu: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptSpec:
+    """One attempt of a task, ready to start: every template argument is filled in.
+
+    `name` is deterministic (execution, node, array index, attempt), so starting it twice starts it once.
+    `limits` is what is enforced, `requests` what the task would like to have.
+    """
+
+    name: str
+    image: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    requests: Limits = field(default_factory=Limits)
+    limits: Limits = field(default_factory=Limits)
+
+
+class AttemptPhase(Enum):
+    """Where an attempt stands, as its executor sees it."""
+
+    RUNNING = "running"
+    EXITED = "exited"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptUpdate:
+    """What an executor observed of one attempt.
+
+    `log_uri` is where people read its output. On EXITED `exit_code` is the process's (negative: minus the number
+    of the signal that killed it) and `reason` a sentence for people when the executor itself ended it or could not
+    start it; `user_error` says whether that was the task's own doing (an unknown command, memory over its limit).
+    LOST means that the executor does not know the attempt any more: it did not end by itself.
+    """
+
+    name: str
+    phase: AttemptPhase
+    at: datetime
+    log_uri: str = ""
+    exit_code: int | None = None
+    reason: str = ""
+    user_error: bool = False
+
+
+class Executor(Protocol):
+    """Runs attempts: processes on this machine, or pods."""
+
+    async def start(self, attempt: AttemptSpec, observe: Callable[[AttemptUpdate], None]) -> None:
+        """Start the attempt, or watch it if it runs already; `observe` is called from the event loop."""
+        ...
+
+    async def stop(self, name: str) -> None:
+        """End the attempt with its whole tree; no error if it is not there. Returns when nothing of it is left."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CacheKey:
+    """What a cached result is found by: the task, its cache version and interface, and its inputs."""
+
+    task: TaskTemplate
+    inputs: LiteralMap
+    ignored: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CachedOutputs:
+    """A hit: the outputs, and which execution made them (for people and for the event's catalog key)."""
+
+    outputs: LiteralMap
+    artifact_id: str
+    tag: str
+    dataset_name: str
+    dataset_version: str
+    source_project: str = ""
+    source_domain: str = ""
+    source_execution: str = ""
+    source_node: str = ""
+    source_attempt: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CacheSource:
+    """Who made the outputs that are put into the cache."""
+
+    execution: WorkflowExecutionIdentifier
+    node: str
+    attempt: int
+
+
+class Catalog(Protocol):
+    """The cache of task results; every failure is an `UnavailableError` and never fails a node."""
+
+    async def get(self, key: CacheKey) -> CachedOutputs | None:
+        """Return the cached outputs, or None for a miss."""
+        ...
+
+    async def put(self, key: CacheKey, outputs: LiteralMap, source: CacheSource, *, overwrite: bool) -> CachedOutputs:
+        """Store the outputs; with `overwrite` replace what is there, else keep what came first."""
+        ...
+
+
+class Reporter(Protocol):
+    """Tells the control plane, in order, until it has acknowledged."""
+
+    def send(self, execution: WorkflowExecutionIdentifier, events: Sequence[tuple[int, Event]]) -> None:
+        """Queue events, each with its growing sequence number; returns at once."""
+        ...
+
+    def on_acknowledged(self, observe: Callable[[WorkflowExecutionIdentifier, int], Awaitable[None]]) -> None:
+        """Call `observe` with the highest sequence number up to which all events are acknowledged."""
+        ...
+
+
+class Clock(Protocol):
+    """Time, so that tests can make it."""
+
+    def now(self) -> datetime:
+        """Return the current time, in UTC and with its zone."""
+        ...
+
+    async def sleep(self, duration: timedelta) -> None:
+        """Wait."""
+        ...

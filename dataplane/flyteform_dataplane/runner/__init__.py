@@ -1,0 +1,1 @@
+"""Runs executions: keeps their log, carries the engine's commands to the ports and observations back."""
