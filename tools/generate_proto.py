@@ -10,10 +10,13 @@ import importlib
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from google.protobuf import descriptor_pb2
-from google.protobuf.descriptor import FileDescriptor
 from grpc_tools import protoc
+
+if TYPE_CHECKING:
+    from google.protobuf.descriptor import FileDescriptor
 
 ROOT = Path(__file__).parent.parent / "sdk" / "flyteform" / "proto"
 IMPORTED = ("flyteidl.admin.event_pb2", "flyteidl.admin.execution_pb2", "flyteidl.core.compiler_pb2")
@@ -55,7 +58,8 @@ def generate(out: Path) -> dict[str, str]:
         raise SystemExit(code)
     # The generated modules import each other by the proto path; ours live one package deeper.
     return {
-        path.name: path.read_text().replace("from flyteform.v1 import", "from flyteform.proto.flyteform.v1 import")
+        path.name: path.read_text()
+        .replace("from flyteform.v1 import", "from flyteform.proto.flyteform.v1 import")
         .replace("import flyteform.v1.", "import flyteform.proto.flyteform.v1.")
         .replace("flyteform.v1.events_pb2.", "flyteform.proto.flyteform.v1.events_pb2.")
         .replace("flyteform.v1.link_pb2.", "flyteform.proto.flyteform.v1.link_pb2.")
@@ -71,7 +75,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         generated = generate(Path(folder))
     target = ROOT / PACKAGE
-    stale = [name for name, text in generated.items() if not (target / name).is_file() or (target / name).read_text() != text]
+    stale = [
+        name for name, text in generated.items() if not (target / name).is_file() or (target / name).read_text() != text
+    ]
     if arguments.check:
         for name in stale:
             print(f"{target / name} is not what its source gives: run `make proto`", file=sys.stderr)
