@@ -1,0 +1,1 @@
+"""Schema migrations, one numbered file each; they run on SQLite and PostgreSQL."""
