@@ -1,11 +1,61 @@
-# Every target does first what it depends on; `make demo` and `make test` need nothing but Python 3.11 to 3.13.
+# Every target does first what it depends on; all that is needed beforehand is Python 3.11 to 3.13.
 .DEFAULT_GOAL := help
-UV := $(shell command -v uv 2>/dev/null || echo .venv/bin/uv)
+SHELL := /bin/sh
+
+BIN := .venv/bin
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/flyteform
+FLYTEKIT := $(CACHE)/flytekit-1.16.31
+PACKAGES := sdk controlplane dataplane infra
 
 .PHONY: help
 help: ## show the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+
+.PHONY: setup
+setup: .venv/ready ## make .venv with all that development needs
+
+.venv/ready: uv.lock pyproject.toml
+	tools/uv sync --frozen --all-extras
+	@# Compiled once here: start-up stays fast where Python may not write beside its sources.
+	$(BIN)/python -m compileall -q $(PACKAGES)
+	@touch $@
+
+$(FLYTEKIT)/ready: tests/compat/flytekit/uv.lock
+	UV_PROJECT_ENVIRONMENT=$(FLYTEKIT) tools/uv sync --frozen --compile-bytecode --project tests/compat/flytekit
+	@touch $@
+
+.PHONY: compat
+compat: $(FLYTEKIT)/ready ## make the environment of the stock flytekit client
+
+.PHONY: demo
+demo: setup ## run the main job: platform, plan, apply, execute, see
+	$(BIN)/flyteform demo $(ARGS)
+
+.PHONY: test
+test: setup compat ## pass the tests
+	FLYTEFORM_FLYTEKIT=$(FLYTEKIT) $(BIN)/pytest -n 2 $(ARGS)
+
+.PHONY: check
+check: setup ## hold the code against its rules: lint, format, types, imports, generated code
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --verbose
+	$(BIN)/python tools/generate_proto.py --check
+
+.PHONY: bench
+bench: setup compat ## measure against peers and floors, printing ratios
+	FLYTEFORM_FLYTEKIT=$(FLYTEKIT) $(BIN)/python -m benchmarks $(ARGS)
 
 .PHONY: proto
 proto: setup ## generate the code of flyteform.v1
-	.venv/bin/python tools/generate_proto.py
+	$(BIN)/python tools/generate_proto.py
+
+.PHONY: format
+format: setup ## mend what lint and format can mend by themselves
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+.PHONY: clean
+clean: ## remove what the targets made in the tree
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
