@@ -1,1 +1,30 @@
 """The object-store port and its adapters: where inputs, outputs, closures and code bundles lie."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flyteform.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from flyteform.objects.ports import ObjectStore
+    from flyteform.objects.signing import UrlSigner
+
+__all__ = ["open_store"]
+
+
+def open_store(prefix: str, *, signer: UrlSigner | None = None) -> ObjectStore:
+    """Open the store that holds the objects below `prefix` (`file:///absolute/directory`).
+
+    `signer` makes signed URLs for a store that has no signing of its own; without it `sign` is refused.
+    `InvalidInputError` for a scheme that no adapter serves.
+    """
+    scheme, separator, _ = prefix.partition("://")
+    if separator and scheme == "file":
+        from flyteform.objects.local import LocalStore
+
+        return LocalStore(prefix, signer=signer)
+    raise InvalidInputError(
+        f"there is no object store for {prefix!r}",
+        remedy="use a prefix of the form file:///absolute/directory",
+    )

@@ -14,11 +14,14 @@ Method = Literal["GET", "PUT"]
 
 @dataclass(frozen=True, slots=True)
 class ObjectInfo:
-    """One stored object: its URI, its size in bytes and the MD5 of its content (16 raw bytes)."""
+    """One stored object: its URI, its size in bytes and the MD5 of its content (16 raw bytes).
+
+    `md5` is None only in a listing whose store would have to read every object to know it.
+    """
 
     uri: str
     size: int
-    md5: bytes
+    md5: bytes | None
 
 
 @dataclass(frozen=True, slots=True)

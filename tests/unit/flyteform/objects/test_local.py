@@ -1,0 +1,92 @@
+"""What only the local adapter has: links, left-overs of a crash, and the helpers without an event loop."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from flyteform.errors import InvalidInputError, NotFoundError
+from flyteform.objects import open_store
+from flyteform.objects.local import LocalStore, read_bytes, write_bytes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+async def test_links_that_lead_out_are_refused(tmp_path: Path) -> None:
+    """A symbolic link below the prefix gives no access to what lies outside, neither as file nor as directory."""
+    (tmp_path / "secret").write_bytes(b"secret")
+    root = tmp_path / "objects"
+    root.mkdir()
+    (root / "file").symlink_to(tmp_path / "secret")
+    (root / "up").symlink_to(tmp_path)
+    store = open_store(f"file://{root}")
+    for uri in (f"{store.prefix}/file", f"{store.prefix}/up/secret"):
+        with pytest.raises(InvalidInputError, match="leads out"):
+            await store.get(uri)
+        with pytest.raises(InvalidInputError, match="leads out"):
+            await store.put(uri, b"changed")
+    assert [info.uri async for info in store.list(store.prefix)] == []
+    assert (tmp_path / "secret").read_bytes() == b"secret"
+
+
+async def test_a_prefix_may_be_a_link(tmp_path: Path) -> None:
+    """The directory of the store itself may be reached by a link."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    store = open_store(f"file://{tmp_path}/link")
+    await store.put(f"{store.prefix}/a", b"1")
+    assert (tmp_path / "real" / "a").read_bytes() == b"1"
+
+
+async def test_an_abandoned_write_is_not_seen(tmp_path: Path) -> None:
+    """What was staged and not committed is neither readable nor listed, and nothing of it stays."""
+    store = LocalStore(f"file://{tmp_path}")
+    with store.staged(f"{store.prefix}/a") as file:
+        file.write(b"half")
+        assert await store.head(f"{store.prefix}/a") is None
+        assert [info.uri async for info in store.list(store.prefix)] == []
+    assert os.listdir(tmp_path) == []  # noqa: PTH208 - a plain look at one directory
+
+
+async def test_names_that_clash_are_refused(tmp_path: Path) -> None:
+    """An object below another object, or in place of a directory, is a clear refusal."""
+    store = open_store(f"file://{tmp_path}")
+    await store.put(f"{store.prefix}/a/b", b"1")
+    for uri in (f"{store.prefix}/a", f"{store.prefix}/a/b/c", f"{store.prefix}/a/b/c/d"):
+        with pytest.raises(InvalidInputError, match="share a name"):
+            await store.put(uri, b"2")
+    with pytest.raises(InvalidInputError, match="file system"):
+        await store.put(f"{store.prefix}/{'x' * 300}", b"2")
+    with pytest.raises(InvalidInputError, match="reserved"):
+        await store.put(f"{store.prefix}/.flyteform-tmp-1", b"2")
+    assert [info.uri async for info in store.list(store.prefix)] == [f"{store.prefix}/a/b"]
+
+
+def test_helpers_without_an_event_loop(tmp_path: Path) -> None:
+    """A task's process reads and writes `file://` URIs without asyncio."""
+    uri = f"file://{tmp_path}/deep/down/outputs.pb"
+    with pytest.raises(NotFoundError, match=r"outputs\.pb"):
+        read_bytes(uri)
+    write_bytes(uri, b"content")
+    assert read_bytes(uri) == b"content"
+    for wrong in (f"file://{tmp_path}/../x", "s3://bucket/key", "relative", f"file://{tmp_path}/a\0"):
+        with pytest.raises(InvalidInputError):
+            write_bytes(wrong, b"")
+
+
+def test_other_schemes_name_what_is_possible() -> None:
+    """A prefix that no adapter serves is refused with the form that works."""
+    with pytest.raises(InvalidInputError, match="s3://bucket") as caught:
+        open_store("s3://bucket")
+    assert "file:///" in str(caught.value.remedy)
+
+
+def test_import_is_light() -> None:
+    """Neither asyncio nor grpc nor protobuf is loaded by what a task's process imports."""
+    code = "import sys, flyteform.objects.local; print(*{'asyncio', 'grpc', 'google.protobuf'} & sys.modules.keys())"
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip() == ""
