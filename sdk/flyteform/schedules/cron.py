@@ -82,16 +82,12 @@ class CronFields:
         """
         start = datetime.combine(day, time(), self.zone)
         if start.utcoffset() == (start + timedelta(days=1)).utcoffset():
-            hours = (hour for hour in self.hours if hour >= floor.hour)
-            yield from (
-                start.replace(hour=hour, minute=minute).astimezone(UTC) for hour in hours for minute in self.minutes
-            )
+            yield from (wall.astimezone(UTC) for wall in self._walls(start, floor.hour))
             return
-        walls = (start.replace(hour=hour, minute=minute) for hour in self.hours for minute in self.minutes)
         yield from sorted(
             {
                 at
-                for wall in walls
+                for wall in self._walls(start, 0)
                 for at in (wall.replace(fold=fold).astimezone(UTC) for fold in (0, 1))
                 # Astimezone answers for skipped times too: with another local time than was asked for.
                 if at.astimezone(self.zone).replace(tzinfo=None, fold=0) == wall.replace(tzinfo=None)
