@@ -1,0 +1,1 @@
+"""The commands that the embedded platform adds to the CLI."""

@@ -1,0 +1,51 @@
+"""Serving until somebody ends it: signals, and what people see while it serves."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+import uvloop
+
+from flyteform_local.platform import PlatformOptions, running_platform
+
+if TYPE_CHECKING:
+    from flyteform_local.state import Addresses
+
+
+def serve(options: PlatformOptions) -> None:
+    """Run the platform until SIGTERM or SIGINT."""
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    uvloop.run(_serve(options))
+
+
+async def _serve(options: PlatformOptions) -> None:
+    ended = end_on_signals()
+    async with running_platform(options) as addresses:
+        print(_banner(options, addresses), flush=True)  # noqa: T201 - what the command is asked to print
+        await ended.wait()
+        print("ending …", flush=True)  # noqa: T201 - as above
+
+
+def _banner(options: PlatformOptions, addresses: Addresses) -> str:
+    return "\n".join(
+        [
+            "flyteform is ready",
+            f"  gRPC   {addresses.grpc}",
+            f"  REST   {addresses.http}/api/v1",
+            f"  state  {options.state_dir.expanduser().absolute()}",
+            "Ctrl-C ends it; what runs then goes on when it is started again.",
+        ],
+    )
+
+
+def end_on_signals() -> asyncio.Event:
+    """Return an event that SIGTERM and SIGINT set, in place of what they would do."""
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    return ended

@@ -1,0 +1,87 @@
+"""The state directory: who holds it, and where the platform that does can be reached."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flyteform_local.errors import PlatformError, StateDirectoryInUseError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LOCK_NAME = "platform.lock"
+ADDRESSES_NAME = "platform.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where a running platform serves: gRPC as `host:port`, REST as a URL, and the process that does it."""
+
+    grpc: str
+    http: str
+    pid: int
+
+
+def default_state_dir() -> Path:
+    """Return the user's state directory for the embedded platform, by the XDG base directory rules."""
+    base = os.environ.get("XDG_STATE_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "state") / "flyteform"
+
+
+@contextmanager
+def hold(state_dir: Path) -> Iterator[Path]:
+    """Make the directory if need be and hold it alone; raise `StateDirectoryInUseError` if somebody else does.
+
+    The lock is the kernel's: it ends with the process that holds it, however that ends.
+    """
+    path = state_dir.expanduser().absolute()
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(path / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise PlatformError(
+            f"the state directory {path} cannot be used: {error.strerror}",
+            remedy="give a directory that you may write to with --state-dir",
+        ) from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise _in_use(path) from error
+        (path / ADDRESSES_NAME).unlink(missing_ok=True)
+        yield path
+        with suppress(OSError):
+            (path / ADDRESSES_NAME).unlink(missing_ok=True)
+    finally:
+        os.close(descriptor)
+
+
+def _in_use(path: Path) -> StateDirectoryInUseError:
+    running = read_addresses(path)
+    where = f" (process {running.pid}, serving at {running.http})" if running else ""
+    return StateDirectoryInUseError(
+        f"a platform is already running on {path}{where}",
+        remedy="use that one, stop it first, or give another directory with --state-dir",
+    )
+
+
+def write_addresses(state_dir: Path, addresses: Addresses) -> None:
+    """Publish where the platform serves, for clients on this machine; readers see all of it or nothing."""
+    target = state_dir / ADDRESSES_NAME
+    temporary = target.with_suffix(".tmp")
+    temporary.write_text(json.dumps(asdict(addresses)) + "\n")
+    temporary.replace(target)
+
+
+def read_addresses(state_dir: Path) -> Addresses | None:
+    """Return where the platform on this directory serves, or None if none has said so."""
+    try:
+        return Addresses(**json.loads((state_dir / ADDRESSES_NAME).read_text()))
+    except (OSError, ValueError, TypeError):
+        return None

@@ -1,0 +1,1 @@
+"""What several suites need: a real platform in processes of its own, and waiting on conditions."""
