@@ -40,8 +40,11 @@ class Dispatch(Protocol):
         """Queue the execution for any ready data plane with that label ("" for any)."""
         ...
 
-    async def abort(self, tx: AsyncConnection, execution: ExecutionKey, cause: str) -> None:
-        """Ask the data plane that holds it to abort it, or take it off the queue."""
+    async def abort(self, tx: AsyncConnection, execution: ExecutionKey, cause: str) -> bool:
+        """Ask the data plane that holds it to abort it, or take it off the queue.
+
+        False if no data plane has it: then nobody else will report its end, and the caller ends it as ABORTED.
+        """
         ...
 
     def wake(self) -> None:

@@ -66,24 +66,28 @@ class ToDataPlane(_message.Message):
     REGISTERED_FIELD_NUMBER: _builtins.int
     LEASE_FIELD_NUMBER: _builtins.int
     ABORT_FIELD_NUMBER: _builtins.int
+    REVOKE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def registered(self) -> Global___Registered: ...
     @_builtins.property
     def lease(self) -> Global___Lease: ...
     @_builtins.property
     def abort(self) -> Global___Abort: ...
+    @_builtins.property
+    def revoke(self) -> Global___Revoke: ...
     def __init__(
         self,
         *,
         registered: Global___Registered | None = ...,
         lease: Global___Lease | None = ...,
         abort: Global___Abort | None = ...,
+        revoke: Global___Revoke | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["abort", b"abort", "lease", b"lease", "message", b"message", "registered", b"registered"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["abort", b"abort", "lease", b"lease", "message", b"message", "registered", b"registered", "revoke", b"revoke"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["abort", b"abort", "lease", b"lease", "message", b"message", "registered", b"registered"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["abort", b"abort", "lease", b"lease", "message", b"message", "registered", b"registered", "revoke", b"revoke"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["registered", "lease", "abort"]  # noqa: Y015
+    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["registered", "lease", "abort", "revoke"]  # noqa: Y015
     _WhichOneofArgType_message: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_message) -> _WhichOneofReturnType_message | None: ...
 
@@ -131,9 +135,11 @@ class Registered(_message.Message):
     EPOCH_FIELD_NUMBER: _builtins.int
     HEARTBEAT_INTERVAL_FIELD_NUMBER: _builtins.int
     epoch: _builtins.int
-    """Every lease of this connection carries this epoch; a report with an older one is refused."""
+    """Numbers the connections of this cluster: a newer one ends the older. (A lease has an epoch of its own.)"""
     @_builtins.property
-    def heartbeat_interval(self) -> _duration_pb2.Duration: ...
+    def heartbeat_interval(self) -> _duration_pb2.Duration:
+        """Send a Heartbeat this often; after three intervals without any the cluster counts as lost."""
+
     def __init__(
         self,
         *,
@@ -165,7 +171,9 @@ Global___Heartbeat: _TypeAlias = Heartbeat  # noqa: Y015
 
 @_typing.final
 class Lease(_message.Message):
-    """An execution is offered; it belongs to the data plane once that has sent Ack."""
+    """An execution is offered; it belongs to the data plane once that has sent Ack with the epoch of this lease. A data
+    plane that holds the execution already (its earlier Ack was lost or late) goes on with it, and sends Ack again.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -179,13 +187,16 @@ class Lease(_message.Message):
     RAW_OUTPUT_PREFIX_FIELD_NUMBER: _builtins.int
     RECOVER_FROM_FIELD_NUMBER: _builtins.int
     epoch: _builtins.int
+    """Numbers the leases of this execution."""
     metadata_prefix: _builtins.str
     """Where this execution's metadata and its raw data go, as URI prefixes without a slash at the end."""
     raw_output_prefix: _builtins.str
     @_builtins.property
     def id(self) -> _identifier_pb2.WorkflowExecutionIdentifier: ...
     @_builtins.property
-    def ttl(self) -> _duration_pb2.Duration: ...
+    def ttl(self) -> _duration_pb2.Duration:
+        """The lease ends unless its Ack arrives within this time."""
+
     @_builtins.property
     def closure(self) -> _compiler_pb2.CompiledWorkflowClosure: ...
     @_builtins.property
@@ -286,3 +297,27 @@ class Abort(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Abort: _TypeAlias = Abort  # noqa: Y015
+
+@_typing.final
+class Revoke(_message.Message):
+    """The answer to an Ack, or to a `held`, that came too late: the execution is another data plane's or has ended. Stop
+    it, report nothing more of it, and forget it.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def id(self) -> _identifier_pb2.WorkflowExecutionIdentifier: ...
+    def __init__(
+        self,
+        *,
+        id: _identifier_pb2.WorkflowExecutionIdentifier | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["id", b"id"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Revoke: _TypeAlias = Revoke  # noqa: Y015

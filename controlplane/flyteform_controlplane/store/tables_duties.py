@@ -1,0 +1,133 @@
+"""The tables of dispatch, scheduler and data catalog, in the same database and metadata as FlyteAdmin's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, LargeBinary, String, Table, Text
+from sqlalchemy import UniqueConstraint as Unique
+
+from flyteform_controlplane.store.tables import EXECUTION_KEY, NAME, metadata
+from flyteform_controlplane.store.types import RowId, UtcDateTime
+
+if TYPE_CHECKING:
+    from sqlalchemy.sql.schema import SchemaItem
+
+
+def _table(name: str, *columns: SchemaItem) -> Table:
+    return Table(
+        name,
+        metadata,
+        Column("id", RowId, primary_key=True, autoincrement=True),
+        Column("created_at", UtcDateTime, nullable=False),
+        Column("updated_at", UtcDateTime, nullable=False),
+        *columns,
+    )
+
+
+# Data planes that have registered at least once; `labels` is a JSON list.
+clusters = _table(
+    "clusters",
+    Column("name", NAME, nullable=False, unique=True),
+    Column("labels", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    # The number of the newest connection: who speaks for the cluster on another one is out of date.
+    Column("epoch", BigInteger, nullable=False),
+    Column("version", NAME, nullable=False),
+    Column("heartbeat_at", UtcDateTime, nullable=False),
+)
+
+# One row from an execution's creation to its end: in the queue, leased, or held by a data plane.
+dispatches = _table(
+    "dispatches",
+    *(Column(name, NAME, nullable=False) for name in EXECUTION_KEY),
+    Column("cluster_label", NAME, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("cluster", NAME, nullable=False, default=""),
+    # Counts the leases of this execution; only the newest can be acknowledged.
+    Column("epoch", BigInteger, nullable=False, default=0),
+    # LEASED: when the lease ends. QUEUED: not to be tried before, after a failure.
+    Column("due_at", UtcDateTime),
+    Column("failures", Integer, nullable=False, default=0),
+    Column("abort_cause", Text),
+    Unique(*EXECUTION_KEY),
+    Index(None, "state", "id"),
+    Index(None, "cluster", "state"),
+)
+
+# Flyte's columns, and below them ours: it keeps the last firings of all schedules in one blob elsewhere.
+schedulable_entities = _table(
+    "schedulable_entities",
+    Column("deleted_at", UtcDateTime),
+    *(Column(name, NAME, nullable=False) for name in ("project", "domain", "name", "version")),
+    Column("cron_expression", Text, nullable=False),
+    Column("fixed_rate_value", BigInteger, nullable=False),
+    Column("unit", Integer, nullable=False),
+    Column("kickoff_time_input_arg", NAME, nullable=False),
+    Column("active", Boolean, nullable=False),
+    Column("cron_offset", NAME, nullable=False),
+    Column("activated_at", UtcDateTime, nullable=False),
+    Column("last_fired_at", UtcDateTime),
+    Unique("project", "domain", "name", "version"),
+    Index(None, "active"),
+)
+
+# `partition_keys` is a JSON list, in the order in which they were declared.
+datasets = _table(
+    "catalog_datasets",
+    *(Column(name, NAME, nullable=False) for name in ("project", "domain", "name", "version", "org")),
+    Column("uuid", String(36), nullable=False, unique=True),
+    Column("metadata", LargeBinary, nullable=False),
+    Column("partition_keys", Text, nullable=False),
+    Unique("project", "domain", "name", "version", "org"),
+)
+
+artifacts = _table(
+    "catalog_artifacts",
+    Column("dataset_id", RowId, ForeignKey("catalog_datasets.id"), nullable=False),
+    Column("artifact_id", NAME, nullable=False, index=True),
+    Column("metadata", LargeBinary, nullable=False),
+    Unique("dataset_id", "artifact_id"),
+)
+
+# A literal is inline (`value`) or, when it is large, an object (`location`).
+artifact_data = Table(
+    "catalog_artifact_data",
+    metadata,
+    Column("artifact", RowId, ForeignKey("catalog_artifacts.id"), primary_key=True),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("name", NAME, nullable=False),
+    Column("value", LargeBinary),
+    Column("location", Text),
+)
+
+partitions = Table(
+    "catalog_partitions",
+    metadata,
+    Column("artifact", RowId, ForeignKey("catalog_artifacts.id"), primary_key=True),
+    Column("key", NAME, primary_key=True),
+    Column("value", NAME, nullable=False),
+    Index(None, "key", "value"),
+)
+
+tags = _table(
+    "catalog_tags",
+    Column("dataset_id", RowId, ForeignKey("catalog_datasets.id"), nullable=False),
+    Column("name", NAME, nullable=False),
+    Column("artifact", RowId, ForeignKey("catalog_artifacts.id"), nullable=False, index=True),
+    Unique("dataset_id", "name"),
+)
+
+# Who computes a cache entry now; `key` is the catalog's or the cache service's name of the entry.
+reservations = _table(
+    "catalog_reservations",
+    Column("key", Text, nullable=False, unique=True),
+    Column("owner_id", Text, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+)
+
+cached_outputs = _table(
+    "cached_outputs",
+    Column("key", Text, nullable=False, unique=True),
+    Column("output", LargeBinary, nullable=False),
+)
