@@ -17,18 +17,15 @@ def main() -> None:
     config = Config(platform=PlatformConfig(endpoint=endpoint, insecure=True))
     remote = FlyteRemote(config, default_project="flytesnacks", default_domain="development")
     execution = remote.fetch_execution(name=name)
-    execution = remote.wait(
-        execution, timeout=timedelta(seconds=90), poll_interval=timedelta(milliseconds=200), sync_nodes=True
-    )
+    patience = {"timeout": timedelta(seconds=90), "poll_interval": timedelta(milliseconds=200)}
+    execution = remote.wait(execution, sync_nodes=True, **patience)
+    summary = execution.outputs.get("o0", dict)
     plan = remote.fetch_launch_plan(name="fives")
     launched = remote.execute(plan, inputs={}, wait=False)
     launched = remote.wait(launched, **patience)
     seen = {
         "phase": execution.closure.phase,
-        "outputs": {
-            "total": execution.outputs.get("o0", dict)["total"],
-            "text": execution.outputs.get("o0", dict)["text"],
-        },
+        "outputs": {"total": summary["total"], "text": summary["text"]},
         "nodes": {
             node_id: {"phase": node.closure.phase, "attempts": len(node.task_executions)}
             for node_id, node in execution.node_executions.items()

@@ -1,0 +1,24 @@
+"""Runs the measurements that are named, or all: `python -m benchmarks [local_run] [embedded]`."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+NAMES = ("local_run", "embedded")
+
+
+def main() -> int:
+    """Run them one after the other, so that none disturbs another."""
+    wanted = sys.argv[1:] or NAMES
+    unknown = [name for name in wanted if name not in NAMES]
+    if unknown:
+        print(f"no such measurement: {', '.join(unknown)}; there are {', '.join(NAMES)}", file=sys.stderr)
+        return 1
+    for name in wanted:
+        import_module(f"benchmarks.{name}").main()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,15 @@
+"""Hello world in flyteform."""
+
+from flyteform import task, workflow
+
+
+@task
+def greet(name: str) -> str:
+    """Say hello."""
+    return f"hello {name}"
+
+
+@workflow
+def hello(name: str = "world") -> str:
+    """Greet once."""
+    return greet(name=name)
