@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
 from support.platform import alive, running, wait_until
 
 if TYPE_CHECKING:
