@@ -70,3 +70,10 @@ class UnavailableError(ControlPlaneError):
     code = "Unavailable"
     status = StatusCode.UNAVAILABLE
     retryable = True
+
+
+class UnimplementedError(ControlPlaneError):
+    """The contract has this method and this server does not serve it."""
+
+    code = "Unimplemented"
+    status = StatusCode.UNIMPLEMENTED
