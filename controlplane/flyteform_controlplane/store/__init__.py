@@ -1,1 +1,1 @@
-"""The database: tables as Flyte names them, ports, one adapter per technology, migrations."""
+"""The database: tables, migrations, and the ports and adapters of what the services keep in it."""

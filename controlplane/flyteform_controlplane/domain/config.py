@@ -1,0 +1,51 @@
+"""What an operator decides about the control plane."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """A stage that every project has, such as development; `id` is in identifiers, `name` is shown."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class AdminConfig:
+    """Settings of the AdminService; sizes are bytes, and 0 as a limit of number or size means none."""
+
+    domains: tuple[Domain, ...] = (
+        Domain("development", "development"),
+        Domain("staging", "staging"),
+        Domain("production", "production"),
+    )
+    # Where below the object store's prefix closures and inputs go.
+    metadata_prefix: str = "metadata"
+    max_parallelism: int = 25
+    interruptible: bool = False
+    overwrite_cache: bool = False
+    kubernetes_service_account: str = ""
+    assumable_iam_role: str = ""
+    # "" lets the data plane choose: its own raw-data prefix.
+    raw_output_prefix: str = ""
+    default_cluster_label: str = ""
+    max_workflow_nodes: int = 0
+    max_closure_bytes: int = 0
+    max_label_entries: int = 0
+    max_annotation_entries: int = 0
+    # Largest input or output that Get…ExecutionData answers inline, and largest `output_data` of an event.
+    max_inline_bytes: int = 2 * MIB
+    # Longest error message in a list; a Get answers it whole.
+    list_error_message_length: int = 100
+    signed_url_expiry: timedelta = timedelta(hours=1)
+
+    @property
+    def domain_ids(self) -> frozenset[str]:
+        """The identifiers of all domains."""
+        return frozenset(domain.id for domain in self.domains)

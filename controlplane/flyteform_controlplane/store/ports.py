@@ -1,0 +1,113 @@
+"""What the services ask of the store; every method works within the caller's transaction."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from flyteform_controlplane.store.records import (
+    DescriptionRecord,
+    ExecutionEventRecord,
+    ExecutionRecord,
+    ExecutionTagRecord,
+    LaunchPlanRecord,
+    MatchableRecord,
+    NamedEntityRecord,
+    NodeExecutionEventRecord,
+    NodeExecutionRecord,
+    ProjectRecord,
+    Record,
+    SignalRecord,
+    TaskExecutionRecord,
+    TaskRecord,
+    WorkflowRecord,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from flyteform_controlplane.domain.filters import Query
+
+R = TypeVar("R", bound=Record)
+
+# The values of a table's key columns, in their order.
+Key = tuple[str | int, ...]
+
+
+class Rows(Protocol[R]):
+    """The rows of one table, each named by the table's key: the columns that its unique constraint lists."""
+
+    async def get(self, tx: AsyncConnection, *key: str | int) -> R | None:
+        """Return the row with that key."""
+        ...
+
+    async def by_id(self, tx: AsyncConnection, row_id: int) -> R | None:
+        """Return the row with that number."""
+        ...
+
+    async def get_many(self, tx: AsyncConnection, keys: Collection[Key]) -> dict[Key, R]:
+        """Return those rows that exist, by key, with one statement."""
+        ...
+
+    async def add(self, tx: AsyncConnection, record: R) -> int:
+        """Insert and return the row's number; `EntityExistsError` if the key is taken."""
+        ...
+
+    async def add_many(self, tx: AsyncConnection, records: Sequence[R]) -> list[int]:
+        """Insert all with one statement and return their numbers in order."""
+        ...
+
+    async def save_many(self, tx: AsyncConnection, records: Sequence[R]) -> None:
+        """Write all fields of rows that exist, by their `id`, with one statement."""
+        ...
+
+    async def page(
+        self, tx: AsyncConnection, query: Query, where: Mapping[str, str | int | None] | None = None
+    ) -> Sequence[R]:
+        """Return a page of the rows that meet the query, and in which each column of `where` has that value."""
+        ...
+
+    async def delete(self, tx: AsyncConnection, *key: str | int) -> bool:
+        """Remove the row; False if there was none."""
+        ...
+
+
+class Names(Protocol):
+    """The names of tasks, workflows and launch plans, over all their versions."""
+
+    async def identifiers(
+        self, tx: AsyncConnection, resource_type: int, project: str, domain: str, query: Query
+    ) -> Sequence[tuple[str, str, str]]:
+        """Return a page of (project, domain, name), each once."""
+        ...
+
+    async def entities(
+        self, tx: AsyncConnection, resource_type: int, project: str, domain: str, query: Query
+    ) -> Sequence[NamedEntityRecord]:
+        """Return a page of names with what is known of them; a name without metadata counts as active."""
+        ...
+
+    async def exists(self, tx: AsyncConnection, resource_type: int, project: str, domain: str, name: str) -> bool:
+        """Say whether any version has that name."""
+        ...
+
+
+class Store(Protocol):
+    """All tables of the AdminService."""
+
+    projects: Rows[ProjectRecord]
+    tasks: Rows[TaskRecord]
+    workflows: Rows[WorkflowRecord]
+    launch_plans: Rows[LaunchPlanRecord]
+    named_entities: Rows[NamedEntityRecord]
+    descriptions: Rows[DescriptionRecord]
+    matchables: Rows[MatchableRecord]
+    executions: Rows[ExecutionRecord]
+    execution_tags: Rows[ExecutionTagRecord]
+    execution_events: Rows[ExecutionEventRecord]
+    node_executions: Rows[NodeExecutionRecord]
+    node_execution_events: Rows[NodeExecutionEventRecord]
+    task_executions: Rows[TaskExecutionRecord]
+    signals: Rows[SignalRecord]
+    names: Names

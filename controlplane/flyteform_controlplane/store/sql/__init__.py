@@ -1,0 +1,1 @@
+"""The store on SQLAlchemy Core, for SQLite and PostgreSQL."""

@@ -1,0 +1,130 @@
+"""One adapter for all tables: records to rows and back, by the names of their fields."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from sqlalchemy import Column, UniqueConstraint, bindparam, delete, insert, select, tuple_, update
+from sqlalchemy.exc import IntegrityError
+
+from flyteform_controlplane.errors import EntityExistsError
+from flyteform_controlplane.store.records import Record
+from flyteform_controlplane.store.sql.filters import apply_query
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from google.protobuf.message import Message
+    from sqlalchemy import ColumnElement, Row, Table
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from flyteform_controlplane.domain.filters import Query
+    from flyteform_controlplane.store.ports import Key
+
+R = TypeVar("R", bound=Record)
+
+
+class SqlRows(Generic[R]):
+    """The rows of `table` as `record_type`; `messages` parse the columns that hold serialized messages."""
+
+    def __init__(self, table: Table, record_type: type[R], **messages: type[Message]) -> None:
+        names = [field.name for field in fields(record_type)]
+        self._table = table
+        self._record_type = record_type
+        self._columns: list[Column[Any]] = [table.c[name] for name in names]
+        self._fields = names
+        self._names = [name for name in names if name != "id"]
+        self._messages = messages
+        self._parsers: list[Callable[[bytes], Message] | None] = [
+            messages[name].FromString if name in messages else None for name in names
+        ]
+        self._key = _unique_columns(table)
+        self._select = select(*self._columns)
+        self._by_key = self._select.where(*(column == bindparam(column.name) for column in self._key))
+        self._insert_returning = insert(table).returning(table.c.id, sort_by_parameter_order=True)
+        self._update = (
+            update(table)
+            .where(table.c.id == bindparam("row_id"))
+            .values({name: bindparam(name) for name in self._names})
+        )
+
+    async def get(self, tx: AsyncConnection, *key: str | int) -> R | None:
+        """Return the row with that key."""
+        names = (column.name for column in self._key)
+        row = (await tx.execute(self._by_key, dict(zip(names, key, strict=True)))).one_or_none()
+        return None if row is None else self._record(row)
+
+    async def by_id(self, tx: AsyncConnection, row_id: int) -> R | None:
+        """Return the row with that number."""
+        row = (await tx.execute(self._select.where(self._table.c.id == row_id))).one_or_none()
+        return None if row is None else self._record(row)
+
+    async def get_many(self, tx: AsyncConnection, keys: Collection[Key]) -> dict[Key, R]:
+        """Return those rows that exist, by key."""
+        if not keys:
+            return {}
+        rows = await tx.execute(self._select.where(tuple_(*self._key).in_(list(keys))))
+        records = [self._record(row) for row in rows]
+        return {tuple(getattr(record, column.name) for column in self._key): record for record in records}
+
+    async def add(self, tx: AsyncConnection, record: R) -> int:
+        """Insert and return the row's number; `EntityExistsError` if the key is taken."""
+        return (await self.add_many(tx, [record]))[0]
+
+    async def add_many(self, tx: AsyncConnection, records: Sequence[R]) -> list[int]:
+        """Insert all and return their numbers in order."""
+        if not records:
+            return []
+        try:
+            numbers = await tx.execute(self._insert_returning, [self._values(record) for record in records])
+        except IntegrityError as error:
+            key = ", ".join(str(getattr(records[0], column.name)) for column in self._key)
+            raise EntityExistsError(f"value with matching <{key}> already exists") from error
+        return [number for (number,) in numbers]
+
+    async def save_many(self, tx: AsyncConnection, records: Sequence[R]) -> None:
+        """Write all fields of rows that exist."""
+        if records:
+            await tx.execute(self._update, [self._values(record) | {"row_id": record.id} for record in records])
+
+    async def page(
+        self, tx: AsyncConnection, query: Query, where: Mapping[str, str | int | None] | None = None
+    ) -> Sequence[R]:
+        """Return a page of the rows that meet the query and `where`."""
+        statement = self._select.where(*self._equal(where or {}))
+        rows = await tx.execute(apply_query(statement, self._table, query))
+        return [self._record(row) for row in rows]
+
+    async def delete(self, tx: AsyncConnection, *key: str | int) -> bool:
+        """Remove the row; False if there was none."""
+        conditions = (column == value for column, value in zip(self._key, key, strict=True))
+        return (await tx.execute(delete(self._table).where(*conditions))).rowcount > 0
+
+    def _equal(self, where: Mapping[str, str | int | None]) -> list[ColumnElement[bool]]:
+        return [
+            self._table.c[name].is_(None) if value is None else self._table.c[name] == value
+            for name, value in where.items()
+        ]
+
+    def _values(self, record: R) -> dict[str, Any]:
+        values = {name: getattr(record, name) for name in self._names}
+        for name in self._messages:
+            if values[name] is not None:
+                values[name] = values[name].SerializeToString()
+        return values
+
+    def _record(self, row: Row[Any]) -> R:
+        values: dict[str, Any] = {
+            name: value if parse is None or value is None else parse(value)
+            for name, parse, value in zip(self._fields, self._parsers, row, strict=True)
+        }
+        return self._record_type(**values)
+
+
+def _unique_columns(table: Table) -> list[Column[Any]]:
+    """Return the columns of the table's unique constraint: of its number, where it has no other key."""
+    for constraint in table.constraints:
+        if isinstance(constraint, UniqueConstraint):
+            return list(constraint.columns)
+    return [table.c.id]
