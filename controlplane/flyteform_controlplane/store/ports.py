@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from flyteform_controlplane.store.records import (
+from flyteform_controlplane.domain.records import (
     DescriptionRecord,
     ExecutionEventRecord,
     ExecutionRecord,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flyteform_controlplane.store.records import ProjectRecord
+from flyteform_controlplane.domain.records import ProjectRecord
 from flyteform_controlplane.store.sql.store import SqlStore
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from flyteidl.core.identifier_pb2 import ResourceType
 from sqlalchemy import Table, and_, func, select
 
 from flyteform_controlplane.domain.filters import Entity
+from flyteform_controlplane.domain.records import NamedEntityRecord
 from flyteform_controlplane.errors import InvalidArgumentError
 from flyteform_controlplane.store import tables
-from flyteform_controlplane.store.records import NamedEntityRecord
 from flyteform_controlplane.store.sql.filters import column_of, compare
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from sqlalchemy import Column, UniqueConstraint, bindparam, delete, insert, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
+from flyteform_controlplane.domain.records import Record
 from flyteform_controlplane.errors import EntityExistsError
-from flyteform_controlplane.store.records import Record
 from flyteform_controlplane.store.sql.filters import apply_query
 
 if TYPE_CHECKING:

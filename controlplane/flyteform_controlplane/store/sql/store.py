@@ -16,7 +16,8 @@ from flyteidl.core.interface_pb2 import TypedInterface
 from flyteidl.core.literals_pb2 import Literal
 from flyteidl.core.types_pb2 import LiteralType
 
-from flyteform_controlplane.store import records, tables
+from flyteform_controlplane.domain import records
+from flyteform_controlplane.store import tables
 from flyteform_controlplane.store.sql.names import SqlNames
 from flyteform_controlplane.store.sql.rows import SqlRows
 

@@ -1,0 +1,36 @@
+"""What makes two registrations the same, and the text that shows where they differ (contract 1.3)."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from typing import TYPE_CHECKING
+
+from google.protobuf.json_format import MessageToDict
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+_MAX_DIFF = 64 * 1024
+
+
+def digest(*messages: Message) -> bytes:
+    """Return 32 bytes that are equal for equal messages, in every process."""
+    sha = hashlib.sha256()
+    for message in messages:
+        data = message.SerializeToString(deterministic=True)
+        sha.update(len(data).to_bytes(8, "big"))
+        sha.update(data)
+    return sha.digest()
+
+
+def difference(old: Message, new: Message) -> str:
+    """Return the lines that differ between the JSON forms of two messages."""
+    lines = difflib.unified_diff(_lines(old), _lines(new), "registered", "requested", n=2, lineterm="")
+    return "\n".join(lines)[:_MAX_DIFF]
+
+
+def _lines(message: Message) -> list[str]:
+    as_json = MessageToDict(message, preserving_proto_field_name=True)
+    return json.dumps(as_json, indent=1, sort_keys=True).splitlines()

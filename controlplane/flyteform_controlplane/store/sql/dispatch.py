@@ -1,0 +1,204 @@
+"""Clusters and dispatched executions in SQL; every function works within the caller's transaction."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from sqlalchemy import ColumnElement, RowMapping, and_, delete, insert, select, tuple_, update
+
+from flyteform_controlplane.dispatch.model import Cluster, ClusterState, DispatchRecord, DispatchState
+from flyteform_controlplane.domain.ports import ExecutionKey
+from flyteform_controlplane.store.tables import EXECUTION_KEY, executions
+from flyteform_controlplane.store.tables_duties import clusters, dispatches
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+    from datetime import datetime
+
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+_KEY = tuple(dispatches.c[name] for name in EXECUTION_KEY)
+
+
+def _is(execution: ExecutionKey) -> ColumnElement[bool]:
+    values = (execution.project, execution.domain, execution.name)
+    return and_(*(column == value for column, value in zip(_KEY, values, strict=True)))
+
+
+def _record(row: RowMapping) -> DispatchRecord:
+    return DispatchRecord(
+        id=row["id"],
+        execution=ExecutionKey(*(row[name] for name in EXECUTION_KEY)),
+        cluster_label=row["cluster_label"],
+        state=DispatchState(row["state"]),
+        cluster=row["cluster"],
+        epoch=row["epoch"],
+        due_at=row["due_at"],
+        failures=row["failures"],
+        abort_cause=row["abort_cause"],
+    )
+
+
+async def known_clusters(tx: AsyncConnection) -> list[Cluster]:
+    """Return every cluster that ever registered."""
+    rows = (await tx.execute(select(clusters))).mappings()
+    return [
+        Cluster(
+            name=row["name"],
+            labels=frozenset(json.loads(row["labels"])),
+            state=ClusterState(row["state"]),
+            epoch=row["epoch"],
+            heartbeat_at=row["heartbeat_at"],
+        )
+        for row in rows
+    ]
+
+
+async def register_cluster(tx: AsyncConnection, name: str, labels: Sequence[str], version: str, at: datetime) -> int:
+    """Write that the cluster has connected, READY unless an operator holds it back; return the connection's epoch."""
+    values = {"labels": json.dumps(sorted(set(labels))), "version": version, "heartbeat_at": at, "updated_at": at}
+    found = (await tx.execute(select(clusters.c.epoch, clusters.c.state).where(clusters.c.name == name))).first()
+    if found is None:
+        first = {"name": name, "created_at": at, "epoch": 1, "state": ClusterState.READY.value}
+        await tx.execute(insert(clusters).values(**values, **first))
+        return 1
+    epoch = int(found.epoch) + 1
+    state = ClusterState.READY.value if found.state == ClusterState.LOST else found.state
+    await tx.execute(update(clusters).where(clusters.c.name == name).values(**values, epoch=epoch, state=state))
+    return epoch
+
+
+async def record_heartbeat(tx: AsyncConnection, name: str, epoch: int, at: datetime) -> bool:
+    """Write that the cluster lives; False if another connection speaks for it now."""
+    ours = and_(clusters.c.name == name, clusters.c.epoch == epoch)
+    done = await tx.execute(update(clusters).where(ours).values(heartbeat_at=at, updated_at=at))
+    await tx.execute(
+        update(clusters).where(ours, clusters.c.state == ClusterState.LOST.value).values(state=ClusterState.READY.value)
+    )
+    return done.rowcount > 0
+
+
+async def is_current(tx: AsyncConnection, name: str, epoch: int) -> bool:
+    """Say whether this connection is the cluster's newest."""
+    found = await tx.execute(select(clusters.c.id).where(clusters.c.name == name, clusters.c.epoch == epoch))
+    return found.first() is not None
+
+
+async def mark_lost(tx: AsyncConnection, names: Collection[str], at: datetime) -> None:
+    """Write that these clusters fell silent; what they had not acknowledged returns to the queue."""
+    silent = and_(clusters.c.name.in_(names), clusters.c.state == ClusterState.READY.value)
+    await tx.execute(update(clusters).where(silent).values(state=ClusterState.LOST.value, updated_at=at))
+    offered = and_(dispatches.c.cluster.in_(names), dispatches.c.state == DispatchState.LEASED.value)
+    await tx.execute(update(dispatches).where(offered).values(_queued(at)))
+
+
+async def add(tx: AsyncConnection, execution: ExecutionKey, cluster_label: str, at: datetime) -> None:
+    """Queue an execution."""
+    key = dict(zip(EXECUTION_KEY, (execution.project, execution.domain, execution.name), strict=True))
+    values = {"cluster_label": cluster_label, "state": DispatchState.QUEUED.value, "created_at": at, "updated_at": at}
+    await tx.execute(insert(dispatches).values(**key, **values))
+
+
+async def get(tx: AsyncConnection, execution: ExecutionKey) -> DispatchRecord | None:
+    """Return where the execution is, None if it has ended or never was."""
+    row = (await tx.execute(select(dispatches).where(_is(execution)))).mappings().first()
+    return None if row is None else _record(row)
+
+
+async def get_many(tx: AsyncConnection, keys: Collection[ExecutionKey]) -> list[DispatchRecord]:
+    """Return those of these executions that are dispatched."""
+    names = [(key.project, key.domain, key.name) for key in keys]
+    rows = (await tx.execute(select(dispatches).where(tuple_(*_KEY).in_(names)))).mappings()
+    return [_record(row) for row in rows]
+
+
+async def held_by(tx: AsyncConnection, cluster: str) -> list[DispatchRecord]:
+    """Return what is leased to the cluster or acknowledged by it."""
+    theirs = and_(dispatches.c.cluster == cluster, dispatches.c.state != DispatchState.QUEUED.value)
+    return [_record(row) for row in (await tx.execute(select(dispatches).where(theirs))).mappings()]
+
+
+async def queued(tx: AsyncConnection, at: datetime, *, after_id: int, limit: int) -> list[tuple[DispatchRecord, str]]:
+    """Return a page of what may be leased now, oldest first, each with its execution's phase ("" if that is gone)."""
+    same = and_(*(dispatches.c[name] == executions.c[name] for name in EXECUTION_KEY))
+    statement = (
+        select(dispatches, executions.c.phase)
+        .outerjoin(executions, same)
+        .where(
+            dispatches.c.state == DispatchState.QUEUED.value,
+            dispatches.c.id > after_id,
+            (dispatches.c.due_at.is_(None)) | (dispatches.c.due_at <= at),
+        )
+        .order_by(dispatches.c.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True, of=dispatches)
+    )
+    return [(_record(row), row["phase"] or "") for row in (await tx.execute(statement)).mappings()]
+
+
+async def lease(tx: AsyncConnection, record: DispatchRecord, cluster: str, until: datetime, at: datetime) -> int:
+    """Offer the execution to the cluster; return the lease's epoch."""
+    epoch = record.epoch + 1
+    values = {
+        "state": DispatchState.LEASED.value,
+        "cluster": cluster,
+        "epoch": epoch,
+        "due_at": until,
+        "updated_at": at,
+    }
+    await tx.execute(update(dispatches).where(dispatches.c.id == record.id).values(**values))
+    return epoch
+
+
+async def hold(tx: AsyncConnection, record: DispatchRecord, cluster: str, at: datetime) -> None:
+    """Write that the cluster has the execution, also in the execution's own row, by which clients filter."""
+    values = {"state": DispatchState.ACKED.value, "cluster": cluster, "due_at": None, "failures": 0, "updated_at": at}
+    await tx.execute(update(dispatches).where(dispatches.c.id == record.id).values(**values))
+    key = (record.execution.project, record.execution.domain, record.execution.name)
+    same = and_(*(executions.c[name] == value for name, value in zip(EXECUTION_KEY, key, strict=True)))
+    await tx.execute(update(executions).where(same).values(cluster=cluster))
+
+
+async def requeue(
+    tx: AsyncConnection, ids: Collection[int], at: datetime, *, due_at: datetime | None = None, failures: int = 0
+) -> None:
+    """Take the executions back from where they are, not to be leased before `due_at`."""
+    values = {**_queued(at), "due_at": due_at, "failures": failures}
+    await tx.execute(update(dispatches).where(dispatches.c.id.in_(ids)).values(values))
+
+
+async def expire(tx: AsyncConnection, at: datetime) -> list[DispatchRecord]:
+    """Return to the queue the leases that ended without an Ack."""
+    ended = and_(dispatches.c.state == DispatchState.LEASED.value, dispatches.c.due_at <= at)
+    found = [_record(row) for row in (await tx.execute(select(dispatches).where(ended))).mappings()]
+    if found:
+        await requeue(tx, [record.id for record in found], at)
+    return found
+
+
+async def request_abort(tx: AsyncConnection, record: DispatchRecord, cause: str, at: datetime) -> None:
+    """Write that the execution is to end; the first cause stays."""
+    if record.abort_cause is None:
+        await tx.execute(
+            update(dispatches).where(dispatches.c.id == record.id).values(abort_cause=cause, updated_at=at)
+        )
+
+
+async def aborting(tx: AsyncConnection, names: Collection[str]) -> list[DispatchRecord]:
+    """Return what these clusters have and shall abort."""
+    theirs = and_(
+        dispatches.c.cluster.in_(names),
+        dispatches.c.state != DispatchState.QUEUED.value,
+        dispatches.c.abort_cause.is_not(None),
+    )
+    return [_record(row) for row in (await tx.execute(select(dispatches).where(theirs))).mappings()]
+
+
+async def remove(tx: AsyncConnection, ids: Collection[int]) -> None:
+    """Forget these executions."""
+    await tx.execute(delete(dispatches).where(dispatches.c.id.in_(ids)))
+
+
+def _queued(at: datetime) -> Mapping[str, object]:
+    return {"state": DispatchState.QUEUED.value, "cluster": "", "due_at": None, "updated_at": at}
