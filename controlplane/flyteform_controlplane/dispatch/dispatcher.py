@@ -1,0 +1,304 @@
+"""Brings queued executions to connected data planes and keeps who holds which.
+
+All decisions are rows in the database, written in one transaction each; the streams only carry them. So a second
+replica, with its own streams on the same database, claims for those alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from google.protobuf.message import DecodeError
+
+from flyteform.errors import FlyteformError
+from flyteform.proto.flyteform.v1 import link_pb2
+from flyteform_controlplane.dispatch.choice import choose
+from flyteform_controlplane.dispatch.connection import Connection
+from flyteform_controlplane.dispatch.leases import LeaseBuilder
+from flyteform_controlplane.dispatch.model import ClusterState, DispatchConfig, DispatchRecord, DispatchState
+from flyteform_controlplane.domain.ports import ExecutionKey
+from flyteform_controlplane.domain.times import now as present
+from flyteform_controlplane.errors import FailedPreconditionError
+from flyteform_controlplane.store.sql import dispatch as store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from flyteidl.core.identifier_pb2 import WorkflowExecutionIdentifier
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from flyteform.objects.ports import ObjectStore
+    from flyteform_controlplane.dispatch.model import Cluster
+    from flyteform_controlplane.store.database import Database
+
+_log = logging.getLogger(__name__)
+_PAGE: Final = 500
+_ENDED: Final = frozenset({"SUCCEEDED", "FAILED", "ABORTED", "TIMED_OUT"})
+_LONGEST_DELAY: Final = timedelta(minutes=1)
+# How long the queue rests after an unexpected error, such as a database that does not answer.
+_PAUSE_SECONDS: Final = 1.0
+
+
+class Dispatcher:
+    """Implements `Dispatch` for the services, and what the link's streams need."""
+
+    def __init__(
+        self,
+        database: Database,
+        objects: ObjectStore,
+        config: DispatchConfig | None = None,
+        *,
+        now: Callable[[], datetime] = present,
+    ) -> None:
+        self.config = config or DispatchConfig()
+        self._database = database
+        self._leases = LeaseBuilder(database, objects)
+        self._now = now
+        self._connections: dict[str, Connection] = {}
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._stopping = False
+
+    # The port
+
+    async def enqueue(self, tx: AsyncConnection, execution: ExecutionKey, *, cluster_label: str) -> None:
+        """Queue the execution; `FailedPreconditionError` if no cluster has the label."""
+        if cluster_label and not any(cluster.serves(cluster_label) for cluster in await store.known_clusters(tx)):
+            raise FailedPreconditionError(
+                f"no cluster has the label {cluster_label!r}",
+                remedy="Use a label that a data plane registers with, or none for any cluster.",
+            )
+        await store.add(tx, execution, cluster_label, self._now())
+
+    async def abort(self, tx: AsyncConnection, execution: ExecutionKey, cause: str) -> bool:
+        """Ask whoever holds the execution to abort it; False if no data plane has it, so that nobody else ends it."""
+        record = await store.get(tx, execution)
+        if record is None:
+            return False
+        if record.state is DispatchState.QUEUED:
+            await store.remove(tx, [record.id])
+            return False
+        await store.request_abort(tx, record, cause, self._now())
+        return True
+
+    def wake(self) -> None:
+        """Look at the queue now."""
+        self._wake.set()
+
+    # Its life
+
+    async def start(self) -> None:
+        """Begin to serve the queue."""
+        self._stopping = False
+        self._task = asyncio.create_task(self._run(), name="dispatch")
+
+    async def stop(self) -> None:
+        """End all streams and the work on the queue."""
+        self._stopping = True
+        for connection in self._connections.values():
+            connection.close()
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+
+    # What the streams bring
+
+    async def connect(self, register: link_pb2.Register) -> Connection:
+        """Take a data plane in: its earlier connection ends, and both sides agree on what it holds."""
+        held = {_key(identifier) for identifier in register.held}
+        async with self._database.transaction() as tx:
+            at = self._now()
+            epoch = await store.register_cluster(tx, register.cluster, register.labels, register.version, at)
+            strangers = await self._reconcile(tx, register.cluster, held, at)
+        connection = Connection(register.cluster, epoch)
+        former = self._connections.pop(register.cluster, None)
+        if former is not None:
+            former.close(FailedPreconditionError(f"cluster {register.cluster!r} has connected anew"))
+        registered = link_pb2.Registered(epoch=epoch)
+        registered.heartbeat_interval.FromTimedelta(self.config.heartbeat_interval)
+        connection.send(link_pb2.ToDataPlane(registered=registered))
+        for execution in strangers:
+            connection.revoke(execution)
+        if self._stopping:
+            connection.close()
+        else:
+            self._connections[register.cluster] = connection
+        self.wake()
+        return connection
+
+    def disconnect(self, connection: Connection) -> None:
+        """Forget the stream; what the data plane holds stays its own."""
+        connection.close()
+        if self._connections.get(connection.cluster) is connection:
+            del self._connections[connection.cluster]
+
+    async def heartbeat(self, connection: Connection) -> None:
+        """Note that the data plane lives."""
+        async with self._database.transaction() as tx:
+            current = await store.record_heartbeat(tx, connection.cluster, connection.epoch, self._now())
+        if not current:
+            connection.close(FailedPreconditionError(f"cluster {connection.cluster!r} has connected anew"))
+
+    async def acknowledge(self, connection: Connection, ack: link_pb2.Ack) -> None:
+        """Give the execution to the data plane for good, or revoke it if the lease is not the newest one."""
+        execution = _key(ack.id)
+        async with self._database.transaction() as tx:
+            record = await store.get(tx, execution)
+            ours = (
+                record is not None
+                and record.cluster == connection.cluster
+                and record.epoch == ack.epoch
+                and record.state is not DispatchState.QUEUED
+                and await store.is_current(tx, connection.cluster, connection.epoch)
+            )
+            if record is not None and ours and record.state is DispatchState.LEASED:
+                await store.hold(tx, record, connection.cluster, self._now())
+        connection.offered.discard(execution)
+        if record is None or not ours:
+            _log.warning("late acknowledgement of %s by %s refused", execution, connection.cluster)
+            if not self._still_offered(record, connection):
+                connection.revoke(execution)
+        elif record.abort_cause is not None:
+            connection.abort(execution, record.abort_cause)
+        self.wake()
+
+    async def finish(self, connection: Connection, finished: link_pb2.Finished) -> None:
+        """Forget an execution that has ended and whose last event is here."""
+        async with self._database.transaction() as tx:
+            record = await store.get(tx, _key(finished.id))
+            if record is not None and record.cluster == connection.cluster:
+                await store.remove(tx, [record.id])
+        connection.offered.discard(_key(finished.id))
+        connection.aborted.discard(_key(finished.id))
+
+    # The work on the queue
+
+    async def _run(self) -> None:
+        while True:
+            self._wake.clear()
+            try:
+                await self._serve()
+            except Exception:  # noqa: BLE001 - one failed look at the queue must not be the last
+                _log.exception("dispatch failed, trying again")
+                await asyncio.sleep(_PAUSE_SECONDS)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), self.config.poll_interval.total_seconds())
+
+    async def _serve(self) -> None:
+        """Write all decisions that are due, then send what follows from them."""
+        async with self._database.transaction() as tx:
+            at = self._now()
+            ready = await self._ready(tx, at)
+            for ended in await store.expire(tx, at):
+                self._withdraw(ended)
+            claimed = await self._claim(tx, ready, at)
+            aborts = await store.aborting(tx, self._connections)
+        for record in aborts:
+            connection = self._connections.get(record.cluster)
+            if connection is not None and record.execution not in connection.aborted:
+                connection.abort(record.execution, record.abort_cause or "")
+        await asyncio.gather(*(self._offer(record, connection, epoch) for record, connection, epoch in claimed))
+
+    async def _ready(self, tx: AsyncConnection, at: datetime) -> list[Cluster]:
+        """Return the clusters that take work, and write which others have fallen silent."""
+        clusters = [cluster for cluster in await store.known_clusters(tx) if cluster.state is ClusterState.READY]
+        limit = at - self.config.heartbeat_timeout
+        lost = [cluster.name for cluster in clusters if cluster.heartbeat_at < limit]
+        if lost:
+            await store.mark_lost(tx, lost, at)
+        for name in lost:
+            _log.warning("cluster %s is lost: no heartbeat for %s", name, self.config.heartbeat_timeout)
+            connection = self._connections.get(name)
+            if connection is not None:
+                # A half-open stream: a data plane that still lives connects again.
+                connection.close(FailedPreconditionError("no heartbeat in time"))
+        return [cluster for cluster in clusters if cluster.name not in lost]
+
+    async def _claim(
+        self, tx: AsyncConnection, ready: Sequence[Cluster], at: datetime
+    ) -> list[tuple[DispatchRecord, Connection, int]]:
+        """Lease what is queued to the data planes that are connected here and have room."""
+        room = {
+            name: self.config.unacknowledged_limit - len(connection.offered)
+            for name, connection in self._connections.items()
+        }
+        claimed: list[tuple[DispatchRecord, Connection, int]] = []
+        last_id = 0
+        while any(free > 0 for free in room.values()):
+            page = await store.queued(tx, at, after_id=last_id, limit=_PAGE)
+            await store.remove(tx, [record.id for record, phase in page if phase in _ENDED])
+            for record, phase in page:
+                cluster = None if phase in _ENDED else self._pick(record, ready)
+                if cluster is None or room.get(cluster.name, 0) <= 0:
+                    continue
+                room[cluster.name] -= 1
+                epoch = await store.lease(tx, record, cluster.name, at + self.config.lease_ttl, at)
+                claimed.append((record, self._connections[cluster.name], epoch))
+            if len(page) < _PAGE:
+                break
+            last_id = page[-1][0].id
+        return claimed
+
+    def _pick(self, record: DispatchRecord, ready: Sequence[Cluster]) -> Cluster | None:
+        return choose(record.execution.name, record.cluster_label, ready, self.config.weights)
+
+    async def _offer(self, record: DispatchRecord, connection: Connection, epoch: int) -> None:
+        connection.offered.add(record.execution)
+        try:
+            lease = await self._leases.build(record.execution, epoch, self.config.lease_ttl)
+        except (FlyteformError, DecodeError) as error:
+            connection.offered.discard(record.execution)
+            await self._postpone(record, error)
+            return
+        connection.send(link_pb2.ToDataPlane(lease=lease))
+
+    async def _postpone(self, record: DispatchRecord, error: Exception) -> None:
+        """Put an execution whose parts cannot be read back into the queue, for longer each time."""
+        failures = record.failures + 1
+        delay = min(timedelta(seconds=2 ** min(failures, 10)), _LONGEST_DELAY)
+        _log.error("cannot lease %s, trying again in %s: %s", record.execution, delay, error)
+        async with self._database.transaction() as tx:
+            at = self._now()
+            await store.requeue(tx, [record.id], at, due_at=at + delay, failures=failures)
+
+    def _withdraw(self, record: DispatchRecord) -> None:
+        _log.warning("%s did not acknowledge %s in time", record.cluster, record.execution)
+        connection = self._connections.get(record.cluster)
+        if connection is not None:
+            connection.offered.discard(record.execution)
+
+    async def _reconcile(
+        self, tx: AsyncConnection, cluster: str, held: set[ExecutionKey], at: datetime
+    ) -> list[ExecutionKey]:
+        """Make the rows agree with what the data plane says it holds; return what it must let go.
+
+        What it holds and no other has is its own, even if its Ack was lost. What it should hold and does not, it has
+        lost, or never got: that goes back into the queue.
+        """
+        theirs = await store.held_by(tx, cluster)
+        await store.requeue(tx, [record.id for record in theirs if record.execution not in held], at)
+        rows = {record.execution: record for record in await store.get_many(tx, held)} if held else {}
+        strangers = []
+        for execution in held:
+            record = rows.get(execution)
+            if record is None or (record.state is not DispatchState.QUEUED and record.cluster != cluster):
+                strangers.append(execution)
+            elif record.state is not DispatchState.ACKED:
+                await store.hold(tx, record, cluster, at)
+        return strangers
+
+    @staticmethod
+    def _still_offered(record: DispatchRecord | None, connection: Connection) -> bool:
+        """Say whether a newer lease of the execution is on its way to the same data plane."""
+        return record is not None and record.state is DispatchState.LEASED and record.cluster == connection.cluster
+
+
+def _key(identifier: WorkflowExecutionIdentifier) -> ExecutionKey:
+    return ExecutionKey(identifier.project, identifier.domain, identifier.name)

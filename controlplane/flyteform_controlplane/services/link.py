@@ -1,0 +1,83 @@
+"""The control plane's side of the data-plane link: streams in, dispatch behind them."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from flyteform.proto.flyteform.v1 import link_pb2, link_pb2_grpc
+from flyteform_controlplane.errors import ControlPlaneError, InvalidArgumentError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from grpc.aio import ServicerContext
+
+    from flyteform_controlplane.dispatch.connection import Connection
+    from flyteform_controlplane.dispatch.dispatcher import Dispatcher
+
+REGISTER_TIMEOUT_SECONDS: Final = 10.0
+LONGEST_NAME: Final = 255
+
+
+class LinkService(link_pb2_grpc.DataPlaneLinkServicer):
+    """Serves `DataPlaneLink`."""
+
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self._dispatcher = dispatcher
+
+    async def Connect(  # noqa: N802 - the method's name in the proto; typed for aio alone
+        self,
+        request_iterator: AsyncIterator[link_pb2.FromDataPlane],
+        context: ServicerContext[link_pb2.FromDataPlane, link_pb2.ToDataPlane],  # noqa: ARG002 - gRPC's signature
+    ) -> AsyncIterator[link_pb2.ToDataPlane]:
+        """Register the data plane, then exchange messages until either side ends."""
+        connection = await self._dispatcher.connect(await _registration(request_iterator))
+        reader = asyncio.create_task(self._read(connection, request_iterator))
+        try:
+            while (message := await connection.receive()) is not None:
+                yield message
+        finally:
+            self._dispatcher.disconnect(connection)
+            reader.cancel()
+            with suppress(asyncio.CancelledError):
+                await reader
+
+    async def _read(self, connection: Connection, messages: AsyncIterator[link_pb2.FromDataPlane]) -> None:
+        try:
+            async for message in messages:
+                await self._handle(connection, message)
+        except ControlPlaneError as error:
+            connection.close(error)
+        finally:
+            connection.close()
+
+    async def _handle(self, connection: Connection, message: link_pb2.FromDataPlane) -> None:
+        match message.WhichOneof("message"):
+            case "heartbeat":
+                await self._dispatcher.heartbeat(connection)
+            case "ack":
+                await self._dispatcher.acknowledge(connection, message.ack)
+            case "finished":
+                await self._dispatcher.finish(connection, message.finished)
+            case "register":
+                raise InvalidArgumentError("a data plane registers once, as its first message")
+            case _:
+                # A newer data plane's message: this control plane has no use for it.
+                return
+
+
+async def _registration(messages: AsyncIterator[link_pb2.FromDataPlane]) -> link_pb2.Register:
+    """Read the first message, which names the cluster."""
+    try:
+        first = await asyncio.wait_for(anext(messages), REGISTER_TIMEOUT_SECONDS)
+    except (TimeoutError, StopAsyncIteration) as error:
+        raise InvalidArgumentError("the first message of a data plane is Register; none came") from error
+    if first.WhichOneof("message") != "register":
+        raise InvalidArgumentError("the first message of a data plane is Register")
+    register = first.register
+    for what, text in [("cluster", register.cluster), *(("label", label) for label in register.labels)]:
+        if not text or len(text) > LONGEST_NAME:
+            raise InvalidArgumentError(f"{what} {text[:LONGEST_NAME]!r} must have 1 to {LONGEST_NAME} characters")
+    return register
