@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
     from datetime import datetime, timedelta
 
-    from flyteform.proto.flyteform.v1.events_pb2 import Event
     from flyteidl.core.identifier_pb2 import WorkflowExecutionIdentifier
     from flyteidl.core.literals_pb2 import LiteralMap
     from flyteidl.core.tasks_pb2 import TaskTemplate
+
+    from flyteform.proto.flyteform.v1.events_pb2 import Event
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +33,9 @@ class Limits:
 class AttemptSpec:
     """One attempt of a task, ready to start: every template argument is filled in.
 
-    `name` is deterministic (execution, node, array index, attempt), so starting it twice starts it once.
-    `limits` is what is enforced, `requests` what the task would like to have.
+    `name` is deterministic, so starting it twice starts it once; its parts (execution, node, array index, attempt)
+    are joined by slashes. `limits` is what is enforced, `requests` what the task would like to have. `task` is what
+    attempts of one task in one execution have in common: a warning about it is said once.
     """
 
     name: str
@@ -42,6 +44,7 @@ class AttemptSpec:
     environment: Mapping[str, str]
     requests: Limits = field(default_factory=Limits)
     limits: Limits = field(default_factory=Limits)
+    task: str = ""
 
 
 class AttemptPhase(Enum):

@@ -1,0 +1,299 @@
+"""Runs attempts as processes of this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+import os
+import re
+import shutil
+import sys
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flyteform_dataplane.ports import AttemptPhase, AttemptSpec, AttemptUpdate
+from flyteform_dataplane.process.images import ENTRY_POINTS, EXEC, ImageTable, entry_of, find_program, localise
+from flyteform_dataplane.process.leftovers import OWNER_VARIABLE, end_owned
+from flyteform_dataplane.process.limits import Machine, quantity, shortfalls
+from flyteform_dataplane.process.template import ATTEMPT_VARIABLE
+from flyteform_dataplane.process.templates import Exit, Template, Templates
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+logger = logging.getLogger(__name__)
+
+STOP_GRACE = 2.0  # seconds between SIGTERM and SIGKILL
+_REMEMBERED = 4096  # ended attempts whose end a repeated start is told, rather than to run again
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
+
+# What an attempt sees of the platform's own environment; everything else comes from its specification.
+_PASSED_ON = (
+    "HOME", "LANG", "LC_ALL", "LC_CTYPE", "LOGNAME", "PATH", "TMPDIR", "TZ", "USER",
+    "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE",
+    "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
+)  # fmt: skip
+
+
+@dataclass(eq=False, slots=True)
+class _Attempt:
+    spec: AttemptSpec
+    observers: list[Callable[[AttemptUpdate], None]]
+    log: Path
+    folder: Path
+    template: Template | None = None
+    launch: asyncio.Task[None] | None = None
+    running: bool = False
+    stopping: bool = False
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class _UnstartableError(Exception):
+    """The attempt names something that this machine does not have."""
+
+
+class ProcessExecutor:
+    """Runs each attempt in a process, session, folder and environment of its own.
+
+    At most `max_attempts` run at once, by default twice the number of CPUs and at least 4; the others wait in the
+    order of their start. Nothing that it starts outlives it: `close` ends everything, and what a crash has left is
+    ended by the next `open` on the same `state_dir`.
+    """
+
+    def __init__(
+        self,
+        state_dir: Path,
+        images: ImageTable | None = None,
+        *,
+        max_attempts: int | None = None,
+        machine: Machine | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._state_dir = state_dir.absolute()
+        self._images = images or ImageTable((), Path(sys.executable))
+        self._machine = machine or Machine.this()
+        self._free = max_attempts or max(4, 2 * self._machine.cpus)
+        self._now = now
+        self._owner = str(self._state_dir)
+        self._templates = Templates(self._owner, base_environment(self._images.default), Path(sys.executable), self)
+        self._attempts: dict[str, _Attempt] = {}
+        self._queue: deque[_Attempt] = deque()
+        self._ended: OrderedDict[str, AttemptUpdate] = OrderedDict()
+        self._warned: set[tuple[str, str]] = set()
+        self._closed = False
+
+    async def open(self) -> None:
+        """End what a former run has left, and clear its working folders."""
+        left = await asyncio.to_thread(end_owned, f"{self._owner}:")
+        if left:
+            logger.warning("ended %d processes that an earlier run had left", left)
+        await asyncio.to_thread(shutil.rmtree, self._state_dir / "work", ignore_errors=True)
+
+    async def warm_up(self) -> None:
+        """Start the templates that most attempts need, so that the first one need not wait for them."""
+        with contextlib.suppress(OSError):
+            await asyncio.gather(self._templates.cold(), self._templates.warm(self._images.default, "flyteform"))
+
+    async def close(self) -> None:
+        """End everything; observers are not told, as an attempt that ends with its executor has not failed."""
+        self._closed = True
+        self._queue.clear()
+        launches = [attempt.launch for attempt in self._attempts.values() if attempt.launch]
+        for launch in launches:
+            launch.cancel()
+        await asyncio.gather(*launches, return_exceptions=True)
+        await self._templates.close()
+
+    async def start(self, attempt: AttemptSpec, observe: Callable[[AttemptUpdate], None]) -> None:
+        """Start the attempt, or watch it if it is known already: one that has ended is not run again."""
+        known = self._attempts.get(attempt.name)
+        if known is not None:
+            known.observers.append(observe)
+            if known.running:
+                observe(self._update(known, AttemptPhase.RUNNING))
+        elif attempt.name in self._ended:
+            observe(self._ended[attempt.name])
+        elif not self._closed:
+            digest = hashlib.sha256(attempt.name.encode()).hexdigest()[:16]
+            log = log_path(self._state_dir, attempt.name)
+            new = _Attempt(attempt, [observe], log, self._state_dir / "work" / digest)
+            self._attempts[attempt.name] = new
+            self._queue.append(new)
+            self._pump()
+
+    async def stop(self, name: str) -> None:
+        """End the attempt with its whole tree: SIGTERM, then SIGKILL after `STOP_GRACE` seconds."""
+        attempt = self._attempts.get(name)
+        if attempt is None:
+            return
+        if attempt.template is not None:
+            attempt.template.send("stop", name=name, grace=STOP_GRACE)
+        elif attempt.launch is None:
+            self._queue.remove(attempt)
+            self._finish(attempt, self._update(attempt, AttemptPhase.EXITED, reason="stopped before it started"))
+        else:
+            attempt.stopping = True
+        await attempt.ended.wait()
+
+    def started(self, name: str, pid: int) -> None:
+        """Be told by a template that the attempt runs."""
+        attempt = self._attempts.get(name)
+        if attempt is not None:
+            logger.debug("%s runs as process %d", name, pid)
+            attempt.running = True
+            self._tell(attempt, self._update(attempt, AttemptPhase.RUNNING))
+
+    def exited(self, name: str, exit_: Exit) -> None:
+        """Be told by a template that the attempt has ended, with all that it had started."""
+        attempt = self._attempts.get(name)
+        if attempt is None:
+            return
+        match exit_.cause:
+            case "unstarted":
+                update = self._update(attempt, AttemptPhase.LOST, reason=f"no process could be made: {exit_.detail}")
+            case "memory":
+                reason = f"OOM: it used more memory than its limit of {quantity(attempt.spec.limits.memory or 0)}"
+                write_note(attempt.log, reason)
+                update = self._update(attempt, AttemptPhase.EXITED, exit_.status, reason, user_error=True)
+            case cause:
+                reason = "it was stopped" if cause else ""
+                update = self._update(attempt, AttemptPhase.EXITED, exit_.status, reason)
+        self._finish(attempt, update)
+
+    def died(self, template: Template) -> None:
+        """Be told that a template is gone, and with it all that it had started."""
+        self._templates.forget(template)
+        lost = [attempt for attempt in self._attempts.values() if attempt.template is template]
+        if lost:
+            logger.error("a template process ended by itself, %d attempts are lost", len(lost))
+        for attempt in lost:
+            reason = "the process that had started it ended by itself"
+            self._finish(attempt, self._update(attempt, AttemptPhase.LOST, reason=reason))
+
+    def _pump(self) -> None:
+        while self._queue and self._free > 0 and not self._closed:
+            attempt = self._queue.popleft()
+            self._free -= 1
+            attempt.launch = asyncio.ensure_future(self._launch(attempt))
+
+    async def _launch(self, attempt: _Attempt) -> None:
+        try:
+            await self._send_start(attempt)
+        except _UnstartableError as error:
+            write_note(attempt.log, str(error))
+            update = self._update(attempt, AttemptPhase.EXITED, reason=str(error), user_error=True)
+        except OSError as error:
+            update = self._update(attempt, AttemptPhase.LOST, reason=f"it could not be started: {error}")
+        else:
+            return
+        self._finish(attempt, update)
+
+    async def _send_start(self, attempt: _Attempt) -> None:
+        spec = attempt.spec
+        self._make_room(attempt)
+        python = self._images.interpreter(spec.image)
+        template, entry, command = await self._way(spec, python)
+        environment = {**base_environment(python), "TMPDIR": str(attempt.folder / "tmp"), **spec.environment}
+        template.send(
+            "start",
+            name=spec.name,
+            entry=entry,
+            argv=command,
+            env={**environment, ATTEMPT_VARIABLE: spec.name, OWNER_VARIABLE: template.owner},
+            cwd=str(attempt.folder / "cwd"),
+            log=str(attempt.log),
+            memory=spec.limits.memory,
+        )
+        attempt.template = template
+        if attempt.stopping:
+            template.send("stop", name=spec.name, grace=STOP_GRACE)
+
+    async def _way(self, spec: AttemptSpec, python: Path) -> tuple[Template, str, tuple[str, ...]]:
+        """Return which template starts the attempt, how, and with which command."""
+        command = localise(spec.command)
+        entry, reason = entry_of(command, tuple(spec.environment)), ""
+        if entry != EXEC:
+            warm = await self._templates.warm(python, entry)
+            if isinstance(warm, Template):
+                return warm, entry, command
+            reason = warm
+        search = spec.environment.get("PATH", base_environment(python)["PATH"])
+        program = find_program(command[0], python, search) if command else None
+        if program is None:
+            raise _UnstartableError(unknown_command(spec, python, reason))
+        return await self._templates.cold(), EXEC, (str(program), *command[1:])
+
+    def _make_room(self, attempt: _Attempt) -> None:
+        attempt.log.parent.mkdir(parents=True, exist_ok=True)
+        for name in ("cwd", "tmp"):
+            (attempt.folder / name).mkdir(parents=True, exist_ok=True)
+        for sentence in shortfalls(attempt.spec.requests, self._machine):
+            write_note(attempt.log, f"warning: {sentence}; it runs all the same")
+            key = (attempt.spec.task or attempt.spec.name, sentence)
+            if key not in self._warned:
+                self._warned.add(key)
+                logger.warning("%s: %s; it runs all the same", key[0], sentence)
+
+    def _update(
+        self,
+        attempt: _Attempt,
+        phase: AttemptPhase,
+        exit_code: int | None = None,
+        reason: str = "",
+        *,
+        user_error: bool = False,
+    ) -> AttemptUpdate:
+        name, log_uri = attempt.spec.name, attempt.log.as_uri()
+        return AttemptUpdate(name, phase, self._now(), log_uri, exit_code, reason, user_error)
+
+    def _tell(self, attempt: _Attempt, update: AttemptUpdate) -> None:
+        if not self._closed:
+            for observe in attempt.observers:
+                observe(update)
+
+    def _finish(self, attempt: _Attempt, update: AttemptUpdate) -> None:
+        name = attempt.spec.name
+        del self._attempts[name]
+        if update.phase is AttemptPhase.EXITED:
+            self._ended[name] = update
+            if len(self._ended) > _REMEMBERED:
+                self._ended.popitem(last=False)
+        if attempt.launch is not None:
+            self._free += 1
+        self._tell(attempt, update)
+        attempt.ended.set()
+        self._pump()
+        asyncio.get_running_loop().run_in_executor(None, lambda: shutil.rmtree(attempt.folder, ignore_errors=True))
+
+
+def base_environment(python: Path) -> dict[str, str]:
+    """Return what every attempt with this interpreter gets; its own programs come first on the path."""
+    passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    return {**passed, "PATH": os.pathsep.join((str(python.parent), passed.get("PATH", os.defpath)))}
+
+
+def log_path(state_dir: Path, name: str) -> Path:
+    """Return where the attempt's output is kept: the parts of its name are folders."""
+    parts = [_UNSAFE.sub("_", part).lstrip(".") or "_" for part in name.split("/")]
+    return state_dir.joinpath("logs", *parts[:-1], f"{parts[-1]}.log")
+
+
+def write_note(log: Path, text: str) -> None:
+    """Add a line of the platform's own to an attempt's log."""
+    with contextlib.suppress(OSError), log.open("a", encoding="utf-8") as file:
+        file.write(f"[flyteform] {text}\n")
+
+
+def unknown_command(spec: AttemptSpec, python: Path, reason: str) -> str:
+    """Say which command is not there, where it was looked for and what to do about it."""
+    command = spec.command[0] if spec.command else ""
+    because = f" ({reason})" if reason and Path(command).name in ENTRY_POINTS else ""
+    return (
+        f"there is no command {command!r} for image {spec.image!r}: it is neither beside {python} nor on the path"
+        f"{because}. Give this image an interpreter that has it: --image '{spec.image or '*'}=PYTHON'"
+    )
