@@ -1,0 +1,130 @@
+"""The pure function at the heart of the data plane.
+
+`advance` decides from a graph, a state and observations alone: no clock, no randomness, no I/O. It moves the state
+forward in place by exactly the changes that it returns, so that the work is proportional to what changed; replaying
+those changes over the state as it was gives the same state.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, assert_never
+
+from flyteform_dataplane.engine import items as item_life
+from flyteform_dataplane.engine import nodes as node_life
+from flyteform_dataplane.engine.events import events_of
+from flyteform_dataplane.engine.observations import (
+    AbortRequested,
+    ArrayMeasured,
+    AttemptFailed,
+    AttemptRunning,
+    AttemptStopped,
+    AttemptSucceeded,
+    CacheAnswered,
+    CacheStored,
+    NodeRefused,
+    OutputsCollected,
+    Started,
+    TimerFired,
+)
+from flyteform_dataplane.engine.phases import NodePhase, WorkflowPhase
+from flyteform_dataplane.engine.step import Step
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from flyteform_dataplane.engine.changes import Change
+    from flyteform_dataplane.engine.commands import Command
+    from flyteform_dataplane.engine.events import Event
+    from flyteform_dataplane.engine.graph import Graph
+    from flyteform_dataplane.engine.observations import (
+        AttemptObservation,
+        CacheObservation,
+        NodeObservation,
+        Observation,
+    )
+    from flyteform_dataplane.engine.state import Items, State
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """What follows from observations: deltas for the log, commands for the drivers, events for people."""
+
+    changes: Sequence[Change]
+    commands: Sequence[Command]
+    events: Sequence[Event]
+
+
+def advance(graph: Graph, state: State, observations: Sequence[Observation]) -> Advance:
+    """Fold the observations, in order, into the state; what doesn't fit the state any more is ignored."""
+    step = Step(graph, state)
+    for seen in observations:
+        if state.phase.terminal:
+            break
+        match seen:
+            case Started():
+                if state.phase is WorkflowPhase.READY:
+                    node_life.begin(step, seen.at)
+            case AbortRequested():
+                node_life.abort(step, seen.cause, seen.at)
+            case ArrayMeasured() | OutputsCollected() | NodeRefused():
+                _observe_node(step, seen)
+            case _:
+                _observe_item(step, seen)
+        if state.phase is not WorkflowPhase.READY:
+            node_life.settle(step, seen.at)
+    return Advance(step.changes, step.commands, events_of(graph, step.changes))
+
+
+def _observe_node(step: Step, seen: NodeObservation) -> None:
+    node = step.state.nodes.get(seen.node)
+    if node is None or not node.phase.active:
+        return
+    match seen:
+        case ArrayMeasured():
+            node_life.measured(step, seen.node, seen.size, seen.at)
+        case OutputsCollected():
+            node_life.collected(step, seen.node, seen.at)
+        case NodeRefused():
+            if node.phase in (NodePhase.PREPARING, NodePhase.SUCCEEDING):
+                node_life.fail_node(step, seen.node, seen.failure, seen.at)
+        case _:
+            assert_never(seen)
+
+
+def _observe_item(step: Step, seen: AttemptObservation | CacheObservation) -> None:
+    items = step.items(seen.node)
+    if items is None or not 0 <= seen.index < len(items):
+        return
+    if isinstance(seen, AttemptRunning) and _is_first_sight(step, items, seen):
+        node_life.move(step, seen.node, NodePhase.RUNNING, seen.at)
+    if _move_item(step, items, seen):
+        key = seen.key if isinstance(seen, CacheAnswered | CacheStored) else b""
+        node_life.look_again(step, seen.node, seen.at, key=key)
+
+
+def _is_first_sight(step: Step, items: Items, seen: AttemptRunning) -> bool:
+    return step.state.nodes[seen.node].phase is NodePhase.STARTING and seen.attempt == items.attempt(seen.index)
+
+
+def _move_item(step: Step, items: Items, seen: AttemptObservation | CacheObservation) -> bool:
+    record, node = step.node(seen.node)
+    moved: bool
+    match seen:
+        case AttemptRunning():
+            moved = item_life.running(step, items, seen)
+        case AttemptSucceeded():
+            moved = item_life.succeeded(step, items, seen, store=record.cacheable)
+        case AttemptFailed():
+            moved = item_life.failed(step, items, seen, retries=record.retries)
+        case AttemptStopped():
+            moved = item_life.stopped(step, items, seen, retries=record.retries)
+        case TimerFired():
+            moved = item_life.timed_out(step, items, seen)
+        case CacheAnswered():
+            moved = item_life.cache_answered(step, items, seen, queue=node.phase is NodePhase.RUNNING)
+        case CacheStored():
+            moved = item_life.stored(step, items, seen)
+        case _:
+            assert_never(seen)
+    return moved

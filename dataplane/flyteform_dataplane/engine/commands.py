@@ -1,0 +1,68 @@
+"""What the engine wants done. Every command is idempotent: its name follows from node, index and attempt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureArray:
+    """Resolve the inputs of an array node, write them and say how many items it has."""
+
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class CollectOutputs:
+    """Write the outputs of an array node from its items', or those of the execution for the end node."""
+
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class LookUpCache:
+    """Ask the cache; on a hit write the outputs as those of attempt 0."""
+
+    node: str
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoreInCache:
+    """Put the outputs of an attempt into the cache."""
+
+    node: str
+    index: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class StartAttempt:
+    """Start an attempt (resolving and writing the node's inputs if need be), or watch it if it runs."""
+
+    node: str
+    index: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class StopAttempt:
+    """End an attempt with all that it started."""
+
+    node: str
+    index: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class SetTimer:
+    """Say so when the time `at` has come."""
+
+    node: str
+    index: int
+    attempt: int
+    at: float
+
+
+Command: TypeAlias = MeasureArray | CollectOutputs | LookUpCache | StoreInCache | StartAttempt | StopAttempt | SetTimer

@@ -1,0 +1,229 @@
+"""The life of one item of a task node: cache lookup, attempts with their retries, storing in the cache."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flyteform_dataplane.engine.changes import ItemChanged, ItemsStarted
+from flyteform_dataplane.engine.commands import LookUpCache, SetTimer, StartAttempt, StopAttempt, StoreInCache
+from flyteform_dataplane.engine.failures import Failure, judge
+from flyteform_dataplane.engine.phases import CacheStatus, ItemPhase
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from flyteform_dataplane.engine.commands import Command
+    from flyteform_dataplane.engine.observations import (
+        AttemptFailed,
+        AttemptRunning,
+        AttemptStopped,
+        AttemptSucceeded,
+        CacheAnswered,
+        CacheStored,
+        TimerFired,
+    )
+    from flyteform_dataplane.engine.state import Items
+    from flyteform_dataplane.engine.step import Step
+
+
+def commands_for(node: str, items: Items, index: int) -> Iterator[Command]:
+    """Derive what has to be done for an item from where it stands; doing it again does no harm."""
+    attempt = items.attempt(index)
+    match items.phases[index]:
+        case ItemPhase.CHECKING_CACHE:
+            yield LookUpCache(node, index)
+        case ItemPhase.QUEUED:
+            yield StartAttempt(node, index, attempt)
+        case ItemPhase.RUNNING:
+            yield StartAttempt(node, index, attempt)
+            if (at := items.deadlines.get(index)) is not None:
+                yield SetTimer(node, index, attempt, at)
+        case ItemPhase.STORING:
+            yield StoreInCache(node, index, attempt)
+        case ItemPhase.STOPPING | ItemPhase.TIMING_OUT:
+            yield StopAttempt(node, index, attempt)
+        case _:
+            pass
+
+
+def start(step: Step, node: str, items: Items, at: float, *, limit: int, look_up: bool) -> None:
+    """Start new items, up to `limit` (0: no limit) in flight together."""
+    count = len(items) - items.next
+    if limit:
+        count = min(count, limit - items.in_flight)
+    if count <= 0:
+        return
+    first = items.next
+    phase = ItemPhase.CHECKING_CACHE if look_up else ItemPhase.QUEUED
+    step.record(ItemsStarted(node, first, count, phase, at))
+    for index in range(first, first + count):
+        step.commands.extend(commands_for(node, items, index))
+
+
+def cache_answered(step: Step, items: Items, seen: CacheAnswered, *, queue: bool) -> bool:
+    """Take a hit as the result; else go on to the first attempt if `queue`, or wait for the node to queue."""
+    if items.phases[seen.index] != ItemPhase.CHECKING_CACHE:
+        return False
+    if seen.status is CacheStatus.HIT:
+        _move(step, items, seen, ItemPhase.SUCCEEDED, cache=seen.status, key=seen.key)
+    else:
+        after = ItemPhase.QUEUED if queue else ItemPhase.NEW
+        _move(step, items, seen, after, cache=seen.status)
+    return True
+
+
+def enqueue(step: Step, node: str, items: Items, index: int, at: float) -> None:
+    """Command the first attempt of an item that waited for its node's turn."""
+    if items.next == 0:
+        step.record(ItemsStarted(node, 0, 1, ItemPhase.QUEUED, at))
+    else:
+        before = ItemPhase(items.phases[index])
+        step.record(ItemChanged(node, index, before, ItemPhase.QUEUED, at, items.attempt(index)))
+    step.commands.extend(commands_for(node, items, index))
+
+
+def running(step: Step, items: Items, seen: AttemptRunning) -> bool:
+    """Note that the attempt runs; seen again later (it was started anew after a crash), its time begins anew."""
+    if not _current(items, seen):
+        return False
+    phase = items.phases[seen.index]
+    if phase == ItemPhase.RUNNING:
+        timeout = step.graph.nodes[seen.node].timeout
+        again = bool(timeout) and items.deadlines.get(seen.index, 0.0) < seen.at + timeout
+    else:
+        again = phase == ItemPhase.QUEUED
+    if not again:
+        return False
+    _move(step, items, seen, ItemPhase.RUNNING, log_uri=seen.log_uri, command=False)
+    if (at := items.deadlines.get(seen.index)) is not None:
+        step.commands.append(SetTimer(seen.node, seen.index, seen.attempt, at))
+    return True
+
+
+def succeeded(step: Step, items: Items, seen: AttemptSucceeded, *, store: bool) -> bool:
+    """Take the outputs; with `store` they go to the cache first. In a race with its own timeout a success wins."""
+    phase = ItemPhase(items.phases[seen.index])
+    if not _current(items, seen):
+        return False
+    if phase is ItemPhase.STOPPING:
+        return _stopped(step, items, seen, retries=0)
+    if not (phase.attempting or phase is ItemPhase.TIMING_OUT):
+        return False
+    _move(step, items, seen, ItemPhase.STORING if store else ItemPhase.SUCCEEDED, log_uri=seen.log_uri)
+    return True
+
+
+def stored(step: Step, items: Items, seen: CacheStored) -> bool:
+    """End an item whose outputs are in the cache or could not be put there, which fails nothing."""
+    if items.phases[seen.index] != ItemPhase.STORING:
+        return False
+    _move(step, items, seen, ItemPhase.SUCCEEDED, cache=seen.status, key=seen.key)
+    return True
+
+
+def failed(step: Step, items: Items, seen: AttemptFailed, *, retries: int) -> bool:
+    """Try again while a budget lasts; an attempt that was being stopped has just stopped."""
+    phase = ItemPhase(items.phases[seen.index])
+    if not _current(items, seen):
+        return False
+    if phase.being_stopped:
+        return _stopped(step, items, seen, retries=retries)
+    if not phase.attempting:
+        return False
+    _judge(step, items, seen, seen.failure, retries, seen.log_uri)
+    return True
+
+
+def stopped(step: Step, items: Items, seen: AttemptStopped, *, retries: int) -> bool:
+    """End an item whose attempt is gone: aborted, or with its time up, after which it may try again."""
+    if not _current(items, seen) or not ItemPhase(items.phases[seen.index]).being_stopped:
+        return False
+    return _stopped(step, items, seen, retries=retries)
+
+
+def timed_out(step: Step, items: Items, seen: TimerFired) -> bool:
+    """Stop an attempt whose time is up."""
+    deadline = items.deadlines.get(seen.index)
+    if not _current(items, seen) or deadline is None or seen.at < deadline:
+        return False
+    _move(step, items, seen, ItemPhase.TIMING_OUT)
+    return True
+
+
+def stop_all(step: Step, node: str, items: Items, at: float, failure: Failure) -> bool:
+    """End all that is in flight; say whether something has to be waited for. Items not begun never begin."""
+    waiting = False
+    for index in range(items.next):
+        phase = ItemPhase(items.phases[index])
+        if phase.attempting or phase.being_stopped:
+            after, waiting = ItemPhase.STOPPING, True
+        elif phase.terminal:
+            continue
+        else:
+            after = ItemPhase.ABORTED
+        if phase is not after:
+            step.record(ItemChanged(node, index, phase, after, at, items.attempt(index), failure))
+            step.commands.extend(commands_for(node, items, index))
+    return waiting
+
+
+def _stopped(
+    step: Step, items: Items, seen: AttemptStopped | AttemptSucceeded | AttemptFailed, *, retries: int
+) -> bool:
+    if items.phases[seen.index] == ItemPhase.TIMING_OUT:
+        timeout = step.graph.nodes[seen.node].timeout
+        failure = Failure("TimeoutExpired", f"task execution timeout [{timeout:g}s] expired", recoverable=True)
+        _judge(step, items, seen, failure, retries, "")
+    else:
+        record, node = step.node(seen.node)
+        reason = node.failure or step.state.failure
+        before = ItemPhase(items.phases[seen.index])
+        step.record(ItemChanged(record.id, seen.index, before, ItemPhase.ABORTED, seen.at, seen.attempt, reason))
+    return True
+
+
+def _judge(
+    step: Step,
+    items: Items,
+    seen: AttemptFailed | AttemptStopped | AttemptSucceeded,
+    failure: Failure,
+    retries: int,
+    log_uri: str,
+) -> None:
+    verdict = judge(
+        failure,
+        user_failures=items.users[seen.index],
+        system_failures=items.systems[seen.index],
+        retries=retries,
+    )
+    after = ItemPhase.QUEUED if verdict.retry else ItemPhase.FAILED
+    attempt = seen.attempt + 1 if verdict.retry else seen.attempt
+    before = ItemPhase(items.phases[seen.index])
+    step.record(ItemChanged(seen.node, seen.index, before, after, seen.at, attempt, verdict.failure, log_uri))
+    step.commands.extend(commands_for(seen.node, items, seen.index))
+
+
+def _current(
+    items: Items, seen: AttemptRunning | AttemptSucceeded | AttemptFailed | AttemptStopped | TimerFired
+) -> bool:
+    """Whether an observation is about the item's current attempt, not one that ended before."""
+    return seen.attempt == items.attempt(seen.index)
+
+
+def _move(
+    step: Step,
+    items: Items,
+    seen: CacheAnswered | CacheStored | AttemptRunning | AttemptSucceeded | AttemptFailed | AttemptStopped | TimerFired,
+    after: ItemPhase,
+    *,
+    log_uri: str = "",
+    cache: CacheStatus = CacheStatus.DISABLED,
+    key: bytes = b"",
+    command: bool = True,
+) -> None:
+    index = seen.index
+    before = ItemPhase(items.phases[index])
+    attempt = items.attempt(index)
+    step.record(ItemChanged(seen.node, index, before, after, seen.at, attempt, log_uri=log_uri, cache=cache, key=key))
+    if command:
+        step.commands.extend(commands_for(seen.node, items, index))

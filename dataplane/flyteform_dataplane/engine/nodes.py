@@ -1,0 +1,232 @@
+"""The life of nodes, and what their ends mean for the execution."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flyteform_dataplane.engine import items as item_life
+from flyteform_dataplane.engine.changes import ArraySized, NodeChanged, WorkflowChanged
+from flyteform_dataplane.engine.commands import CollectOutputs, MeasureArray
+from flyteform_dataplane.engine.failures import Failure, FailureKind
+from flyteform_dataplane.engine.graph import END_NODE, START_NODE, NodeKind
+from flyteform_dataplane.engine.phases import CacheStatus, NodePhase, WorkflowPhase
+
+if TYPE_CHECKING:
+    from flyteform_dataplane.engine.graph import Graph, NodeRecord
+    from flyteform_dataplane.engine.state import Items, NodeState
+    from flyteform_dataplane.engine.step import Step
+
+_ABORT_CODE = "ExecutionAborted"
+
+
+def begin(step: Step, at: float) -> None:
+    """Start the execution."""
+    step.record(WorkflowChanged(WorkflowPhase.RUNNING, at))
+    if step.graph.refusal is not None:
+        fail_workflow(step, step.graph.refusal, at)
+    else:
+        move(step, START_NODE, NodePhase.SUCCEEDED, at)
+        _reach_downstream(step, START_NODE, at)
+
+
+def settle(step: Step, at: float) -> None:
+    """After everything observed: let waiting nodes start, and end the execution when nothing is left to do."""
+    state = step.state
+    if state.phase is WorkflowPhase.RUNNING:
+        _admit(step, at)
+        if state.active == 0:
+            fail_workflow(step, state.failure or _stuck(), at)
+    if state.active == 0 and state.phase is WorkflowPhase.FAILING:
+        step.record(WorkflowChanged(WorkflowPhase.FAILED, at, state.failure))
+    elif state.active == 0 and state.phase is WorkflowPhase.ABORTING:
+        step.record(WorkflowChanged(WorkflowPhase.ABORTED, at, state.failure))
+
+
+def abort(step: Step, cause: str, at: float) -> None:
+    """End the execution because somebody wants it to end."""
+    if step.state.phase is WorkflowPhase.ABORTING:
+        return
+    failure = Failure(_ABORT_CODE, cause or "the execution was terminated", FailureKind.USER)
+    step.record(WorkflowChanged(WorkflowPhase.ABORTING, at, failure))
+    _abort_nodes(step, at, failure)
+
+
+def fail_workflow(step: Step, failure: Failure, at: float) -> None:
+    """End what runs, as the execution cannot succeed any more."""
+    step.record(WorkflowChanged(WorkflowPhase.FAILING, at, failure))
+    reason = Failure(_ABORT_CODE, f"the execution failed: {failure.message}", failure.kind)
+    _abort_nodes(step, at, reason)
+
+
+def measured(step: Step, node: str, size: int, at: float) -> None:
+    """Queue an array whose number of items is known."""
+    if step.state.nodes[node].phase is NodePhase.PREPARING:
+        step.record(ArraySized(node, size))
+        move(step, node, NodePhase.QUEUED, at)
+
+
+def collected(step: Step, node: str, at: float) -> None:
+    """End an array or the execution, whose outputs are written."""
+    if step.state.nodes[node].phase is not NodePhase.SUCCEEDING:
+        return
+    _succeed(step, node, at)
+    if node == END_NODE:
+        step.record(WorkflowChanged(WorkflowPhase.SUCCEEDED, at))
+
+
+def fail_node(step: Step, node: str, failure: Failure, at: float) -> None:
+    """End a node as failed, and with it the execution where the policy says so."""
+    move(step, node, NodePhase.FAILED, at, failure=failure)
+    end = node == END_NODE
+    if step.state.phase in (WorkflowPhase.RUNNING, WorkflowPhase.SUCCEEDING) and (step.graph.fail_immediately or end):
+        fail_workflow(step, failure, at)
+
+
+def look_again(step: Step, node: str, at: float, *, key: bytes = b"") -> None:
+    """Draw the conclusion from an item that moved."""
+    record, state = step.node(node)
+    items = state.items
+    if items is None or state.phase.terminal:
+        return
+    if state.phase is NodePhase.ABORTING:
+        if items.in_flight == 0:
+            move(step, node, NodePhase.ABORTED, at, failure=state.failure)
+    elif record.kind is NodeKind.TASK:
+        _look_at_task(step, node, items, at, key=key)
+    else:
+        _look_at_array(step, record, state, items, at)
+
+
+def move(
+    step: Step,
+    node: str,
+    after: NodePhase,
+    at: float,
+    *,
+    failure: Failure | None = None,
+    key: bytes = b"",
+) -> None:
+    """Record that a node entered a phase."""
+    record, state = step.node(node)
+    attempt, cache = 0, CacheStatus.DISABLED
+    if record.kind is NodeKind.TASK and state.items is not None:
+        attempt = state.items.attempt(0)
+        cache = CacheStatus(state.items.caches[0])
+        if record.cacheable and not cache and step.graph.overwrite_cache:
+            cache = CacheStatus.SKIPPED
+    step.record(NodeChanged(node, state.phase, after, at, attempt, failure, cache, key))
+
+
+def looks_up(graph: Graph, record: NodeRecord) -> bool:
+    """Whether the cache is asked before the node's items run."""
+    return record.cacheable and not graph.overwrite_cache
+
+
+def _stuck() -> Failure:
+    return Failure(
+        "InvalidWorkflow", "no node can start any more and the end was not reached; the compiled graph is broken"
+    )
+
+
+def _reach_downstream(step: Step, node: str, at: float) -> None:
+    if step.state.phase is not WorkflowPhase.RUNNING:
+        return
+    for downstream in step.graph.nodes[node].downstream:
+        state = step.state.nodes[downstream]
+        if state.remaining == 0 and state.phase is NodePhase.NOT_STARTED:
+            _begin_node(step, downstream, at)
+
+
+def _begin_node(step: Step, node: str, at: float) -> None:
+    record = step.graph.nodes[node]
+    match record.kind:
+        case NodeKind.END:
+            move(step, node, NodePhase.SUCCEEDING, at)
+            step.record(WorkflowChanged(WorkflowPhase.SUCCEEDING, at))
+            step.commands.append(CollectOutputs(node))
+        case NodeKind.ARRAY:
+            move(step, node, NodePhase.PREPARING, at)
+            step.commands.append(MeasureArray(node))
+        case _:
+            _begin_task(step, record, at)
+
+
+def _begin_task(step: Step, record: NodeRecord, at: float) -> None:
+    step.record(ArraySized(record.id, 1))
+    items = step.items(record.id)
+    if items is not None and looks_up(step.graph, record):
+        move(step, record.id, NodePhase.PREPARING, at)
+        item_life.start(step, record.id, items, at, limit=1, look_up=True)
+    else:
+        move(step, record.id, NodePhase.QUEUED, at)
+
+
+def _admit(step: Step, at: float) -> None:
+    """Let nodes that wait go on while the execution's parallelism allows it, the longest waiting first."""
+    limit, state = step.graph.max_parallelism, step.state
+    while state.waiting and (not limit or state.slots < limit):
+        node = next(iter(state.waiting))
+        record, items = step.graph.nodes[node], step.items(node)
+        if items is None:
+            return
+        if record.kind is NodeKind.TASK:
+            move(step, node, NodePhase.STARTING, at)
+            item_life.enqueue(step, node, items, 0, at)
+        else:
+            move(step, node, NodePhase.RUNNING, at)
+            _look_at_array(step, record, step.state.nodes[node], items, at)
+
+
+def _look_at_task(step: Step, node: str, items: Items, at: float, *, key: bytes) -> None:
+    phase = step.state.nodes[node].phase
+    if items.succeeded:
+        _succeed(step, node, at, key=key)
+    elif items.failed:
+        fail_node(step, node, items.failures[0], at)
+    elif phase is NodePhase.PREPARING and items.caches[0]:
+        move(step, node, NodePhase.QUEUED, at)
+
+
+def _look_at_array(step: Step, record: NodeRecord, state: NodeState, items: Items, at: float) -> None:
+    if state.phase is NodePhase.RUNNING and _cannot_succeed(record, items):
+        failure = _array_failure(items)
+        move(step, record.id, NodePhase.FAILING, at, failure=failure)
+        item_life.stop_all(step, record.id, items, at, failure)
+    if state.phase is NodePhase.FAILING:
+        if items.in_flight == 0:
+            fail_node(step, record.id, _array_failure(items), at)
+        return
+    look_up = looks_up(step.graph, record)
+    item_life.start(step, record.id, items, at, limit=record.parallelism, look_up=look_up)
+    if items.succeeded + items.failed == len(items):
+        move(step, record.id, NodePhase.SUCCEEDING, at)
+        step.commands.append(CollectOutputs(record.id))
+
+
+def _cannot_succeed(record: NodeRecord, items: Items) -> bool:
+    size = len(items)
+    if size - items.failed >= record.required_successes(size):
+        return False
+    return not record.run_all_items or items.succeeded + items.failed == size
+
+
+def _array_failure(items: Items) -> Failure:
+    """Sum up the items' failures; the first failed index gives the code."""
+    shown = sorted(items.failures)[:10]
+    lines = [f"[{index}]: {items.failures[index].message}" for index in shown]
+    if len(items.failures) > len(shown):
+        lines.append(f"… and {len(items.failures) - len(shown)} more items")
+    first = items.failures[shown[0]]
+    return Failure(first.code, "\n".join(lines), first.kind)
+
+
+def _succeed(step: Step, node: str, at: float, *, key: bytes = b"") -> None:
+    move(step, node, NodePhase.SUCCEEDED, at, key=key)
+    _reach_downstream(step, node, at)
+
+
+def _abort_nodes(step: Step, at: float, failure: Failure) -> None:
+    active = [(name, node) for name, node in step.state.nodes.items() if node.phase.active]
+    for name, node in active:
+        waiting = node.items is not None and item_life.stop_all(step, name, node.items, at, failure)
+        move(step, name, NodePhase.ABORTING if waiting else NodePhase.ABORTED, at, failure=failure)

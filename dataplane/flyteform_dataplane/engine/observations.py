@@ -1,0 +1,140 @@
+"""What drivers tell the engine. Times are seconds since the epoch, UTC; they are the engine's only clock.
+
+An observation may come late, twice or never: one that does not fit the state is ignored, and one that got lost is
+made again by the command that is derived from the state.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from flyteform_dataplane.engine.failures import Failure
+    from flyteform_dataplane.engine.phases import CacheStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The execution was accepted."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class AbortRequested:
+    """Somebody wants the execution to end; `cause` is for people."""
+
+    at: float
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayMeasured:
+    """The inputs of an array node were resolved; it has `size` items."""
+
+    node: str
+    size: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class OutputsCollected:
+    """The outputs of an array node, or of the execution (the end node), are written."""
+
+    node: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRefused:
+    """A command for a whole node cannot be carried out, as its inputs or its definition are wrong."""
+
+    node: str
+    failure: Failure
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class CacheAnswered:
+    """The cache was asked: HIT (the outputs are written), MISS or LOOKUP_FAILURE.
+
+    `key` is the serialized `CatalogMetadata` of a hit, which the engine only carries to the events.
+    """
+
+    node: str
+    index: int
+    status: CacheStatus
+    at: float
+    key: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class CacheStored:
+    """The outputs were put into the cache (POPULATED), or could not be (PUT_FAILURE)."""
+
+    node: str
+    index: int
+    status: CacheStatus
+    at: float
+    key: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRunning:
+    """An attempt was seen to run."""
+
+    node: str
+    index: int
+    attempt: int
+    at: float
+    log_uri: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptSucceeded:
+    """An attempt ended and its outputs are there."""
+
+    node: str
+    index: int
+    attempt: int
+    at: float
+    log_uri: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptFailed:
+    """An attempt ended without outputs, could not be started, or was lost."""
+
+    node: str
+    index: int
+    attempt: int
+    failure: Failure
+    at: float
+    log_uri: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptStopped:
+    """Nothing of an attempt is left after it was told to stop."""
+
+    node: str
+    index: int
+    attempt: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class TimerFired:
+    """The time that a timer was set to has come."""
+
+    node: str
+    index: int
+    attempt: int
+    at: float
+
+
+AttemptObservation: TypeAlias = AttemptRunning | AttemptSucceeded | AttemptFailed | AttemptStopped | TimerFired
+NodeObservation: TypeAlias = ArrayMeasured | OutputsCollected | NodeRefused
+CacheObservation: TypeAlias = CacheAnswered | CacheStored
+Observation: TypeAlias = Started | AbortRequested | NodeObservation | CacheObservation | AttemptObservation

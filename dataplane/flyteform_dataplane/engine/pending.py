@@ -1,0 +1,33 @@
+"""What has to be done now, derived from the state alone: after a crash nothing else is needed to go on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flyteform_dataplane.engine import items as item_life
+from flyteform_dataplane.engine.commands import CollectOutputs, MeasureArray
+from flyteform_dataplane.engine.graph import NodeKind
+from flyteform_dataplane.engine.phases import NodePhase
+
+if TYPE_CHECKING:
+    from flyteform_dataplane.engine.commands import Command
+    from flyteform_dataplane.engine.graph import Graph
+    from flyteform_dataplane.engine.state import State
+
+
+def pending(graph: Graph, state: State) -> list[Command]:
+    """Derive every command that is under way; doing one again does no harm."""
+    commands: list[Command] = []
+    if state.phase.terminal:
+        return commands
+    for name, node in state.nodes.items():
+        if not node.phase.active:
+            continue
+        if node.phase is NodePhase.PREPARING and graph.nodes[name].kind is NodeKind.ARRAY:
+            commands.append(MeasureArray(name))
+        elif node.phase is NodePhase.SUCCEEDING:
+            commands.append(CollectOutputs(name))
+        elif node.items is not None:
+            for index in range(node.items.next):
+                commands.extend(item_life.commands_for(name, node.items, index))
+    return commands

@@ -1,0 +1,105 @@
+"""The phases of workflows, nodes and items. The numbers are written to the log: append, never renumber."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class WorkflowPhase(IntEnum):
+    """Where an execution stands."""
+
+    READY = 0
+    RUNNING = 1
+    SUCCEEDING = 2
+    SUCCEEDED = 3
+    FAILING = 4
+    FAILED = 5
+    ABORTING = 6
+    ABORTED = 7
+
+    @property
+    def terminal(self) -> bool:
+        """Nothing happens to the execution any more."""
+        return self in (WorkflowPhase.SUCCEEDED, WorkflowPhase.FAILED, WorkflowPhase.ABORTED)
+
+    @property
+    def stopping(self) -> bool:
+        """What runs is being ended and nothing new starts."""
+        return self in (WorkflowPhase.FAILING, WorkflowPhase.ABORTING)
+
+
+class NodePhase(IntEnum):
+    """Where a node execution stands.
+
+    PREPARING looks at the inputs before the node queues (the cache is asked, an array is measured); STARTING has its
+    place among the running nodes but no attempt has been seen to run.
+    """
+
+    NOT_STARTED = 0
+    PREPARING = 1
+    QUEUED = 2
+    STARTING = 3
+    RUNNING = 4
+    SUCCEEDING = 5
+    SUCCEEDED = 6
+    FAILING = 7
+    FAILED = 8
+    ABORTING = 9
+    ABORTED = 10
+
+    @property
+    def terminal(self) -> bool:
+        """The node is done."""
+        return self in (NodePhase.SUCCEEDED, NodePhase.FAILED, NodePhase.ABORTED)
+
+    @property
+    def active(self) -> bool:
+        """The node has started and is not done."""
+        return self is not NodePhase.NOT_STARTED and not self.terminal
+
+    @property
+    def holds_slot(self) -> bool:
+        """The node counts against the parallelism of its execution."""
+        return self in (NodePhase.STARTING, NodePhase.RUNNING, NodePhase.SUCCEEDING, NodePhase.FAILING)
+
+
+class ItemPhase(IntEnum):
+    """Where one item of a task node stands; a plain task is one item, a map has one for each index."""
+
+    NEW = 0
+    CHECKING_CACHE = 1
+    QUEUED = 2
+    RUNNING = 3
+    STORING = 4
+    STOPPING = 5
+    TIMING_OUT = 6
+    SUCCEEDED = 7
+    FAILED = 8
+    ABORTED = 9
+
+    @property
+    def attempting(self) -> bool:
+        """An attempt has been commanded and has not ended."""
+        return self in (ItemPhase.QUEUED, ItemPhase.RUNNING)
+
+    @property
+    def being_stopped(self) -> bool:
+        """An attempt is being ended."""
+        return self in (ItemPhase.STOPPING, ItemPhase.TIMING_OUT)
+
+    @property
+    def terminal(self) -> bool:
+        """The item is done."""
+        return self in (ItemPhase.SUCCEEDED, ItemPhase.FAILED, ItemPhase.ABORTED)
+
+
+class CacheStatus(IntEnum):
+    """Flyte's `CatalogCacheStatus`, with its numbers."""
+
+    DISABLED = 0
+    MISS = 1
+    HIT = 2
+    POPULATED = 3
+    LOOKUP_FAILURE = 4
+    PUT_FAILURE = 5
+    SKIPPED = 6

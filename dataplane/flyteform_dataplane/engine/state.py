@@ -1,0 +1,172 @@
+"""Where an execution stands. The state changes only by `apply`, in place; a replay of the log gives it again."""
+
+from __future__ import annotations
+
+from array import array
+from typing import TYPE_CHECKING, assert_never
+
+from flyteform_dataplane.engine.changes import (
+    ArraySized,
+    ItemChanged,
+    ItemsStarted,
+    NodeChanged,
+    WorkflowChanged,
+)
+from flyteform_dataplane.engine.failures import Failure, FailureKind
+from flyteform_dataplane.engine.phases import ItemPhase, NodePhase, WorkflowPhase
+
+if TYPE_CHECKING:
+    from flyteform_dataplane.engine.changes import Change
+    from flyteform_dataplane.engine.graph import Graph
+
+_ACTIVE = frozenset(phase for phase in NodePhase if phase.active)
+_SLOTS = frozenset(phase for phase in NodePhase if phase.holds_slot)
+_DONE = frozenset(phase for phase in ItemPhase if phase.terminal)
+
+
+class Items:
+    """The items of one node: a byte for each item's phase and cache status, two for each count of failures."""
+
+    __slots__ = (
+        "aborted",
+        "caches",
+        "deadlines",
+        "failed",
+        "failures",
+        "next",
+        "phases",
+        "succeeded",
+        "systems",
+        "users",
+    )
+
+    def __init__(self, size: int) -> None:
+        self.phases = bytearray(size)
+        self.caches = bytearray(size)
+        self.users = array("H", bytes(2 * size))
+        self.systems = array("H", bytes(2 * size))
+        self.failures: dict[int, Failure] = {}
+        self.deadlines: dict[int, float] = {}
+        self.next = 0
+        self.succeeded = 0
+        self.failed = 0
+        self.aborted = 0
+
+    def __len__(self) -> int:
+        return len(self.phases)
+
+    @property
+    def in_flight(self) -> int:
+        """How many items have started and are not done."""
+        return self.next - self.succeeded - self.failed - self.aborted
+
+    def attempt(self, index: int) -> int:
+        """Return the number of the item's current attempt, from 0."""
+        return self.users[index] + self.systems[index]
+
+
+class NodeState:
+    """Where one node execution stands; `remaining` counts the upstream nodes that are not done."""
+
+    __slots__ = ("failure", "items", "phase", "remaining")
+
+    def __init__(self, remaining: int) -> None:
+        self.phase = NodePhase.NOT_STARTED
+        self.remaining = remaining
+        self.items: Items | None = None
+        self.failure: Failure | None = None
+
+
+class State:
+    """Where an execution stands, its nodes by unique execution id. Nodes that nothing has reached have no entry."""
+
+    __slots__ = ("active", "failure", "nodes", "phase", "slots", "waiting")
+
+    def __init__(self) -> None:
+        self.phase = WorkflowPhase.READY
+        self.failure: Failure | None = None
+        self.nodes: dict[str, NodeState] = {}
+        self.active = 0
+        self.slots = 0
+        # A dict for its order: who waits longest comes first, and anybody can leave at no cost.
+        self.waiting: dict[str, None] = {}
+
+    def node(self, graph: Graph, node: str) -> NodeState:
+        """Return the node's state, creating it."""
+        state = self.nodes.get(node)
+        if state is None:
+            state = self.nodes[node] = NodeState(graph.nodes[node].upstream)
+        return state
+
+
+def apply(graph: Graph, state: State, change: Change) -> None:
+    """Move the state by one change. The cost does not depend on the size of the state."""
+    match change:
+        case ItemChanged():
+            _apply_item(graph, state, change)
+        case NodeChanged():
+            _apply_node(graph, state, change)
+        case ItemsStarted():
+            _apply_started(state, change)
+        case ArraySized():
+            state.node(graph, change.node).items = Items(change.size)
+        case WorkflowChanged():
+            state.phase = change.after
+            if state.failure is None:
+                state.failure = change.failure
+        case _:
+            assert_never(change)
+
+
+def _apply_node(graph: Graph, state: State, change: NodeChanged) -> None:
+    node = state.node(graph, change.node)
+    before, after = node.phase, change.after
+    node.phase = after
+    node.failure = change.failure or node.failure
+    state.active += (after in _ACTIVE) - (before in _ACTIVE)
+    state.slots += (after in _SLOTS) - (before in _SLOTS)
+    if after is NodePhase.QUEUED:
+        state.waiting[change.node] = None
+    elif before is NodePhase.QUEUED:
+        del state.waiting[change.node]
+    if after is NodePhase.FAILED and state.failure is None:
+        state.failure = change.failure
+    if after is NodePhase.SUCCEEDED:
+        for downstream in graph.nodes[change.node].downstream:
+            state.node(graph, downstream).remaining -= 1
+
+
+def _apply_started(state: State, change: ItemsStarted) -> None:
+    items = state.nodes[change.node].items
+    if items is not None:
+        end = change.first + change.count
+        items.phases[change.first : end] = bytes((change.after,)) * change.count
+        items.next = end
+
+
+def _apply_item(graph: Graph, state: State, change: ItemChanged) -> None:
+    items = state.nodes[change.node].items
+    if items is None:
+        return
+    index, after = change.index, change.after
+    items.phases[index] = after
+    if change.cache:
+        items.caches[index] = change.cache
+    if after is ItemPhase.RUNNING and (timeout := graph.nodes[change.node].timeout):
+        items.deadlines[index] = change.at + timeout
+    elif items.deadlines:
+        items.deadlines.pop(index, None)
+    if change.failure is not None:
+        _count_failure(items, change, change.failure)
+    if after in _DONE:
+        items.succeeded += after is ItemPhase.SUCCEEDED
+        items.failed += after is ItemPhase.FAILED
+        items.aborted += after is ItemPhase.ABORTED
+
+
+def _count_failure(items: Items, change: ItemChanged, failure: Failure) -> None:
+    if change.after is ItemPhase.FAILED:
+        items.failures[change.index] = failure
+    elif change.after is ItemPhase.QUEUED:
+        counts = items.systems if failure.kind is FailureKind.SYSTEM else items.users
+        counts[change.index] += 1
