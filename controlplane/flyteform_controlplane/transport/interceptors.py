@@ -16,6 +16,8 @@ from flyteform.errors import FlyteformError
 from flyteform_controlplane.transport.status import CallError, Status, status_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from flyteform_controlplane.transport.calls import Call, Handler, Interceptor
 
 REQUEST_ID = "x-request-id"
@@ -32,13 +34,15 @@ _SERVERS_FAULT = frozenset({StatusCode.INTERNAL, StatusCode.UNKNOWN, StatusCode.
 
 
 async def request_id(call: Call, proceed: Handler) -> Any:
-    """Give the call its id: the one that the client sent, or `a-` and 20 random characters."""
-    sent = call.metadata.get(REQUEST_ID, "")
-    return await proceed(replace(call, request_id=sent if _ACCEPTABLE_ID(sent) else new_request_id()))
+    """Give the call its id, unless its transport did."""
+    return await proceed(call if call.request_id else replace(call, request_id=request_id_of(call.metadata)))
 
 
-def new_request_id() -> str:
-    """Return a random id in FlyteAdmin's form."""
+def request_id_of(metadata: Mapping[str, str]) -> str:
+    """Return the id that the client sent, or else `a-` and 20 random characters, as FlyteAdmin does."""
+    sent = metadata.get(REQUEST_ID, "")
+    if _ACCEPTABLE_ID(sent):
+        return sent
     return "a-" + "".join(_ALPHABET[byte % len(_ALPHABET)] for byte in secrets.token_bytes(_GENERATED_LENGTH))
 
 

@@ -1,0 +1,58 @@
+"""The HTTP application: health, OpenAPI, objects, and the gateway for everything else."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
+
+from flyteform_controlplane.rest.gateway import Gateway
+from flyteform_controlplane.rest.openapi import openapi
+from flyteform_controlplane.transport.interceptors import REQUEST_ID
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from starlette.requests import Request
+    from starlette.types import ASGIApp
+
+    from flyteform_controlplane.readiness import Readiness
+    from flyteform_controlplane.transport.methods import Method
+
+CORS_METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS")
+CORS_HEADERS = ("Content-Type", "Content-MD5", "flyte-authorization", REQUEST_ID)
+
+
+def http_app(
+    methods: Sequence[Method],
+    readiness: Readiness,
+    objects: Callable[[Request], Awaitable[Response]] | None,
+    *,
+    version: str,
+    origins: Sequence[str],
+) -> ASGIApp:
+    """Assemble the application; without `objects` the store signs its URLs for a service of its own."""
+    gateway = Gateway(methods)
+
+    @cache
+    def document() -> bytes:
+        return json.dumps(openapi(gateway.routes, title="flyteform", version=version)).encode()
+
+    async def health(_request: Request) -> Response:
+        missing = readiness.missing()
+        return JSONResponse({"ready": not missing, "waiting_for": missing}, 503 if missing else 200)
+
+    async def api(_request: Request) -> Response:
+        return Response(document(), media_type="application/json")
+
+    routes: list[Route | Mount] = [Route("/healthcheck", health), Route("/api/v1/openapi", api)]
+    if objects is not None:
+        routes.append(Route("/objects/{path:path}", objects, methods=["GET", "HEAD", "PUT"]))
+    cors = Middleware(CORSMiddleware, allow_origins=origins, allow_methods=CORS_METHODS, allow_headers=CORS_HEADERS)
+    return Starlette(routes=[*routes, Mount("/", gateway)], middleware=[cors])

@@ -1,0 +1,91 @@
+"""What an operator decides about a control plane's process."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import secrets
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from flyteform.errors import InvalidInputError
+from flyteform.objects.signing import KEY_BYTES
+from flyteform_controlplane.domain.config import AdminConfig
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+GRPC_PORT = 8089
+HTTP_PORT = 8088
+LARGEST_PORT = 65535
+KEY_FILE = "signing.key"
+
+
+@dataclass(frozen=True, slots=True)
+class ControlPlaneSettings:
+    """Settings of one control-plane process; a port of 0 picks a free one.
+
+    `database_url` and `objects_prefix` are below `state_dir` unless they are given. `InvalidInputError` if a
+    setting cannot be.
+    """
+
+    state_dir: Path
+    host: str = "127.0.0.1"
+    grpc_port: int = GRPC_PORT
+    http_port: int = HTTP_PORT
+    database_url: str = ""
+    objects_prefix: str = ""
+    # Flyte's default: any page may call, as nothing here depends on a browser's cookies.
+    cors_origins: tuple[str, ...] = ("*",)
+    admin: AdminConfig = field(default_factory=AdminConfig)
+
+    def __post_init__(self) -> None:
+        """Check and complete."""
+        _check_loopback(self.host)
+        for flag, port in (("--grpc-port", self.grpc_port), ("--http-port", self.http_port)):
+            if not 0 <= port <= LARGEST_PORT:
+                raise InvalidInputError(f"{flag} {port} is not a port", remedy=f"use 0 to {LARGEST_PORT}")
+        if self.grpc_port == self.http_port != 0:
+            raise InvalidInputError(
+                f"gRPC and HTTP cannot share port {self.grpc_port}", remedy="choose another --grpc-port or --http-port"
+            )
+        directory = self.state_dir.expanduser().absolute()
+        object.__setattr__(self, "state_dir", directory)
+        if not self.database_url:
+            object.__setattr__(self, "database_url", f"sqlite+aiosqlite:///{directory / 'control.db'}")
+        if not self.objects_prefix:
+            object.__setattr__(self, "objects_prefix", f"file://{directory / 'objects'}")
+
+
+def _check_loopback(host: str) -> None:
+    try:
+        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        loopback = False
+    if not loopback:
+        raise InvalidInputError(
+            f"the control plane cannot listen on {host}: it has no login yet, so it serves this machine alone",
+            remedy="use 127.0.0.1",
+        )
+
+
+def signing_key(state_dir: Path) -> bytes:
+    """Return the key for signed URLs, made at the first start; nobody but the owner can read its file."""
+    path = state_dir / KEY_FILE
+    if not path.exists():
+        _create_key(path)
+    key = path.read_bytes()
+    if len(key) != KEY_BYTES:
+        raise InvalidInputError(f"{path} is not a signing key", remedy="delete it: the next start makes a new one")
+    return key
+
+
+def _create_key(path: Path) -> None:
+    # Complete before it has its name, so that a crash cannot leave half a key.
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(secrets.token_bytes(KEY_BYTES))
+        file.flush()
+        os.fsync(descriptor)
+    temporary.replace(path)
