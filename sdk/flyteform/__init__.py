@@ -1,1 +1,56 @@
-"""flyteform: write workflows in Python, and provision them and the platform that runs them."""
+"""flyteform: write workflows in Python, and provision them and the platform that runs them.
+
+Importing this package loads next to nothing; each public name is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from flyteform.authoring import (
+        CronSchedule,
+        FixedRate,
+        LaunchPlan,
+        Resources,
+        WorkflowFailurePolicy,
+        map_task,
+        task,
+        workflow,
+    )
+    from flyteform.errors import FlyteformError, RecoverableError
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CronSchedule",
+    "FixedRate",
+    "FlyteformError",
+    "LaunchPlan",
+    "RecoverableError",
+    "Resources",
+    "WorkflowFailurePolicy",
+    "map_task",
+    "task",
+    "workflow",
+]
+
+_ERRORS = ("FlyteformError", "RecoverableError")
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from where it is defined."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name in _ERRORS:
+        from flyteform import errors as home
+    else:
+        from flyteform import authoring as home
+    value = getattr(home, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names, loaded or not."""
+    return [*__all__, "__version__"]

@@ -66,3 +66,23 @@ class ExecutionFailedError(FlyteformError):
     """A task or an execution ended in another phase than SUCCEEDED."""
 
     code = "ExecutionFailed"
+
+
+class RecoverableError(FlyteformError):
+    """Raised by the user's own task code to ask for another attempt, as far as the task's `retries` allow."""
+
+    code = "Recoverable"
+    retryable = True
+
+
+class TaskFailedError(ExecutionFailedError):
+    """The code of a task raised an exception, which is `failure`."""
+
+    code = "TaskFailed"
+
+    def __init__(self, task: str, failure: BaseException) -> None:
+        text = str(failure)
+        kind = type(failure).__name__
+        super().__init__(f"task {task} failed: {kind}: {text}" if text else f"task {task} failed: {kind}")
+        self.task = task
+        self.failure = failure

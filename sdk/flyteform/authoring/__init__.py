@@ -1,0 +1,59 @@
+"""Tasks, workflows and launch plans as frozen definitions; names are loaded when they are first used."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from flyteform.authoring.entity import Entity, dependencies, entities
+    from flyteform.authoring.launch_plans import LaunchPlan
+    from flyteform.authoring.loading import LoadedModule, load_module
+    from flyteform.authoring.mapping import MapTask, map_task
+    from flyteform.authoring.resources import Resources
+    from flyteform.authoring.schedules import CronSchedule, FixedRate, Schedule
+    from flyteform.authoring.tasks import PythonTask, TaskSettings, task
+    from flyteform.authoring.workflows import Workflow, WorkflowFailurePolicy, workflow
+
+__all__ = [
+    "CronSchedule",
+    "Entity",
+    "FixedRate",
+    "LaunchPlan",
+    "LoadedModule",
+    "MapTask",
+    "PythonTask",
+    "Resources",
+    "Schedule",
+    "TaskSettings",
+    "Workflow",
+    "WorkflowFailurePolicy",
+    "dependencies",
+    "entities",
+    "load_module",
+    "map_task",
+    "task",
+    "workflow",
+]
+
+_MODULES = {
+    "entity": "Entity dependencies entities",
+    "launch_plans": "LaunchPlan",
+    "loading": "LoadedModule load_module",
+    "mapping": "MapTask map_task",
+    "resources": "Resources",
+    "schedules": "CronSchedule FixedRate Schedule",
+    "tasks": "PythonTask TaskSettings task",
+    "workflows": "Workflow WorkflowFailurePolicy workflow",
+}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its module."""
+    import importlib
+
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    globals()[name] = value
+    return value

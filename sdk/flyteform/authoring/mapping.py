@@ -1,0 +1,147 @@
+"""`map_task`: one task run for each item of a list."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import math
+from dataclasses import dataclass
+from typing import Any, Optional
+
+from flyteform.authoring import places
+from flyteform.authoring.interface import REQUIRED, Input, Interface, Output, suggestion
+from flyteform.authoring.tasks import PythonTask
+from flyteform.errors import DefinitionError
+
+
+@dataclass(frozen=True, eq=False)
+class MapTask:
+    """A task that runs once for each item of its list inputs.
+
+    `bound` inputs are the same for every item. `concurrency` is how many items run at once (None: the platform's
+    choice). With `min_successes` or `min_success_ratio` items may fail, and their outputs are None.
+    """
+
+    task: PythonTask
+    bound: tuple[tuple[str, Any], ...] = ()
+    concurrency: int | None = None
+    min_successes: int | None = None
+    min_success_ratio: float | None = None
+
+    @property
+    def tolerant(self) -> bool:
+        """Whether items may fail."""
+        return self.min_successes is not None or self.min_success_ratio is not None
+
+    @property
+    def bound_names(self) -> tuple[str, ...]:
+        """Names of the inputs that every item gets whole."""
+        return tuple(name for name, _ in self.bound)
+
+    @property
+    def short_name(self) -> str:
+        """The mapped function's name, and what tells this interface from others of the same function."""
+        variant = ",".join(self.bound_names) + ("?" if self.tolerant else "")
+        suffix = "_" + hashlib.sha256(variant.encode()).hexdigest()[:8] if variant else ""
+        return f"map_{self.task.function_name}{suffix}"
+
+    @property
+    def name(self) -> str:
+        """The name under which it is registered."""
+        return f"{self.task.module}.{self.short_name}"
+
+    @property
+    def subject(self) -> str:
+        """What messages call it."""
+        return f"map task {self.name}"
+
+    @property
+    def place(self) -> str:
+        """Where the mapped task is declared."""
+        return self.task.place
+
+    @functools.cached_property
+    def interface(self) -> Interface:
+        """The task's interface with lists for all but the bound inputs."""
+        inputs = tuple(
+            one if one.name in self.bound_names else Input(one.name, _list_of(one.python_type), REQUIRED)
+            for one in self.task.interface.inputs
+        )
+        outputs = tuple(
+            Output(one.name, _list_of(one.python_type, optional=self.tolerant)) for one in self.task.interface.outputs
+        )
+        return Interface(inputs=inputs, outputs=outputs)
+
+    def needed(self, items: int) -> int:
+        """Return how many of that many items have to succeed."""
+        if self.min_successes is not None:
+            return min(self.min_successes, items)
+        return math.ceil(self.min_success_ratio * items) if self.min_success_ratio is not None else items
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Add a node to the workflow being declared, or run the items one after the other."""
+        from flyteform.authoring.calls import call
+
+        twice = next((name for name in kwargs if name in self.bound_names), None)
+        if twice is not None:
+            raise DefinitionError(f"{places.of_caller()}: {self.subject}: the input {twice!r} is bound already")
+        return call(self, args, dict(self.bound) | kwargs)
+
+    def __repr__(self) -> str:
+        """Name it."""
+        return f"<map task {self.name}>"
+
+
+def map_task(
+    target: PythonTask | functools.partial[Any],
+    /,
+    concurrency: int | None = None,
+    min_success_ratio: float | None = None,
+    min_successes: int | None = None,
+) -> MapTask:
+    """Return a task that runs `target` for each item of lists: `map_task(train)(rate=rates)`.
+
+    Inputs that are the same for all items are bound with `functools.partial(train, data=data)`. `concurrency` is at
+    least 1, `min_success_ratio` lies between 0 and 1. Raises `DefinitionError` for a task that cannot be mapped.
+    """
+    place = places.of_caller()
+    bound: dict[str, Any] = {}
+    inner: Any = target
+    while isinstance(inner, functools.partial):
+        if inner.args:
+            raise DefinitionError(f"{place}: map_task: bind inputs by name", remedy="partial(task, name=value)")
+        bound = dict(inner.keywords) | bound
+        inner = inner.func
+    if not isinstance(inner, PythonTask):
+        raise DefinitionError(
+            f"{place}: map_task takes a task, not {inner!r}", remedy="decorate the function with @task"
+        )
+    _check_target(inner, bound, place)
+    _check_counts(concurrency, min_success_ratio, min_successes, place)
+    return MapTask(inner, tuple(sorted(bound.items())), concurrency, min_successes, min_success_ratio)
+
+
+def _list_of(python_type: Any, *, optional: bool = False) -> Any:
+    return list.__class_getitem__(Optional[python_type] if optional else python_type)  # noqa: UP045 - a runtime value
+
+
+def _check_target(task: PythonTask, bound: dict[str, Any], place: str) -> None:
+    if len(task.interface.outputs) > 1:
+        raise DefinitionError(f"{place}: map_task: {task.subject} has several outputs", remedy="return one dataclass")
+    for name in bound:
+        if name not in task.interface.inputs_by_name:
+            hint = suggestion(name, task.interface.inputs_by_name)
+            raise DefinitionError(f"{place}: map_task: {task.subject} has no input {name!r}{hint}")
+    if len(bound) == len(task.interface.inputs):
+        raise DefinitionError(f"{place}: map_task: {task.subject} has no input left to map over")
+
+
+def _check_counts(concurrency: int | None, ratio: float | None, successes: int | None, place: str) -> None:
+    if concurrency is not None and concurrency < 1:
+        raise DefinitionError(f"{place}: map_task: concurrency={concurrency} runs nothing", remedy="give 1 or more")
+    if ratio is not None and not 0 <= ratio <= 1:
+        raise DefinitionError(f"{place}: map_task: min_success_ratio={ratio} is no share", remedy="give 0 to 1")
+    if successes is not None and successes < 0:
+        raise DefinitionError(f"{place}: map_task: min_successes={successes} is no count", remedy="give 0 or more")
+    if ratio is not None and successes is not None:
+        raise DefinitionError(f"{place}: map_task: give min_successes or min_success_ratio, not both")
