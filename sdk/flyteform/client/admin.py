@@ -149,6 +149,13 @@ class AdminClient:
             for row in page.entities:
                 yield row
 
+    async def get_named_entity(
+        self, resource_type: identifier_pb2.ResourceType, name: common_pb2.NamedEntityIdentifier
+    ) -> common_pb2.NamedEntity:
+        """Return the state and description of a name; `NotFoundError` if nothing is registered under it."""
+        request = common_pb2.NamedEntityGetRequest(resource_type=resource_type, id=name)
+        return await self._admin("GetNamedEntity", request, common_pb2.NamedEntity)
+
     async def update_named_entity(self, entity: common_pb2.NamedEntity) -> None:
         """Overwrite description and state (active or archived) of a name."""
         request = common_pb2.NamedEntityUpdateRequest(

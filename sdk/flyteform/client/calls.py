@@ -20,6 +20,7 @@ Response = TypeVar("Response", bound="Message")
 
 _RETRY_DELAYS = (0.1, 0.2, 0.4)  # seconds: enough for a restarting server's listener, short enough for a person
 _CALL_TIMEOUT = 30.0  # seconds
+_CONCURRENCY = 16  # calls in flight: callers may ask for thousands of things at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class Caller:
     endpoint: str
     authenticator: Authenticator = field(default_factory=Anonymous)
     retry_delays: tuple[float, ...] = _RETRY_DELAYS
+    _slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_CONCURRENCY))
 
     async def call(self, service: str, method: str, request: Message, response: type[Response]) -> Response:
         """Send `request`; raise the mapped `FlyteformError` when it fails for good."""
@@ -52,7 +54,7 @@ class Caller:
             request_serializer=type(request).SerializeToString,
             response_deserializer=response.FromString,
         )
-        answer: Response = await call(
-            request, timeout=_CALL_TIMEOUT, metadata=grpc.aio.Metadata(*await self.authenticator.metadata())
-        )
+        async with self._slots:
+            metadata = grpc.aio.Metadata(*await self.authenticator.metadata())
+            answer: Response = await call(request, timeout=_CALL_TIMEOUT, metadata=metadata)
         return answer

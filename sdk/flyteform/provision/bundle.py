@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from flyteform.provision.code import Source
 
+# Stands in a task's arguments where the URI of its bundle goes, which is known only after the upload.
+BUNDLE_PLACEHOLDER = "@flyteform-bundle@"
+
 
 @dataclass(frozen=True, slots=True)
 class Bundle:

@@ -147,6 +147,12 @@ class Plan:
         return tuple(change for change in self.changes if change.action is not Action.NO_OP)
 
     @property
+    def removed(self) -> frozenset[Address]:
+        """What goes out of use because it is not declared, or all of it is destroyed."""
+        found = frozenset(change.address for change in self.changes if change.action in REMOVALS)
+        return found if self.destroy else found - self.desired.addresses
+
+    @property
     def has_changes(self) -> bool:
         """Whether an apply would write anything to the platform."""
         return bool(self.steps)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -28,7 +28,7 @@ _collected: ContextVar[list[Resource] | None] = ContextVar("flyteform_declared_r
 
 @dataclass(frozen=True)
 class Project(Resource):
-    """A project. What is left out is left as the platform has it; `name` defaults to the id for a new project."""
+    """A project. What is left out is left as the platform has it; a new project is named by its id."""
 
     id: str
     name: str | None = None
@@ -41,7 +41,7 @@ class Task(Resource):
     """A task in a project and domain; both default to those that the plan is made for."""
 
     entity: authoring.PythonTask
-    project: str | None = None
+    project: Project | str | None = None
     domain: str | None = None
 
 
@@ -50,7 +50,7 @@ class Workflow(Resource):
     """A workflow with all that it calls, and its default launch plan, which has the workflow's own name."""
 
     entity: authoring.Workflow
-    project: str | None = None
+    project: Project | str | None = None
     domain: str | None = None
 
 
@@ -58,14 +58,19 @@ class Workflow(Resource):
 class LaunchPlan(Resource):
     """A launch plan with its workflow and all that this calls.
 
-    `entity` is a launch plan, or a workflow whose default launch plan is meant. With `active` the declared version
-    becomes the active one, and its schedule fires; without, no version is active.
+    `entity` is a launch plan of the SDK, or a workflow (also as a resource, whose project and domain it then shares)
+    together with `name`, inputs and schedule; without `name` the workflow's default launch plan is meant. `active`
+    makes the declared version the active one, whose schedule fires; False keeps every version inactive.
     """
 
-    entity: authoring.LaunchPlan | authoring.Workflow
-    project: str | None = None
+    entity: authoring.LaunchPlan | authoring.Workflow | Workflow
+    project: Project | str | None = None
     domain: str | None = None
     active: bool = field(default=True, kw_only=True)
+    name: str | None = field(default=None, kw_only=True)
+    default_inputs: Mapping[str, Any] | None = field(default=None, kw_only=True)
+    fixed_inputs: Mapping[str, Any] | None = field(default=None, kw_only=True)
+    schedule: authoring.CronSchedule | authoring.FixedRate | None = field(default=None, kw_only=True)
 
 
 @contextmanager

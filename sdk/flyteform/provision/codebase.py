@@ -1,0 +1,65 @@
+"""The first-party code of all tasks of a declaration: which modules each can reach, and one bundle per source root."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flyteform.provision.bundle import pack
+from flyteform.provision.code import Source, SourceTree, root_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from flyteform.authoring import PythonTask
+    from flyteform.provision.model import Address
+
+# Code below these folders was installed, so it is in the image.
+_INSTALLED = frozenset({"site-packages", "dist-packages"})
+
+
+@dataclass(slots=True)
+class CodeBase:
+    """Collects the code of tasks."""
+
+    _trees: dict[Path, SourceTree] = field(default_factory=dict)
+    _reached: dict[tuple[Path, str], tuple[Source, ...]] = field(default_factory=dict)
+    _tasks: dict[Address, tuple[Path, tuple[Source, ...]]] = field(default_factory=dict)
+
+    def add(self, address: Address, task: PythonTask) -> bool:
+        """Take in a task's code; return whether it has to be shipped, as it is not installed."""
+        root = _root(task)
+        if root is None:
+            return False
+        key = (root, task.module)
+        if key not in self._reached:
+            tree = self._trees.setdefault(root, SourceTree(root))
+            self._reached[key] = tree.reachable(task.module)
+        self._tasks[address] = (root, self._reached[key])
+        return True
+
+    def digests(self, address: Address) -> Mapping[str, str]:
+        """Return the digests of the modules that a task can reach, by module name."""
+        _, sources = self._tasks.get(address, (None, ()))
+        return {source.name: source.digest for source in sources}
+
+    def bundles(self) -> tuple[dict[str, bytes], dict[Address, str]]:
+        """Return the bundles by digest, and the digest of each task's."""
+        by_root: dict[Path, dict[str, Source]] = {}
+        for root, sources in self._tasks.values():
+            by_root.setdefault(root, {}).update({source.name: source for source in sources})
+        packed = {root: pack(sources.values()) for root, sources in by_root.items()}
+        return (
+            {bundle.digest: bundle.data for bundle in packed.values()},
+            {address: packed[root].digest for address, (root, _) in self._tasks.items()},
+        )
+
+
+def _root(task: PythonTask) -> Path | None:
+    """Return the source root of a task's module, None if it is an installed one."""
+    module = sys.modules.get(task.module)
+    file = getattr(module, "__file__", None) or task.fn.__code__.co_filename
+    path = Path(file).resolve()
+    return None if _INSTALLED & set(path.parts) else root_of(task.module, path)

@@ -1,0 +1,97 @@
+"""Load a declaration: run its modules and gather what they declare."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flyteform.authoring import LaunchPlan as AuthoredLaunchPlan
+from flyteform.authoring import PythonTask
+from flyteform.authoring import Workflow as AuthoredWorkflow
+from flyteform.authoring.loading import load_module
+from flyteform.errors import InvalidInputError
+from flyteform.provision.errors import DeclarationError
+from flyteform.provision.resources import LaunchPlan, Resource, Task, Workflow, collecting
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import ModuleType
+
+_NOT_DECLARATIONS = frozenset({"conftest.py", "setup.py"})
+
+
+def load_resources(path: Path) -> tuple[Resource, ...]:
+    """Return what the module, or every module of the directory, declares, in order.
+
+    Modules that declare no resource at all stand for all that they define: tasks, workflows and launch plans.
+    `InvalidInputError` for a path that is wrong or a module that cannot be loaded, `DeclarationError` if there is
+    nothing to provision.
+    """
+    files = _module_files(path)
+    with collecting() as declared:
+        modules = _load(files)
+    found = tuple(declared) or tuple(resource for module in modules for resource in _defined(module))
+    if not found:
+        raise DeclarationError(
+            f"{path} declares nothing",
+            remedy="define a @workflow in it, or declare resources of flyteform.provision (Project, Workflow, …)",
+        )
+    return found
+
+
+def _module_files(path: Path) -> list[Path]:
+    """Return the files to load: the one given, or those of a directory and of the packages in it."""
+    if not path.is_dir():
+        return [path]
+    files = [file for file in sorted(path.rglob("*.py")) if _is_declaration(file, path)]
+    if not files:
+        raise InvalidInputError(f"{path} has no Python module in it", remedy="name a file or a directory of modules")
+    return files
+
+
+def _is_declaration(file: Path, directory: Path) -> bool:
+    folders = file.relative_to(directory).parents
+    packages = all((directory / folder / "__init__.py").is_file() for folder in folders if folder != Path())
+    return packages and file.name not in _NOT_DECLARATIONS and not file.name.startswith((".", "test_"))
+
+
+def _load(files: list[Path]) -> list[ModuleType]:
+    """Load the files anew, as a declaration runs when it is loaded, and what it declared before is of no use."""
+    importlib.invalidate_caches()
+    for root in {_root(file) for file in files}:
+        for name in [name for name, module in sys.modules.items() if _lies_in(module, name, root)]:
+            del sys.modules[name]
+    return [load_module(file).module for file in files]
+
+
+def _root(file: Path) -> Path:
+    """Return the first directory upwards that is no package."""
+    folder = file.resolve().parent
+    while (folder / "__init__.py").is_file():
+        folder = folder.parent
+    return folder
+
+
+def _lies_in(module: ModuleType, name: str, root: Path) -> bool:
+    """Tell whether a loaded module was imported from this root, rather than from one that lies below it."""
+    file = getattr(module, "__file__", None)
+    base = root.joinpath(*name.split("."))
+    return file is not None and file in (f"{base}.py", f"{base}/__init__.py")
+
+
+def _defined(module: ModuleType) -> Iterator[Resource]:
+    """Yield a resource for all that a module defines itself; what it only imports belongs to another one."""
+    values = {id(value): value for value in vars(module).values()}.values()
+    for value in values:
+        if isinstance(value, AuthoredLaunchPlan):
+            yield LaunchPlan(value)
+        elif isinstance(value, AuthoredWorkflow) and _is_of(value.name, module):
+            yield Workflow(value)
+        elif isinstance(value, PythonTask) and _is_of(value.name, module):
+            yield Task(value)
+
+
+def _is_of(name: str, module: ModuleType) -> bool:
+    return name.rpartition(".")[0] == module.__name__

@@ -1,0 +1,81 @@
+"""Plan and apply as a library: what the commands, other programs and tests call."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flyteform.errors import ConflictError
+from flyteform.provision.apply import ApplyResult, Outcome, execute
+from flyteform.provision.desired import DEFAULT_IMAGE, Target, declare
+from flyteform.provision.errors import StalePlanError
+from flyteform.provision.model import Desired, Plan
+from flyteform.provision.observe import observe
+from flyteform.provision.plan import plan_changes, removals
+from flyteform.provision.state import State
+from flyteform.provision.state_file import FileStateStore, default_state_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from flyteform.client.admin import AdminClient
+    from flyteform.client.config import ClientConfig
+    from flyteform.provision.ports import StateStore
+
+
+def default_store(path: Path, config: ClientConfig) -> FileStateStore:
+    """Return the state file that belongs to a declaration on one platform, project and domain."""
+    return FileStateStore(default_state_path(path, config.endpoint, config.project, config.domain))
+
+
+async def make_plan(
+    path: Path,
+    client: AdminClient,
+    store: StateStore | None = None,
+    *,
+    image: str = DEFAULT_IMAGE,
+    destroy: bool = False,
+) -> Plan:
+    """Load the declaration at `path` (module or directory), read the platform, and say what an apply would do.
+
+    Nothing is written. With `destroy` the plan takes out of use what is declared and what is owned.
+    """
+    config = client.config
+    desired = declare(path, Target(config.project, config.domain, image))
+    state = await (store or default_store(path, config)).load()
+    return await compare(desired, client, state, destroy=destroy)
+
+
+async def compare(desired: Desired, client: AdminClient, state: State, *, destroy: bool = False) -> Plan:
+    """Plan from a desired state that is at hand."""
+    observed = await observe(client, desired, state.owned)
+    if destroy:
+        changes = tuple(removals(desired.addresses | frozenset(state.owned), observed, reason="destroyed"))
+    else:
+        changes = plan_changes(desired, observed, state.owned)
+    return Plan(client.config.endpoint, desired, changes, destroy)
+
+
+async def apply_plan(
+    plan: Plan,
+    client: AdminClient,
+    store: StateStore,
+    on_progress: Callable[[Outcome], None] | None = None,
+) -> ApplyResult:
+    """Apply a plan while holding the state's lock; `StateLockedError` if another apply holds it."""
+    async with store.lock():
+        return await execute(plan, client, store, on_progress)
+
+
+async def check_fresh(plan: Plan, client: AdminClient, store: StateStore) -> None:
+    """Raise `StalePlanError` unless the same declaration would be planned the same way now."""
+    if plan.endpoint != client.config.endpoint:
+        raise ConflictError(
+            f"this plan was made for {plan.endpoint}, not for {client.config.endpoint}",
+            remedy=f"apply it with --endpoint {plan.endpoint}",
+        )
+    now = await compare(plan.desired, client, await store.load(), destroy=plan.destroy)
+    if now.changes != plan.changes:
+        raise StalePlanError(
+            "the platform or the state has changed since this plan was saved", remedy="make a new plan and look at it"
+        )
