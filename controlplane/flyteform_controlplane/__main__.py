@@ -1,0 +1,81 @@
+"""`python -m flyteform_controlplane`: one control plane until SIGTERM or Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+from pathlib import Path
+
+import click
+import uvloop
+
+from flyteform.errors import FlyteformError
+from flyteform_controlplane.server import ControlPlane
+from flyteform_controlplane.settings import GRPC_PORT, HTTP_PORT, ControlPlaneSettings
+
+
+@click.command()
+@click.option("--state-dir", type=click.Path(path_type=Path), required=True, help="Where data and keys are kept.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Loopback address to listen on.")
+@click.option("--grpc-port", default=GRPC_PORT, show_default=True, help="0 picks a free one.")
+@click.option("--http-port", default=HTTP_PORT, show_default=True, help="0 picks a free one.")
+@click.option("--database-url", default="", help="SQLAlchemy URL; by default SQLite in the state directory.")
+@click.option("--objects-prefix", default="", help="URI of the object store; by default in the state directory.")
+@click.option(
+    "--log-level", default="INFO", show_default=True, type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"])
+)
+def command(
+    state_dir: Path, host: str, grpc_port: int, http_port: int, database_url: str, objects_prefix: str, log_level: str
+) -> None:
+    """Serve a flyteform control plane: gRPC, REST and objects."""
+    logging.basicConfig(level=log_level, format="%(asctime)s level=%(levelname)s logger=%(name)s %(message)s")
+    for name in ("alembic", "uvicorn"):
+        logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(log_level)))
+    settings = ControlPlaneSettings(
+        state_dir=state_dir,
+        host=host,
+        grpc_port=grpc_port,
+        http_port=http_port,
+        database_url=database_url,
+        objects_prefix=objects_prefix,
+    )
+    uvloop.run(_serve(settings))
+
+
+async def _serve(settings: ControlPlaneSettings) -> None:
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    control_plane = ControlPlane(settings)
+    addresses = await control_plane.start()
+    try:
+        click.echo(f"grpc={addresses.grpc} http={addresses.http}")
+        await stopped.wait()
+    finally:
+        await control_plane.stop()
+
+
+def main() -> int:
+    """Run the command; 0 after a requested end, 1 after any error, told in one or two lines."""
+    try:
+        command(standalone_mode=False)
+    except click.ClickException as error:
+        return _fail(error.format_message(), None)
+    except FlyteformError as error:
+        return _fail(error.message, error.remedy)
+    except click.Abort:
+        return 1
+    return 0
+
+
+def _fail(message: str, remedy: str | None) -> int:
+    click.echo(f"Error: {message}", err=True)
+    if remedy:
+        click.echo(f"  → {remedy}", err=True)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,153 @@
+"""One control-plane process: everything assembled, started in order, and stopped in the opposite one."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from flyteform.errors import ConflictError, InvalidInputError
+from flyteform.objects import open_store
+from flyteform.objects.local import LocalStore
+from flyteform.objects.signing import UrlSigner
+from flyteform_controlplane.parts import assemble
+from flyteform_controlplane.readiness import Readiness
+from flyteform_controlplane.rest.app import http_app
+from flyteform_controlplane.rest.objects import ObjectEndpoint
+from flyteform_controlplane.settings import signing_key
+from flyteform_controlplane.store.database import Database
+from flyteform_controlplane.store.migrate import migrate
+from flyteform_controlplane.store.seed import seed
+from flyteform_controlplane.transport import ports
+from flyteform_controlplane.transport.grpc_server import GrpcServer
+from flyteform_controlplane.transport.http_server import HttpServer
+from flyteform_controlplane.transport.interceptors import STANDARD
+from flyteform_controlplane.transport.methods import methods_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from flyteform.objects.ports import ObjectStore
+    from flyteform_controlplane.settings import ControlPlaneSettings
+
+    Endpoint = Callable[[Request], Awaitable[Response]]
+
+ITSELF = "control plane"
+GRACE_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where a control plane serves: `grpc` as host:port, `http` as a URL without a slash at its end."""
+
+    grpc: str
+    http: str
+
+
+class ControlPlane:
+    """A control plane in this process and event loop.
+
+    `/healthcheck` and the health service say ready once everything in `readiness` is: who embeds the control plane
+    adds what else has to be there, by reporting it there as not ready before the start.
+    """
+
+    def __init__(self, settings: ControlPlaneSettings) -> None:
+        self.readiness = Readiness(ITSELF)
+        self._settings = settings
+        self._running = AsyncExitStack()
+        self._grace = GRACE_SECONDS
+
+    async def start(self) -> Addresses:
+        """Bind, migrate, seed, serve; on an error whatever was started is stopped again.
+
+        `FlyteformError` for a port that is in use, a state directory that cannot be written, a newer database.
+        """
+        try:
+            return await self._start()
+        except BaseException:
+            await self._running.aclose()
+            raise
+
+    async def stop(self, grace: float = GRACE_SECONDS) -> None:
+        """Take nothing new, give open calls `grace` seconds, then end them; again is no error."""
+        self._grace = grace
+        self.readiness.report(ITSELF, ready=False)
+        await self._running.aclose()
+
+    async def _start(self) -> Addresses:
+        settings = self._settings
+        _make_state_dir(settings.state_dir)
+        ports.probe(settings.host, settings.grpc_port, flag="--grpc-port")
+        listener = ports.listen(settings.host, settings.http_port, flag="--http-port")
+        self._running.callback(listener.close)
+        http = f"http://{_address(settings.host, listener.getsockname()[1])}"
+        objects, endpoint = _objects(settings, f"{http}/objects")
+        database = await self._database()
+        parts = assemble(database, objects)
+        methods = methods_of(parts.services, STANDARD)
+        app = http_app(methods, self.readiness, endpoint, version=version("flyteform"), origins=settings.cors_origins)
+        grpc_server, http_server = GrpcServer(methods), HttpServer(app, listener)
+        self._running.push_async_callback(lambda: asyncio.gather(grpc_server.stop(self._grace), http_server.stop()))
+        grpc_port = await self._start_grpc(grpc_server)
+        await http_server.start()
+        for duty in parts.duties:
+            await duty.start()
+            self._running.push_async_callback(duty.stop)
+        self.readiness.report(ITSELF)
+        return Addresses(_address(settings.host, grpc_port), http)
+
+    async def _database(self) -> Database:
+        database = Database(self._settings.database_url)
+        self._running.push_async_callback(database.close)
+        await migrate(database)
+        await seed(database)
+        return database
+
+    async def _start_grpc(self, server: GrpcServer) -> int:
+        settings = self._settings
+        try:
+            port = await server.start(_address(settings.host, settings.grpc_port))
+        except RuntimeError as error:
+            # Somebody took it between the probe and now.
+            raise ConflictError(
+                f"port {settings.grpc_port} on {settings.host} is in use", remedy="choose another with --grpc-port"
+            ) from error
+        self._report_health(server)
+        return port
+
+    def _report_health(self, server: GrpcServer) -> None:
+        reports: set[asyncio.Task[None]] = set()
+
+        def report(ready: bool) -> None:
+            task = asyncio.create_task(server.report(ready=ready))
+            reports.add(task)
+            task.add_done_callback(reports.discard)
+
+        self.readiness.listen(report)
+
+
+def _objects(settings: ControlPlaneSettings, url: str) -> tuple[ObjectStore, Endpoint | None]:
+    signer = UrlSigner(signing_key(settings.state_dir), url)
+    store = open_store(settings.objects_prefix, signer=signer)
+    # Other stores than the local one sign for services of their own.
+    return store, ObjectEndpoint(store, signer).serve if isinstance(store, LocalStore) else None
+
+
+def _make_state_dir(directory: Path) -> None:
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidInputError(
+            f"the state directory {directory} cannot be made: {error.strerror}",
+            remedy="choose another with --state-dir",
+        ) from error
+
+
+def _address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
