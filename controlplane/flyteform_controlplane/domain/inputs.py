@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from flyteidl.core.interface_pb2 import Parameter, ParameterMap
 from flyteidl.core.literals_pb2 import LiteralMap
 
-from flyteform_controlplane.domain.literals import is_instance
+from flyteform.compiler import literal_matches
 from flyteform_controlplane.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def expected_inputs(workflow_inputs: VariableMap, defaults: ParameterMap, fixed:
     for name, parameter in defaults.parameters.items():
         if name not in variables:
             raise InvalidArgumentError(f"unexpected default_input {name}", remedy=_known(variables))
-        if parameter.HasField("default") and not is_instance(parameter.default, variables[name].type):
+        if parameter.HasField("default") and not literal_matches(parameter.default, variables[name].type):
             raise InvalidArgumentError(
                 f"invalid default_input wrong type {name}, expected {_kind(variables[name].type)}"
             )
@@ -33,7 +33,7 @@ def expected_inputs(workflow_inputs: VariableMap, defaults: ParameterMap, fixed:
             raise InvalidArgumentError(f"unexpected fixed_input {name}", remedy=_known(variables))
         if name in defaults.parameters:
             raise InvalidArgumentError(f"fixed_input {name} also exists as a default_input")
-        if not is_instance(value, variables[name].type):
+        if not literal_matches(value, variables[name].type):
             raise InvalidArgumentError(f"invalid fixed_input wrong type {name}, expected {_kind(variables[name].type)}")
     expected = ParameterMap()
     expected.CopyFrom(defaults)
@@ -66,7 +66,7 @@ def resolve_inputs(given: LiteralMap, expected: ParameterMap, fixed: LiteralMap)
 
 
 def _check(name: str, value: Literal, expected: LiteralType) -> None:
-    if not is_instance(value, expected):
+    if not literal_matches(value, expected):
         found = value.scalar.primitive.WhichOneof("value") or value.scalar.WhichOneof("value")
         found = found or value.WhichOneof("value") or "nothing"
         raise InvalidArgumentError(f"invalid {name} input wrong type. Expected {_kind(expected)}, but got {found}")

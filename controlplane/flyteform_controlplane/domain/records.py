@@ -8,20 +8,25 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from flyteidl.admin.common_pb2 import Labels
+from flyteidl.admin.common_pb2 import NAMED_ENTITY_ACTIVE, Labels
 from flyteidl.admin.description_entity_pb2 import Description
+from flyteidl.admin.execution_pb2 import EXECUTION_ACTIVE
+from flyteidl.admin.launch_plan_pb2 import INACTIVE
+from flyteidl.admin.project_pb2 import Project
 
 from flyteform_controlplane.domain.times import now
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from flyteidl.admin.execution_pb2 import ExecutionClosure, ExecutionSpec
-    from flyteidl.admin.launch_plan_pb2 import LaunchPlanClosure, LaunchPlanSpec
+    from flyteidl.admin.common_pb2 import NamedEntityState
+    from flyteidl.admin.execution_pb2 import ExecutionClosure, ExecutionSpec, ExecutionState
+    from flyteidl.admin.launch_plan_pb2 import LaunchPlanClosure, LaunchPlanSpec, LaunchPlanState
     from flyteidl.admin.matchable_resource_pb2 import MatchingAttributes
     from flyteidl.admin.node_execution_pb2 import NodeExecutionClosure, NodeExecutionMetaData
     from flyteidl.admin.task_execution_pb2 import TaskExecutionClosure
     from flyteidl.admin.task_pb2 import TaskClosure
+    from flyteidl.core.identifier_pb2 import ResourceType
     from flyteidl.core.interface_pb2 import TypedInterface
     from flyteidl.core.literals_pb2 import Literal
     from flyteidl.core.types_pb2 import LiteralType
@@ -44,7 +49,7 @@ class ProjectRecord(Record):
     name: str
     description: str = ""
     labels: Labels = field(default_factory=Labels)
-    state: int = 0
+    state: Project.ProjectState = Project.ACTIVE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +88,7 @@ class LaunchPlanRecord(EntityRecord):
     spec: LaunchPlanSpec
     workflow_id: int
     closure: LaunchPlanClosure
-    state: int = 0
+    state: LaunchPlanState = INACTIVE
     schedule_type: str = "NONE"
     launch_condition_type: str | None = None
 
@@ -92,19 +97,19 @@ class LaunchPlanRecord(EntityRecord):
 class NamedEntityRecord(Record):
     """What is known of a name over all its versions; `state` is NamedEntityState."""
 
-    resource_type: int
+    resource_type: ResourceType
     project: str
     domain: str
     name: str
     description: str = ""
-    state: int = 0
+    state: NamedEntityState = NAMED_ENTITY_ACTIVE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DescriptionRecord(Record):
     """The documentation of a version."""
 
-    resource_type: int
+    resource_type: ResourceType
     project: str
     domain: str
     name: str
@@ -154,7 +159,7 @@ class ExecutionRecord(Record):
     error_kind: str | None = None
     error_code: str | None = None
     user: str = ""
-    state: int = 0
+    state: ExecutionState = EXECUTION_ACTIVE
     launch_entity: str = ""
 
 

@@ -25,6 +25,7 @@ from flyteform_controlplane.domain.records import (
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from flyteidl.core.identifier_pb2 import ResourceType
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from flyteform_controlplane.domain.filters import Query
@@ -77,18 +78,20 @@ class Names(Protocol):
     """The names of tasks, workflows and launch plans, over all their versions."""
 
     async def identifiers(
-        self, tx: AsyncConnection, resource_type: int, project: str, domain: str, query: Query
+        self, tx: AsyncConnection, resource_type: ResourceType, project: str, domain: str, query: Query
     ) -> Sequence[tuple[str, str, str]]:
         """Return a page of (project, domain, name), each once."""
         ...
 
     async def entities(
-        self, tx: AsyncConnection, resource_type: int, project: str, domain: str, query: Query
+        self, tx: AsyncConnection, resource_type: ResourceType, project: str, domain: str, query: Query
     ) -> Sequence[NamedEntityRecord]:
         """Return a page of names with what is known of them; a name without metadata counts as active."""
         ...
 
-    async def exists(self, tx: AsyncConnection, resource_type: int, project: str, domain: str, name: str) -> bool:
+    async def exists(
+        self, tx: AsyncConnection, resource_type: ResourceType, project: str, domain: str, name: str
+    ) -> bool:
         """Say whether any version has that name."""
         ...
 

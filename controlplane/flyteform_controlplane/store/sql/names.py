@@ -35,7 +35,7 @@ class SqlNames:
     """Names of all versions, each once."""
 
     async def identifiers(
-        self, tx: AsyncConnection, resource_type: int, project: str, domain: str, query: Query
+        self, tx: AsyncConnection, resource_type: ResourceType, project: str, domain: str, query: Query
     ) -> Sequence[tuple[str, str, str]]:
         """Return a page of (project, domain, name)."""
         table = _table(resource_type)
@@ -44,7 +44,7 @@ class SqlNames:
         return [(row.project, row.domain, row.name) for row in rows]
 
     async def entities(
-        self, tx: AsyncConnection, resource_type: int, project: str, domain: str, query: Query
+        self, tx: AsyncConnection, resource_type: ResourceType, project: str, domain: str, query: Query
     ) -> Sequence[NamedEntityRecord]:
         """Return a page of names with what is known of them."""
         names = _distinct(_table(resource_type), project, domain, [])
@@ -59,14 +59,16 @@ class SqlNames:
         rows = await tx.execute(_page(statement, columns, query))
         return [NamedEntityRecord(resource_type=resource_type, **row._mapping) for row in rows]  # noqa: SLF001 - public, in spite of its name
 
-    async def exists(self, tx: AsyncConnection, resource_type: int, project: str, domain: str, name: str) -> bool:
+    async def exists(
+        self, tx: AsyncConnection, resource_type: ResourceType, project: str, domain: str, name: str
+    ) -> bool:
         """Say whether any version has that name."""
         table = _table(resource_type)
         statement = select(table.c.id).where(table.c.project == project, table.c.domain == domain, table.c.name == name)
         return (await tx.execute(statement.limit(1))).first() is not None
 
 
-def _table(resource_type: int) -> Table:
+def _table(resource_type: ResourceType) -> Table:
     table = _TABLES.get(resource_type)
     if table is None:
         raise InvalidArgumentError("invalid value for resource_type", remedy="use TASK, WORKFLOW or LAUNCH_PLAN")

@@ -1,9 +1,8 @@
-"""What makes two registrations the same, and the text that shows where they differ (contract 1.3)."""
+"""The text that shows where two registrations of one version differ (contract 1.3)."""
 
 from __future__ import annotations
 
 import difflib
-import hashlib
 import json
 from typing import TYPE_CHECKING
 
@@ -12,23 +11,13 @@ from google.protobuf.json_format import MessageToDict
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
-_MAX_DIFF = 64 * 1024
-
-
-def digest(*messages: Message) -> bytes:
-    """Return 32 bytes that are equal for equal messages, in every process."""
-    sha = hashlib.sha256()
-    for message in messages:
-        data = message.SerializeToString(deterministic=True)
-        sha.update(len(data).to_bytes(8, "big"))
-        sha.update(data)
-    return sha.digest()
+_MAX_CHARACTERS = 64 * 1024
 
 
 def difference(old: Message, new: Message) -> str:
     """Return the lines that differ between the JSON forms of two messages."""
     lines = difflib.unified_diff(_lines(old), _lines(new), "registered", "requested", n=2, lineterm="")
-    return "\n".join(lines)[:_MAX_DIFF]
+    return "\n".join(lines)[:_MAX_CHARACTERS]
 
 
 def _lines(message: Message) -> list[str]:

@@ -1,0 +1,54 @@
+"""FlyteAdmin's main service: one object with the methods of all its parts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flyteidl.service.admin_pb2_grpc import AdminServiceServicer
+
+from flyteform_controlplane.services.backend import Backend
+from flyteform_controlplane.services.description_entities import DescriptionEntities
+from flyteform_controlplane.services.launch_plans import LaunchPlans
+from flyteform_controlplane.services.named_entities import NamedEntities
+from flyteform_controlplane.services.projects import Projects
+from flyteform_controlplane.services.tasks import Tasks
+from flyteform_controlplane.services.version import Versions
+from flyteform_controlplane.services.workflows import Workflows
+from flyteform_controlplane.store.sql.store import SqlStore
+
+if TYPE_CHECKING:
+    from flyteform.objects.ports import ObjectStore
+    from flyteform_controlplane.domain.config import AdminConfig
+    from flyteform_controlplane.domain.ports import Dispatch, Schedules
+    from flyteform_controlplane.store.database import Database
+
+_METHODS = frozenset(name for name in vars(AdminServiceServicer) if name[0].isupper())
+
+
+class AdminService(AdminServiceServicer):
+    """Serves the AdminService; a method that no part has is UNIMPLEMENTED."""
+
+    def __init__(
+        self,
+        database: Database,
+        objects: ObjectStore,
+        dispatch: Dispatch,
+        schedules: Schedules,
+        config: AdminConfig,
+    ) -> None:
+        backend = Backend(database, SqlStore(), objects, dispatch, schedules, config)
+        named_entities, workflows, launch_plans = NamedEntities(backend), Workflows(backend), LaunchPlans(backend)
+        self._compose(
+            Projects(backend),
+            Tasks(backend),
+            workflows,
+            launch_plans,
+            named_entities,
+            DescriptionEntities(backend),
+            Versions(),
+        )
+
+    def _compose(self, *parts: object) -> None:
+        for part in parts:
+            for name in _METHODS.intersection(dir(part)):
+                setattr(self, name, getattr(part, name))

@@ -1,0 +1,89 @@
+"""What every service of the AdminService works with, and the look-ups that they share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from flyteidl.admin.project_pb2 import InactiveProject, Project
+
+from flyteform.errors import NotFoundError
+from flyteform_controlplane.domain.validation import check_scope, describe
+from flyteform_controlplane.errors import InvalidArgumentError, MissingEntityError
+
+if TYPE_CHECKING:
+    from typing import TypeVar
+
+    from flyteidl.core.identifier_pb2 import Identifier, WorkflowExecutionIdentifier
+    from google.protobuf.message import Message
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from flyteform.objects.ports import ObjectStore
+    from flyteform_controlplane.domain.config import AdminConfig
+    from flyteform_controlplane.domain.ports import Dispatch, Schedules
+    from flyteform_controlplane.domain.records import ExecutionRecord, ProjectRecord
+    from flyteform_controlplane.domain.validation import ProjectAndDomain
+    from flyteform_controlplane.store.database import Database
+    from flyteform_controlplane.store.ports import Store
+
+    M = TypeVar("M", bound=Message)
+
+_INACTIVE = frozenset({Project.ARCHIVED, Project.SYSTEM_ARCHIVED})
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """The other parts of the control plane, as ports."""
+
+    database: Database
+    store: Store
+    objects: ObjectStore
+    dispatch: Dispatch
+    schedules: Schedules
+    config: AdminConfig
+
+    @property
+    def metadata_prefix(self) -> str:
+        """The URI below which closures and inputs are written."""
+        return f"{self.objects.prefix}/{self.config.metadata_prefix}"
+
+    async def check_project(self, tx: AsyncConnection, scope: ProjectAndDomain) -> ProjectRecord:
+        """Return the project of something that is to be created; refuse an unknown or archived one."""
+        check_scope(scope)
+        project = await self.store.projects.get(tx, scope.project)
+        what = f"failed to validate that project [{scope.project}] and domain [{scope.domain}] are registered, err: "
+        if project is None:
+            raise InvalidArgumentError(
+                f"{what}[project [{scope.project}] not found]", remedy="register the project, or name another one"
+            )
+        if project.state in _INACTIVE:
+            raise InvalidArgumentError(
+                f"project [{scope.project}] is not active", details=(InactiveProject(id=scope.project),)
+            )
+        if scope.domain not in self.config.domain_ids:
+            domains = ", ".join(sorted(self.config.domain_ids))
+            raise InvalidArgumentError(
+                f"{what}[domain [{scope.domain}] is unrecognized by system]", remedy=f"the domains are {domains}"
+            )
+        return project
+
+    async def execution(self, tx: AsyncConnection, name: WorkflowExecutionIdentifier) -> ExecutionRecord:
+        """Return the execution; `MissingEntityError` if there is none."""
+        record = await self.store.executions.get(tx, name.project, name.domain, name.name)
+        if record is None:
+            raise MissingEntityError(
+                f"missing entity of type execution with identifier {name.project}:{name.domain}:{name.name}"
+            )
+        return record
+
+    async def read_message(self, uri: str, message_type: type[M]) -> M:
+        """Read a message that the control plane itself wrote."""
+        try:
+            return message_type.FromString(await self.objects.get(uri))
+        except NotFoundError as error:
+            raise MissingEntityError(f"the object {uri} is gone from the object store") from error
+
+
+def missing(kind: str, identifier: Identifier) -> MissingEntityError:
+    """Return the error for a version that does not exist."""
+    return MissingEntityError(f"missing entity of type {kind} with identifier {describe(identifier)}")

@@ -1,0 +1,120 @@
+"""Tasks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from flyteidl.admin.task_pb2 import Task, TaskClosure, TaskCreateRequest, TaskCreateResponse, TaskList
+from flyteidl.core.identifier_pb2 import Identifier, ResourceType
+
+from flyteform.compiler import CompileErrors, compile_task, digest
+from flyteform_controlplane.domain.filters import Entity
+from flyteform_controlplane.domain.paging import next_token, parse_query
+from flyteform_controlplane.domain.records import TaskRecord
+from flyteform_controlplane.domain.tasks import check_task
+from flyteform_controlplane.domain.times import now, to_timestamp
+from flyteform_controlplane.domain.validation import check_identifier, check_scope, require
+from flyteform_controlplane.errors import InvalidArgumentError
+from flyteform_controlplane.services.backend import missing
+from flyteform_controlplane.services.listing import identifier_of, key_of, list_identifiers, scope_of
+from flyteform_controlplane.services.registration import describe_version, exists_different, exists_identical
+
+if TYPE_CHECKING:
+    from flyteidl.admin.common_pb2 import (
+        NamedEntityIdentifierList,
+        NamedEntityIdentifierListRequest,
+        ObjectGetRequest,
+        ResourceListRequest,
+    )
+    from flyteidl.core.compiler_pb2 import CompiledTask
+
+    from flyteform_controlplane.services.backend import Backend
+
+
+@dataclass(frozen=True, slots=True)
+class Tasks:
+    """The AdminService's methods about tasks."""
+
+    backend: Backend
+
+    async def CreateTask(self, request: TaskCreateRequest, _context: object) -> TaskCreateResponse:
+        """Register a version of a task."""
+        identifier = _checked(request)
+        async with self.backend.database.reading() as tx:
+            await self.backend.check_project(tx, identifier)
+        compiled = _compile(request, identifier)
+        created_at = now()
+        record = TaskRecord(
+            project=identifier.project,
+            domain=identifier.domain,
+            name=identifier.name,
+            version=identifier.version,
+            digest=digest(compiled),
+            closure=TaskClosure(compiled_task=compiled, created_at=to_timestamp(created_at)),
+            type=compiled.template.type,
+            short_description=request.spec.description.short_description,
+            created_at=created_at,
+        )
+        async with self.backend.database.transaction() as tx:
+            _refuse_existing(await self.backend.store.tasks.get(tx, *key_of(identifier)), record)
+            await self.backend.store.tasks.add(tx, record)
+            await describe_version(tx, self.backend.store.descriptions, identifier, request.spec.description)
+        return TaskCreateResponse()
+
+    async def GetTask(self, request: ObjectGetRequest, _context: object) -> Task:
+        """Return one version."""
+        check_identifier(request.id, ResourceType.TASK)
+        async with self.backend.database.reading() as tx:
+            record = await self.backend.store.tasks.get(tx, *key_of(request.id))
+        if record is None:
+            raise missing("TASK", request.id)
+        return _message(record)
+
+    async def ListTasks(self, request: ResourceListRequest, _context: object) -> TaskList:
+        """Return a page of versions in a project and domain, of one name if it is given."""
+        check_scope(request.id)
+        query = parse_query(request, Entity.TASK)
+        async with self.backend.database.reading() as tx:
+            rows = await self.backend.store.tasks.page(tx, query, scope_of(request.id))
+        return TaskList(tasks=[_message(row) for row in rows], token=next_token(query, rows))
+
+    async def ListTaskIds(
+        self, request: NamedEntityIdentifierListRequest, _context: object
+    ) -> NamedEntityIdentifierList:
+        """Return a page of names."""
+        return await list_identifiers(self.backend, request, ResourceType.TASK, Entity.TASK)
+
+
+def _checked(request: TaskCreateRequest) -> Identifier:
+    require(request.HasField("id"), "id")
+    require(request.spec.HasField("template"), "task template")
+    identifier = Identifier()
+    identifier.CopyFrom(request.id)
+    check_identifier(identifier, ResourceType.TASK)
+    identifier.resource_type = ResourceType.TASK
+    check_task(request.spec.template)
+    return identifier
+
+
+def _compile(request: TaskCreateRequest, identifier: Identifier) -> CompiledTask:
+    try:
+        return compile_task(request.spec, identifier)
+    except CompileErrors as error:
+        raise InvalidArgumentError(
+            f"failed to compile task for [{identifier.name}] with err {error.message}"
+        ) from error
+
+
+def _message(record: TaskRecord) -> Task:
+    identifier = identifier_of(record, ResourceType.TASK)
+    return Task(id=identifier, closure=record.closure, short_description=record.short_description)
+
+
+def _refuse_existing(existing: TaskRecord | None, record: TaskRecord) -> None:
+    if existing is None:
+        return
+    if existing.digest == record.digest:
+        raise exists_identical("task")
+    old, new = existing.closure.compiled_task, record.closure.compiled_task
+    raise exists_different("task", record.name, old, new)
