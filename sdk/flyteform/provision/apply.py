@@ -119,8 +119,7 @@ class _Run:
             await asyncio.wait(before)
         blocking = next((each for each in (step.address, *step.depends_on) if each in self.failed), None)
         if blocking is not None:
-            error = FlyteformError(f"{blocking} was not applied")
-            self._end(Outcome(step, Status.SKIPPED, error))
+            self._end(Outcome(step, Status.SKIPPED, FlyteformError(f"{blocking} was not applied")))
             return
         async with self._slots:
             self._notify(Outcome(step, Status.STARTED))

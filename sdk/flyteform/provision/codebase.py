@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flyteform.authoring import MapTask
 from flyteform.provision.bundle import pack
 from flyteform.provision.code import Source, SourceTree, root_of
 
@@ -28,15 +29,16 @@ class CodeBase:
     _reached: dict[tuple[Path, str], tuple[Source, ...]] = field(default_factory=dict)
     _tasks: dict[Address, tuple[Path, tuple[Source, ...]]] = field(default_factory=dict)
 
-    def add(self, address: Address, task: PythonTask) -> bool:
+    def add(self, address: Address, task: PythonTask | MapTask) -> bool:
         """Take in a task's code; return whether it has to be shipped, as it is not installed."""
-        root = _root(task)
+        function = task.task if isinstance(task, MapTask) else task
+        root = _root(function)
         if root is None:
             return False
-        key = (root, task.module)
+        key = (root, function.module)
         if key not in self._reached:
             tree = self._trees.setdefault(root, SourceTree(root))
-            self._reached[key] = tree.reachable(task.module)
+            self._reached[key] = tree.reachable(function.module)
         self._tasks[address] = (root, self._reached[key])
         return True
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from flyteform import idl
+from flyteform.authoring import Entity as Definition
 from flyteform.authoring import LaunchPlan as AuthoredLaunchPlan
+from flyteform.authoring import MapTask, PythonTask, dependencies, entities
 from flyteform.authoring import Workflow as AuthoredWorkflow
 from flyteform.provision.bundle import BUNDLE_PLACEHOLDER
 from flyteform.provision.codebase import CodeBase
@@ -60,18 +62,20 @@ class _Place:
     project: str
     domain: str
 
-    def address(self, entity: idl.Entity) -> Address:
+    def address(self, entity: Definition) -> Address:
         return Address(_kind(entity), self.project, self.domain, entity.name)
 
 
-def _kind(entity: idl.Entity) -> Kind:
+def _kind(entity: Definition) -> Kind:
     match entity:
         case AuthoredWorkflow():
             return Kind.WORKFLOW
         case AuthoredLaunchPlan():
             return Kind.LAUNCH_PLAN
-        case _:
+        case PythonTask() | MapTask():
             return Kind.TASK
+        case _:
+            assert_never(entity)
 
 
 class _Builder:
@@ -81,7 +85,7 @@ class _Builder:
         self._target = target
         self._projects: dict[str, ProjectSettings] = {}
         self._entities: dict[Address, Entity] = {}
-        self._definitions: dict[Address, idl.Entity] = {}
+        self._definitions: dict[Address, Definition] = {}
         self._defaults: list[tuple[AuthoredWorkflow, _Place]] = []
         self._code = CodeBase()
 
@@ -121,17 +125,17 @@ class _Builder:
                 f"project {project.id!r} is declared twice with different settings", remedy="declare it once"
             )
 
-    def _add_tree(self, root: idl.Entity, place: _Place) -> None:
-        for entity in idl.entities(root):
+    def _add_tree(self, root: Definition, place: _Place) -> None:
+        for entity in entities(root):
             self._add_entity(entity, place, active=None)
 
     def _add_launch_plan(self, resource: LaunchPlan) -> None:
         place = self._place(resource)
-        authored = _authored(resource)
+        authored = resource.definition
         self._add_tree(authored.workflow, place)
         self._add_entity(authored, place, active=resource.active)
 
-    def _add_entity(self, definition: idl.Entity, place: _Place, *, active: bool | None) -> None:
+    def _add_entity(self, definition: Definition, place: _Place, *, active: bool | None) -> None:
         address = place.address(definition)
         known = self._entities.get(address)
         if known is not None and self._definitions[address] is definition:
@@ -147,7 +151,7 @@ class _Builder:
         self._entities[address] = entity
         self._definitions.setdefault(address, definition)
 
-    def _entity(self, definition: idl.Entity, place: _Place) -> Entity:
+    def _entity(self, definition: Definition, place: _Place) -> Entity:
         """Give a definition its version and its spec, in which the versions of what it calls are written."""
         address = place.address(definition)
         if not _NAME.fullmatch(address.name):
@@ -155,7 +159,7 @@ class _Builder:
                 f"{address.name!r} cannot be the name of a {address.kind.label}",
                 remedy="leave out spaces and any of ; , ( ) + /",
             )
-        depends_on = tuple(place.address(each) for each in idl.dependencies(definition))
+        depends_on = tuple(place.address(each) for each in dependencies(definition))
         match definition:
             case AuthoredLaunchPlan():
                 return self._launch_plan_entity(definition, place, depends_on)
@@ -165,13 +169,15 @@ class _Builder:
                 version = version_of(workflow_spec)
                 workflow_spec.template.id.version = version
                 return Entity(address, version, workflow_spec.SerializeToString(deterministic=True), depends_on)
-            case _:
+            case PythonTask() | MapTask():
                 uri = BUNDLE_PLACEHOLDER if self._code.add(address, definition) else None
                 placement = idl.Placement(self._target.image, uri)
                 task_spec = idl.task_spec(definition, identifier_of(address, ""), placement)
                 version = version_of(task_spec, self._code.digests(address))
                 task_spec.template.id.version = version
                 return Entity(address, version, task_spec.SerializeToString(deterministic=True), depends_on)
+            case _:
+                assert_never(definition)
 
     def _launch_plan_entity(
         self, definition: AuthoredLaunchPlan, place: _Place, depends_on: tuple[Address, ...]
@@ -183,7 +189,7 @@ class _Builder:
         version = workflow_id.version if is_default else version_of(spec)
         return Entity(place.address(definition), version, spec.SerializeToString(deterministic=True), depends_on)
 
-    def _resolve(self, definition: idl.Entity, place: _Place) -> Identifier:
+    def _resolve(self, definition: Definition, place: _Place) -> Identifier:
         address = place.address(definition)
         return identifier_of(address, self._entities[address].version)
 
@@ -195,28 +201,8 @@ def _agreed(address: Address, first: bool | None, second: bool | None) -> bool |
 
 
 def _default_launch_plan(workflow: AuthoredWorkflow) -> AuthoredLaunchPlan:
-    return AuthoredLaunchPlan(workflow.name, workflow)
+    return AuthoredLaunchPlan(workflow)
 
 
 def _default_spec(definition: AuthoredLaunchPlan, workflow_id: Identifier) -> launch_plan_pb2.LaunchPlanSpec:
     return idl.launch_plan_spec(_default_launch_plan(definition.workflow), workflow_id)
-
-
-def _authored(resource: LaunchPlan) -> AuthoredLaunchPlan:
-    """Return the launch plan that a resource means."""
-    entity = resource.entity.entity if isinstance(resource.entity, Workflow) else resource.entity
-    if isinstance(entity, AuthoredLaunchPlan):
-        given = (resource.name, resource.default_inputs, resource.fixed_inputs, resource.schedule)
-        if any(value is not None for value in given):
-            raise DeclarationError(
-                f"launch plan {entity.name!r} has its name, inputs and schedule already",
-                remedy="declare them on flyteform.LaunchPlan, or give the workflow here",
-            )
-        return entity
-    return AuthoredLaunchPlan(
-        resource.name or entity.name,
-        entity,
-        default_inputs=dict(resource.default_inputs or {}),
-        fixed_inputs=dict(resource.fixed_inputs or {}),
-        schedule=resource.schedule,
-    )

@@ -42,7 +42,7 @@ class Ledger:
         await self._commit()
 
     async def finish(self, plan: Plan, failed: Collection[Address]) -> None:
-        """Let go of what is out of use now; what could not be removed stays owned, so that the next plan tries again."""
+        """Let go of what is out of use now; what could not be removed stays owned, for the next plan to try again."""
         gone = frozenset(self._state.owned) - (frozenset() if plan.destroy else plan.desired.addresses)
         self._state = self._state.release(gone - frozenset(failed))
         await self._commit()

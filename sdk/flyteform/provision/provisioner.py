@@ -11,7 +11,6 @@ from flyteform.provision.errors import StalePlanError
 from flyteform.provision.model import Desired, Plan
 from flyteform.provision.observe import observe
 from flyteform.provision.plan import plan_changes, removals
-from flyteform.provision.state import State
 from flyteform.provision.state_file import FileStateStore, default_state_path
 
 if TYPE_CHECKING:
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from flyteform.client.admin import AdminClient
     from flyteform.client.config import ClientConfig
     from flyteform.provision.ports import StateStore
+    from flyteform.provision.state import State
 
 
 def default_store(path: Path, config: ClientConfig) -> FileStateStore:

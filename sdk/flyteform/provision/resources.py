@@ -7,6 +7,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from flyteform.errors import DefinitionError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -70,7 +72,28 @@ class LaunchPlan(Resource):
     name: str | None = field(default=None, kw_only=True)
     default_inputs: Mapping[str, Any] | None = field(default=None, kw_only=True)
     fixed_inputs: Mapping[str, Any] | None = field(default=None, kw_only=True)
-    schedule: authoring.CronSchedule | authoring.FixedRate | None = field(default=None, kw_only=True)
+    schedule: authoring.Schedule | None = field(default=None, kw_only=True)
+    definition: authoring.LaunchPlan = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Make the launch plan here, so that an error in it names the line of the declaration."""
+        object.__setattr__(self, "definition", self._defined())
+        super().__post_init__()
+
+    def _defined(self) -> authoring.LaunchPlan:
+        from flyteform.authoring import LaunchPlan as Definition
+
+        entity = self.entity.entity if isinstance(self.entity, Workflow) else self.entity
+        if not isinstance(entity, Definition):
+            return Definition(
+                entity, self.name or "", self.default_inputs or {}, self.fixed_inputs or {}, self.schedule
+            )
+        if any(given is not None for given in (self.name, self.default_inputs, self.fixed_inputs, self.schedule)):
+            raise DefinitionError(
+                f"launch plan {entity.name!r} has its name, inputs and schedule already",
+                remedy="write them where it is made, or give its workflow here",
+            )
+        return entity
 
 
 @contextmanager
