@@ -1,0 +1,170 @@
+"""The data plane's end of the link: takes leases and aborts, tells what it holds and what has ended."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Protocol
+
+import grpc
+import grpc.aio
+
+from flyteform.errors import FlyteformError
+from flyteform.proto.flyteform.v1.link_pb2 import (
+    Ack,
+    Finished,
+    FromDataPlane,
+    Heartbeat,
+    Lease,
+    Register,
+    Registered,
+    ToDataPlane,
+)
+from flyteform.proto.flyteform.v1.link_pb2_grpc import DataPlaneLinkStub
+from flyteform_dataplane.channel import Backoff
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from flyteidl.core.identifier_pb2 import WorkflowExecutionIdentifier
+
+logger = logging.getLogger(__name__)
+
+_DEFAULT_HEARTBEAT = 10.0  # seconds, when the control plane names no interval
+_REMEMBERED = 1000  # ends that are told again after a reconnection, as nothing acknowledges them
+
+
+class Executions(Protocol):
+    """Who runs what the control plane leases."""
+
+    async def accept(self, lease: Lease) -> None:
+        """Take the execution over, durably; a lease of one that is held already changes nothing."""
+        ...
+
+    async def abort(self, execution: WorkflowExecutionIdentifier, cause: str) -> None:
+        """End the execution as ABORTED; no error if it is not held."""
+        ...
+
+    async def revoke(self, execution: WorkflowExecutionIdentifier) -> None:
+        """Stop the execution and forget it without reporting anything; no error if it is not held."""
+        ...
+
+    def held(self) -> Sequence[WorkflowExecutionIdentifier]:
+        """Return the executions that were accepted and have not ended."""
+        ...
+
+
+class LinkClient:
+    """Keeps one stream to the control plane open, and opens it again whenever it breaks."""
+
+    def __init__(
+        self,
+        channel: grpc.aio.Channel,
+        executions: Executions,
+        *,
+        cluster: str,
+        labels: Sequence[str] = (),
+        version: str = "",
+        backoff: Backoff | None = None,
+    ) -> None:
+        self._stub = DataPlaneLinkStub(channel)
+        self._executions = executions
+        self._cluster = cluster
+        self._labels = labels
+        self._version = version
+        self._backoff = backoff or Backoff()
+        self._failures = 0
+        self._outbox: asyncio.Queue[FromDataPlane] | None = None
+        self._finished: OrderedDict[tuple[str, str, str], WorkflowExecutionIdentifier] = OrderedDict()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Connect, and stay connected."""
+        self._task = asyncio.create_task(self._stay_connected(), name="data-plane link")
+
+    async def stop(self) -> None:
+        """Disconnect."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def finished(self, execution: WorkflowExecutionIdentifier) -> None:
+        """Tell the control plane, now or when it is reachable again, that the execution has ended."""
+        self._finished[execution.project, execution.domain, execution.name] = execution
+        if len(self._finished) > _REMEMBERED:
+            self._finished.popitem(last=False)
+        if self._outbox is not None:
+            self._outbox.put_nowait(FromDataPlane(finished=Finished(id=execution)))
+
+    async def _stay_connected(self) -> None:
+        while True:
+            try:
+                await self._connect()
+                reason = "the control plane ended it"
+            except grpc.aio.AioRpcError as error:
+                reason = error.code().name
+            self._outbox = None
+            self._failures += 1
+            level = logging.WARNING if self._failures == 1 else logging.DEBUG
+            logger.log(level, "the link to the control plane is down (%s), connecting again", reason)
+            await asyncio.sleep(self._backoff.pause(self._failures))
+
+    async def _connect(self) -> None:
+        outbox: asyncio.Queue[FromDataPlane] = asyncio.Queue()
+        held = self._executions.held()
+        register = Register(cluster=self._cluster, labels=self._labels, held=held, version=self._version)
+        outbox.put_nowait(FromDataPlane(register=register))
+        call = self._stub.Connect(_drain(outbox))
+        heart: asyncio.Task[None] | None = None
+        try:
+            async for message in call:
+                if message.WhichOneof("message") == "registered":
+                    heart = heart or asyncio.create_task(_beat(outbox, message.registered))
+                    self._registered(outbox)
+                else:
+                    await self._take(message, outbox)
+        finally:
+            call.cancel()
+            if heart is not None:
+                heart.cancel()
+
+    def _registered(self, outbox: asyncio.Queue[FromDataPlane]) -> None:
+        logger.info("linked to the control plane as cluster %r", self._cluster)
+        self._failures = 0
+        self._outbox = outbox
+        for execution in self._finished.values():
+            outbox.put_nowait(FromDataPlane(finished=Finished(id=execution)))
+
+    async def _take(self, message: ToDataPlane, outbox: asyncio.Queue[FromDataPlane]) -> None:
+        match message.WhichOneof("message"):
+            case "lease":
+                await self._accept(message.lease, outbox)
+            case "abort":
+                await self._executions.abort(message.abort.id, message.abort.cause)
+            case "revoke":
+                await self._executions.revoke(message.revoke.id)
+            case _:
+                logger.debug("the control plane sent a message that this version does not know")
+
+    async def _accept(self, lease: Lease, outbox: asyncio.Queue[FromDataPlane]) -> None:
+        try:
+            await self._executions.accept(lease)
+        except FlyteformError as error:  # not acknowledged, so the control plane will offer it again
+            logger.error("execution %s can't be taken over: %s", lease.id.name, error.message)  # noqa: TRY400 - no bug
+        else:
+            outbox.put_nowait(FromDataPlane(ack=Ack(id=lease.id, epoch=lease.epoch)))
+
+
+async def _drain(outbox: asyncio.Queue[FromDataPlane]) -> AsyncIterator[FromDataPlane]:
+    while True:
+        yield await outbox.get()
+
+
+async def _beat(outbox: asyncio.Queue[FromDataPlane], registered: Registered) -> None:
+    interval = registered.heartbeat_interval.ToTimedelta().total_seconds() or _DEFAULT_HEARTBEAT
+    with contextlib.suppress(asyncio.CancelledError):
+        while True:
+            await asyncio.sleep(interval)
+            outbox.put_nowait(FromDataPlane(heartbeat=Heartbeat()))
