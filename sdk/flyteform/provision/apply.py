@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from flyteform.errors import FlyteformError
+from flyteform.provision.errors import StalePlanError
 from flyteform.provision.ledger import Ledger
 from flyteform.provision.model import REGISTRATIONS, Action, Kind
 from flyteform.provision.write import Writer
@@ -67,7 +68,12 @@ async def execute(
     What will be owned is recorded before the first write, and every step after it is done, so that the next plan is
     right wherever this is interrupted.
     """
-    ledger = Ledger(store, await store.load())
+    state = await store.load()
+    if state.serial != plan.serial:
+        raise StalePlanError(
+            f"another apply has changed {store.location} since this plan was made", remedy="plan again"
+        )
+    ledger = Ledger(store, state)
     await ledger.begin(plan)
     run = _Run(Writer(plan, client), ledger, on_progress or (lambda _: None))
     for stage in _stages(plan):

@@ -201,7 +201,7 @@ def _agreed(address: Address, first: bool | None, second: bool | None) -> bool |
 
 
 def _default_launch_plan(workflow: AuthoredWorkflow) -> AuthoredLaunchPlan:
-    return AuthoredLaunchPlan(workflow)
+    return AuthoredLaunchPlan(name=workflow.name, workflow=workflow)
 
 
 def _default_spec(definition: AuthoredLaunchPlan, workflow_id: Identifier) -> launch_plan_pb2.LaunchPlanSpec:

@@ -134,12 +134,16 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What would be done to one platform, in an order in which it can be done."""
+    """What would be done to one platform, in an order in which it can be done.
+
+    `serial` is that of the state which the plan was made from.
+    """
 
     endpoint: str
     desired: Desired
     changes: tuple[Change, ...]
     destroy: bool = False
+    serial: int = 0
 
     @property
     def steps(self) -> tuple[Change, ...]:

@@ -33,7 +33,7 @@ async def make_plan(
     client: AdminClient,
     store: StateStore | None = None,
     *,
-    image: str = DEFAULT_IMAGE,
+    image: str | None = None,
     destroy: bool = False,
 ) -> Plan:
     """Load the declaration at `path` (module or directory), read the platform, and say what an apply would do.
@@ -41,7 +41,7 @@ async def make_plan(
     Nothing is written. With `destroy` the plan takes out of use what is declared and what is owned.
     """
     config = client.config
-    desired = declare(path, Target(config.project, config.domain, image))
+    desired = declare(path, Target(config.project, config.domain, image or DEFAULT_IMAGE))
     state = await (store or default_store(path, config)).load()
     return await compare(desired, client, state, destroy=destroy)
 
@@ -53,7 +53,7 @@ async def compare(desired: Desired, client: AdminClient, state: State, *, destro
         changes = tuple(removals(desired.addresses | frozenset(state.owned), observed, reason="destroyed"))
     else:
         changes = plan_changes(desired, observed, state.owned)
-    return Plan(client.config.endpoint, desired, changes, destroy)
+    return Plan(client.config.endpoint, desired, changes, destroy, state.serial)
 
 
 async def apply_plan(

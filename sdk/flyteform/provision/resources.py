@@ -86,7 +86,11 @@ class LaunchPlan(Resource):
         entity = self.entity.entity if isinstance(self.entity, Workflow) else self.entity
         if not isinstance(entity, Definition):
             return Definition(
-                entity, self.name or "", self.default_inputs or {}, self.fixed_inputs or {}, self.schedule
+                name=self.name or entity.name,
+                workflow=entity,
+                default_inputs=self.default_inputs or {},
+                fixed_inputs=self.fixed_inputs or {},
+                schedule=self.schedule,
             )
         if any(given is not None for given in (self.name, self.default_inputs, self.fixed_inputs, self.schedule)):
             raise DefinitionError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flyteform.errors import InvalidInputError
@@ -45,22 +46,35 @@ def plan_document(plan: Plan) -> dict[str, Any]:
     }
 
 
-def dump_plan(plan: Plan) -> str:
-    """Write a plan with what it would register."""
+@dataclass(frozen=True, slots=True)
+class SavedPlan:
+    """A plan that was saved, and where the state lies that it was made from."""
+
+    plan: Plan
+    state: str
+
+
+def dump_plan(plan: Plan, state: str) -> str:
+    """Write a plan with what it would register; `state` is the location of its state."""
     desired = {
         "projects": [_project(project) for project in plan.desired.projects],
         "entities": [_entity(entity) for entity in plan.desired.entities],
         "bundles": {digest: _encode(data) for digest, data in sorted(plan.desired.bundles.items())},
     }
-    return json.dumps({**plan_document(plan), "desired": desired}, indent=1, sort_keys=True) + "\n"
+    return (
+        json.dumps(
+            {**plan_document(plan), "serial": plan.serial, "state": state, "desired": desired}, indent=1, sort_keys=True
+        )
+        + "\n"
+    )
 
 
-def read_plan(path: Path) -> Plan:
+def read_plan(path: Path) -> SavedPlan:
     """Read a saved plan; `InvalidInputError` if the file is none, or of a later format."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         known = document["format"] == FORMAT and document["version"] == FORMAT_VERSION
-        plan = _plan(document) if known else None
+        plan = SavedPlan(_plan(document), str(document["state"])) if known else None
     except (OSError, ValueError, KeyError, TypeError):
         plan = None
     if plan is None:
@@ -117,6 +131,7 @@ def _plan(document: Mapping[str, Any]) -> Plan:
         ),
         changes=tuple(_read_change(each) for each in document["changes"]),
         destroy=document["destroy"],
+        serial=document["serial"],
     )
 
 
