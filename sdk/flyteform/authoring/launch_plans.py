@@ -24,13 +24,12 @@ if TYPE_CHECKING:
 class LaunchPlan:
     """How a workflow is started: under what name, with which inputs, and when by itself.
 
-    `default_inputs` can be replaced at each start, `fixed_inputs` cannot. Without a name it is the workflow's own
-    launch plan. Raises `DefinitionError` for inputs that the workflow does not have or that are of another type, and
-    for a schedule that leaves an input without a value.
+    `default_inputs` can be replaced at each start, `fixed_inputs` cannot. Raises `DefinitionError` for inputs that
+    the workflow does not have or that are of another type, and for a schedule that leaves an input without a value.
     """
 
+    name: str
     workflow: Workflow
-    name: str = ""
     default_inputs: Mapping[str, Any] = field(default_factory=dict)
     fixed_inputs: Mapping[str, Any] = field(default_factory=dict)
     schedule: Schedule | None = None
@@ -44,7 +43,6 @@ class LaunchPlan:
             raise DefinitionError(
                 f"{place} takes a workflow, not {self.workflow!r}", remedy="decorate it with @workflow"
             )
-        object.__setattr__(self, "name", self.name or self.workflow.name)
         place = f"{place} {self.name}"
         twice = next((name for name in self.fixed_inputs if name in self.default_inputs), None)
         if twice is not None:
@@ -62,8 +60,9 @@ class LaunchPlan:
         fixed_inputs: Mapping[str, Any] | None = None,
         schedule: Schedule | None = None,
     ) -> LaunchPlan:
-        """Return the launch plan; the name is that of Flyte's SDK, whose users write it so."""
-        return cls(workflow, name or "", default_inputs or {}, fixed_inputs or {}, schedule)
+        """Return a launch plan; without a name it is the workflow's default one (written as in Flyte's SDK)."""
+        name = name if name is not None else getattr(workflow, "name", "")
+        return cls(name, workflow, default_inputs or {}, fixed_inputs or {}, schedule)
 
     @property
     def short_name(self) -> str:

@@ -6,12 +6,15 @@ import functools
 import hashlib
 import math
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 from flyteform.authoring import places
 from flyteform.authoring.interface import REQUIRED, Input, Interface, Output, suggestion
 from flyteform.authoring.tasks import PythonTask
 from flyteform.errors import DefinitionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +52,16 @@ class MapTask:
     def name(self) -> str:
         """The name under which it is registered."""
         return f"{self.task.module}.{self.short_name}"
+
+    @property
+    def module(self) -> str:
+        """The module of the mapped task."""
+        return self.task.module
+
+    @property
+    def fn(self) -> Callable[..., Any]:
+        """The mapped task's function."""
+        return self.task.fn
 
     @property
     def subject(self) -> str:
