@@ -5,15 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from flyteidl.service import admin_pb2, dataproxy_pb2
+
 from flyteform.proto.flyteform.v1 import link_pb2
 from flyteform_controlplane.dispatch.dispatcher import Dispatcher
+from flyteform_controlplane.scheduler.scheduler import Scheduler
+from flyteform_controlplane.services.admin import AdminService
+from flyteform_controlplane.services.dataproxy import DataProxyService
 from flyteform_controlplane.services.link import LinkService
 from flyteform_controlplane.transport.methods import Service
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from flyteidl.admin.execution_pb2 import ExecutionCreateRequest, ExecutionMetadata
+    from flyteidl.core.identifier_pb2 import WorkflowExecutionIdentifier
     from google.protobuf.descriptor import FileDescriptor
 
     from flyteform.objects.ports import ObjectStore
+    from flyteform_controlplane.domain.config import AdminConfig
+    from flyteform_controlplane.domain.ports import Launcher
     from flyteform_controlplane.store.database import Database
 
 
@@ -37,11 +49,39 @@ class Parts:
     duties: tuple[Duty, ...]
 
 
-def assemble(database: Database, objects: ObjectStore) -> Parts:
-    """Build all parts around one database and one object store; nothing is started."""
-    dispatcher = Dispatcher(database, objects)
-    services = (_service(link_pb2.DESCRIPTOR, "DataPlaneLink", LinkService(dispatcher)),)
-    return Parts(services, (dispatcher,))
+def assemble(
+    database: Database, objects: ObjectStore, config: AdminConfig, *, connected: Callable[[bool], None]
+) -> Parts:
+    """Build all parts around one database and one object store; nothing is started.
+
+    `connected` is told whether any data plane is connected to this process.
+    """
+    dispatcher = Dispatcher(database, objects, connected=connected)
+    launcher = _Launcher()
+    scheduler = Scheduler(database, launcher)
+    admin = AdminService(database, objects, dispatcher, scheduler, config)
+    launcher.target = admin
+    services = (
+        _service(admin_pb2.DESCRIPTOR, "AdminService", admin),
+        _service(dataproxy_pb2.DESCRIPTOR, "DataProxyService", DataProxyService(objects, admin)),
+        _service(link_pb2.DESCRIPTOR, "DataPlaneLink", LinkService(dispatcher)),
+    )
+    return Parts(services, (dispatcher, scheduler))
+
+
+class _Launcher:
+    """Stands in for the AdminService until that exists: it and the scheduler need each other."""
+
+    target: Launcher
+
+    async def launch(
+        self,
+        request: ExecutionCreateRequest,
+        *,
+        mode: ExecutionMetadata.ExecutionMode,
+        scheduled_at: datetime | None = None,
+    ) -> WorkflowExecutionIdentifier:
+        return await self.target.launch(request, mode=mode, scheduled_at=scheduled_at)
 
 
 def _service(file: FileDescriptor, name: str, servicer: object) -> Service:

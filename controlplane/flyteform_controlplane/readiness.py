@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,6 +15,8 @@ class Readiness:
     def __init__(self, *parts: str) -> None:
         self._ready = dict.fromkeys(parts, False)
         self._listeners: list[Callable[[bool], None]] = []
+        self._all = asyncio.Event()
+        self._update()
 
     @property
     def ready(self) -> bool:
@@ -32,6 +35,17 @@ class Readiness:
         """Say whether a part is ready; a part that was not known is waited for from now on."""
         before = self.ready
         self._ready[part] = ready
+        self._update()
         if self.ready != before:
             for listener in self._listeners:
                 listener(self.ready)
+
+    async def wait(self) -> None:
+        """Return as soon as every part is ready."""
+        await self._all.wait()
+
+    def _update(self) -> None:
+        if self.ready:
+            self._all.set()
+        else:
+            self._all.clear()

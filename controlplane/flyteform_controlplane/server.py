@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     Endpoint = Callable[[Request], Awaitable[Response]]
 
 ITSELF = "control plane"
+DATA_PLANE = "data plane"
 GRACE_SECONDS = 1.0
 
 
@@ -53,12 +54,12 @@ class Addresses:
 class ControlPlane:
     """A control plane in this process and event loop.
 
-    `/healthcheck` and the health service say ready once everything in `readiness` is: who embeds the control plane
-    adds what else has to be there, by reporting it there as not ready before the start.
+    `/healthcheck` and the health service say ready once everything in `readiness` is; what else has to be there can
+    be reported to it as not ready before the start.
     """
 
     def __init__(self, settings: ControlPlaneSettings) -> None:
-        self.readiness = Readiness(ITSELF)
+        self.readiness = Readiness(ITSELF, *([DATA_PLANE] if settings.needs_data_plane else []))
         self._settings = settings
         self._running = AsyncExitStack()
         self._grace = GRACE_SECONDS
@@ -73,6 +74,10 @@ class ControlPlane:
         except BaseException:
             await self._running.aclose()
             raise
+
+    async def wait_until_ready(self) -> None:
+        """Return as soon as everything is ready, as `/healthcheck` then says."""
+        await self.readiness.wait()
 
     async def stop(self, grace: float = GRACE_SECONDS) -> None:
         """Take nothing new, give open calls `grace` seconds, then end them; again is no error."""
@@ -89,7 +94,7 @@ class ControlPlane:
         http = f"http://{_address(settings.host, listener.getsockname()[1])}"
         objects, endpoint = _objects(settings, f"{http}/objects")
         database = await self._database()
-        parts = assemble(database, objects)
+        parts = assemble(database, objects, settings.admin, connected=self._report_data_plane)
         methods = methods_of(parts.services, STANDARD)
         app = http_app(methods, self.readiness, endpoint, version=version("flyteform"), origins=settings.cors_origins)
         grpc_server, http_server = GrpcServer(methods), HttpServer(app, listener)
@@ -120,6 +125,10 @@ class ControlPlane:
             ) from error
         self._report_health(server)
         return port
+
+    def _report_data_plane(self, connected: bool) -> None:
+        if self._settings.needs_data_plane:
+            self.readiness.report(DATA_PLANE, ready=connected)
 
     def _report_health(self, server: GrpcServer) -> None:
         reports: set[asyncio.Task[None]] = set()

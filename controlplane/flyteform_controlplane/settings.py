@@ -35,9 +35,16 @@ class ControlPlaneSettings:
     http_port: int = HTTP_PORT
     database_url: str = ""
     objects_prefix: str = ""
-    # Flyte's default: any page may call, as nothing here depends on a browser's cookies.
+    # Flyte's default. Whoever serves people with a browser and no login may want to name origins instead.
     cors_origins: tuple[str, ...] = ("*",)
+    # Whether the platform is ready only with a data plane connected here.
+    needs_data_plane: bool = False
     admin: AdminConfig = field(default_factory=AdminConfig)
+
+    @classmethod
+    def embedded(cls, state_dir: Path, *, host: str, grpc_port: int, http_port: int) -> ControlPlaneSettings:
+        """Return the settings of a platform on one machine: everything below one directory, and a data plane."""
+        return cls(state_dir, host, grpc_port, http_port, needs_data_plane=True)
 
     def __post_init__(self) -> None:
         """Check and complete."""

@@ -54,11 +54,14 @@ class Dispatcher:
         config: DispatchConfig | None = None,
         *,
         now: Callable[[], datetime] = present,
+        connected: Callable[[bool], None] = lambda _: None,
     ) -> None:
         self.config = config or DispatchConfig()
         self._database = database
         self._leases = LeaseBuilder(database, objects)
         self._now = now
+        # Told whether any data plane is connected here, whenever that may have changed.
+        self._connected = connected
         self._connections: dict[str, Connection] = {}
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -130,6 +133,7 @@ class Dispatcher:
             connection.close()
         else:
             self._connections[register.cluster] = connection
+        self._connected(bool(self._connections))
         self.wake()
         return connection
 
@@ -138,6 +142,7 @@ class Dispatcher:
         connection.close()
         if self._connections.get(connection.cluster) is connection:
             del self._connections[connection.cluster]
+        self._connected(bool(self._connections))
 
     async def heartbeat(self, connection: Connection) -> None:
         """Note that the data plane lives."""

@@ -53,21 +53,21 @@ _FLYTE_URL = re.compile(
 class ExecutionReads(Protocol):
     """What is read of executions: these methods of the AdminService."""
 
-    async def GetNodeExecution(self, request: NodeExecutionGetRequest, context: Any, /) -> NodeExecution:  # noqa: N802 - Flyte's name
+    async def GetNodeExecution(self, request: NodeExecutionGetRequest, context: Any, /) -> NodeExecution:
         """Return the node execution."""
         ...
 
-    async def GetNodeExecutionData(  # noqa: N802 - Flyte's name
+    async def GetNodeExecutionData(
         self, request: NodeExecutionGetDataRequest, context: Any, /
     ) -> NodeExecutionGetDataResponse:
         """Return the node's inputs and outputs."""
         ...
 
-    async def ListTaskExecutions(self, request: TaskExecutionListRequest, context: Any, /) -> TaskExecutionList:  # noqa: N802 - Flyte's name
+    async def ListTaskExecutions(self, request: TaskExecutionListRequest, context: Any, /) -> TaskExecutionList:
         """List the attempts of a node."""
         ...
 
-    async def GetTaskExecutionData(  # noqa: N802 - Flyte's name
+    async def GetTaskExecutionData(
         self, request: TaskExecutionGetDataRequest, context: Any, /
     ) -> TaskExecutionGetDataResponse:
         """Return the attempt's inputs and outputs."""
@@ -93,7 +93,7 @@ class DataProxyService(DataProxyServiceServicer):
         self._max_expiry = max_expiry
         self._now = now
 
-    async def CreateUploadLocation(  # noqa: N802 - Flyte's name
+    async def CreateUploadLocation(
         self,
         request: CreateUploadLocationRequest,
         context: Any,  # noqa: ARG002 - gRPC's signature
@@ -111,7 +111,7 @@ class DataProxyService(DataProxyServiceServicer):
             signed_url=signed.url, native_url=uri, expires_at=self._until(expiry), headers=signed.headers
         )
 
-    async def CreateDownloadLocation(  # noqa: N802 - Flyte's name
+    async def CreateDownloadLocation(
         self,
         request: CreateDownloadLocationRequest,
         context: Any,  # noqa: ARG002 - gRPC's signature
@@ -123,9 +123,7 @@ class DataProxyService(DataProxyServiceServicer):
         signed = await self._objects.sign(request.native_url, "GET", expiry)
         return CreateDownloadLocationResponse(signed_url=signed.url, expires_at=self._until(expiry))
 
-    async def CreateDownloadLink(  # noqa: N802 - Flyte's name
-        self, request: CreateDownloadLinkRequest, context: Any
-    ) -> CreateDownloadLinkResponse:
+    async def CreateDownloadLink(self, request: CreateDownloadLinkRequest, context: Any) -> CreateDownloadLinkResponse:
         """Sign a GET of a node's deck."""
         if request.artifact_type != ARTIFACT_TYPE_DECK:
             raise InvalidArgumentError(f"invalid artifact type [{request.artifact_type}]: only decks have links")
@@ -135,7 +133,7 @@ class DataProxyService(DataProxyServiceServicer):
         urls = await self._deck(request.node_execution_id, expiry, context)
         return CreateDownloadLinkResponse(signed_url=urls.signed_url, expires_at=urls.expires_at, pre_signed_urls=urls)
 
-    async def GetData(self, request: GetDataRequest, context: Any) -> GetDataResponse:  # noqa: N802 - Flyte's name
+    async def GetData(self, request: GetDataRequest, context: Any) -> GetDataResponse:
         """Return what a flyte:// URL names: all inputs or outputs, one of them, or a URL of the deck."""
         found = _FLYTE_URL(request.flyte_url)
         if found is None:
