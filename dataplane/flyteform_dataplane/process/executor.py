@@ -230,6 +230,7 @@ class ProcessExecutor:
 
     def _make_room(self, attempt: _Attempt) -> None:
         attempt.log.parent.mkdir(parents=True, exist_ok=True)
+        attempt.log.touch()  # whoever is told that it runs may look at once
         for name in ("cwd", "tmp"):
             (attempt.folder / name).mkdir(parents=True, exist_ok=True)
         for sentence in shortfalls(attempt.spec.requests, self._machine):
@@ -274,7 +275,8 @@ class ProcessExecutor:
 def base_environment(python: Path) -> dict[str, str]:
     """Return what every attempt with this interpreter gets; its own programs come first on the path."""
     passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    return {**passed, "PATH": os.pathsep.join((str(python.parent), passed.get("PATH", os.defpath)))}
+    path = os.pathsep.join((str(python.parent), passed.get("PATH", os.defpath)))
+    return {**passed, "PATH": path, "PYTHONUNBUFFERED": "1"}  # people read the log while the attempt runs
 
 
 def log_path(state_dir: Path, name: str) -> Path:
