@@ -38,12 +38,12 @@ class Verdict(NamedTuple):
 
 def judge(failure: Failure, *, user_failures: int, system_failures: int, retries: int) -> Verdict:
     """Decide on another attempt from the failures before this one and the retries that the user allowed."""
+    if not failure.recoverable:
+        return Verdict(failure, retry=False)
     if failure.kind is FailureKind.SYSTEM:
         current, budget = system_failures + 1, SYSTEM_ATTEMPTS
-    elif failure.recoverable:
-        current, budget = user_failures + 1, retries + 1
     else:
-        return Verdict(failure, retry=False)
+        current, budget = user_failures + 1, retries + 1
     if current < budget:
         return Verdict(failure, retry=True)
     message = f"[{current}/{budget}] currentAttempt done. Last Error: {failure.kind.name}::{failure.message}"

@@ -1,1 +1,6 @@
-"""Runs executions: keeps their log, carries the engine's commands to the ports and observations back."""
+"""Runs executions: the engine's decisions made durable, its commands carried out, its events reported."""
+
+from flyteform_dataplane.runner.config import RunnerConfig
+from flyteform_dataplane.runner.runner import Runner
+
+__all__ = ["Runner", "RunnerConfig"]

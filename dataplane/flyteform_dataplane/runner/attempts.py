@@ -1,0 +1,174 @@
+"""Attempts of tasks: prepared by their plugin, run by the executor, judged by what they leave."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from flyteidl.core.literals_pb2 import LiteralMap
+
+from flyteform.errors import FlyteformError
+from flyteform_dataplane.engine.failures import Failure, FailureKind
+from flyteform_dataplane.engine.observations import AttemptFailed, AttemptRunning, AttemptSucceeded
+from flyteform_dataplane.engine.phases import ItemPhase
+from flyteform_dataplane.errors import UserError
+from flyteform_dataplane.plugins.arguments import wants_task_template
+from flyteform_dataplane.plugins.ports import TaskContext
+from flyteform_dataplane.ports import AttemptPhase
+from flyteform_dataplane.runner.ends import SUCCEEDED, judge_exit, read_end
+from flyteform_dataplane.runner.literals import item_inputs
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from flyteidl.core.tasks_pb2 import TaskTemplate
+
+    from flyteform.objects.ports import ObjectStore
+    from flyteform_dataplane.engine.commands import StartAttempt, StopAttempt
+    from flyteform_dataplane.engine.observations import Observation
+    from flyteform_dataplane.engine.state import State
+    from flyteform_dataplane.ports import AttemptUpdate, Clock, Executor
+    from flyteform_dataplane.runner.config import RunnerConfig
+    from flyteform_dataplane.runner.context import ExecutionContext
+    from flyteform_dataplane.runner.data import ExecutionData
+
+
+class Attempts:
+    """Starts and stops the attempts of one execution and says how they end."""
+
+    def __init__(  # noqa: PLR0913 - one for each thing that an attempt touches
+        self,
+        context: ExecutionContext,
+        state: State,
+        *,
+        data: ExecutionData,
+        objects: ObjectStore,
+        executor: Executor,
+        clock: Clock,
+        config: RunnerConfig,
+        observe: Callable[[Observation], None],
+        soon: Callable[[Callable[[], Awaitable[None]]], None],
+    ) -> None:
+        self._context = context
+        self._state = state
+        self._data = data
+        self._objects = objects
+        self._executor = executor
+        self._clock = clock
+        self._config = config
+        self._observe = observe
+        self._soon = soon
+        self._starting: dict[str, asyncio.Event] = {}
+
+    async def start(self, command: StartAttempt, *, resumed: bool) -> None:
+        """Start the attempt. One that was started before a crash and has left its end is not run again."""
+        if resumed and await self._ended_before(command):
+            return
+        context = await self._task_context(command)
+        prepared = self._config.plugins.plugin(context.task.type).prepare(context)
+        if isinstance(prepared, LiteralMap):
+            await self._data.write_outputs(f"{context.output_prefix}/outputs.pb", prepared)
+            self._observe(AttemptSucceeded(command.node, command.index, command.attempt, self._now()))
+            return
+        if not self._wanted(command):
+            return
+        started = self._starting[context.name] = asyncio.Event()
+        try:
+            await self._executor.start(prepared, lambda update: self._updated(command, update))
+        finally:
+            del self._starting[context.name]
+            started.set()
+
+    async def stop(self, command: StopAttempt) -> None:
+        """End the attempt, after its start if that is under way."""
+        name = self._context.attempt_name(command.node, command.index, command.attempt)
+        if (started := self._starting.get(name)) is not None:
+            await started.wait()
+        await self._executor.stop(name)
+
+    def _updated(self, command: StartAttempt, update: AttemptUpdate) -> None:
+        node, index, attempt, at = command.node, command.index, command.attempt, update.at.timestamp()
+        match update.phase:
+            case AttemptPhase.RUNNING:
+                self._observe(AttemptRunning(node, index, attempt, at, update.log_uri))
+            case AttemptPhase.EXITED:
+                self._soon(lambda: self._judge(command, update))
+            case AttemptPhase.LOST:
+                reason = update.reason or "its executor does not know it any more"
+                failure = Failure(
+                    "AttemptLost", f"the attempt was lost: {reason}", FailureKind.SYSTEM, recoverable=True
+                )
+                self._observe(AttemptFailed(node, index, attempt, failure, at, update.log_uri))
+
+    async def _judge(self, command: StartAttempt, update: AttemptUpdate) -> None:
+        prefix = self._context.output_prefix(command.node, command.index, command.attempt)
+        has_outputs = bool(self._task(command.node).interface.outputs.variables)
+        try:
+            end = await judge_exit(self._data, self._objects, prefix, update, has_outputs=has_outputs)
+        except FlyteformError as error:
+            message = f"how the attempt ended cannot be read: {error.message}"
+            end = Failure(error.code, message, FailureKind.SYSTEM, recoverable=True)
+        at = update.at.timestamp()
+        if isinstance(end, Failure):
+            seen: Observation = AttemptFailed(command.node, command.index, command.attempt, end, at, update.log_uri)
+        else:
+            seen = AttemptSucceeded(command.node, command.index, command.attempt, at, update.log_uri)
+        self._observe(seen)
+
+    async def _ended_before(self, command: StartAttempt) -> bool:
+        prefix = self._context.output_prefix(command.node, command.index, command.attempt)
+        end = await read_end(self._data, self._objects, prefix)
+        if end is SUCCEEDED:
+            self._observe(AttemptSucceeded(command.node, command.index, command.attempt, self._now()))
+        elif isinstance(end, Failure):
+            self._observe(AttemptFailed(command.node, command.index, command.attempt, end, self._now()))
+        return end is not None
+
+    async def _task_context(self, command: StartAttempt) -> TaskContext:
+        context, node, index, attempt = self._context, command.node, command.index, command.attempt
+        task, inputs = self._task(node), await self._data.inputs(node)
+        array = context.is_array(node)
+        previous = f"{context.raw_output_prefix(node, index, attempt - 1)}/_flytecheckpoints" if attempt else ""
+        execution = context.id
+        console = self._config.console_url
+        return TaskContext(
+            name=context.attempt_name(node, index, attempt),
+            execution=execution,
+            workflow=context.workflow,
+            node=node,
+            index=index if array else None,
+            attempt=attempt,
+            task=task,
+            inputs=item_inputs(inputs, context.graph.nodes[node].bound_inputs, index) if array else inputs,
+            inputs_uri=context.inputs_uri(node),
+            output_prefix=context.output_prefix(node, index, attempt),
+            raw_output_prefix=context.raw_output_prefix(node, index, attempt),
+            previous_checkpoint=previous,
+            task_template_uri=await self._write_template(node, task),
+            console_url=console
+            and f"{console}/projects/{execution.project}/domains/{execution.domain}/executions/{execution.name}",
+            environment={pair.key: pair.value for pair in context.lease.spec.envs.values},
+        )
+
+    async def _write_template(self, node: str, task: TaskTemplate) -> str:
+        if not wants_task_template((*task.container.command, *task.container.args)):
+            return ""
+        uri = f"{self._context.lease.metadata_prefix}/{node}/data/task.pb"
+        await self._objects.put(uri, task.SerializeToString())
+        return uri
+
+    def _task(self, node: str) -> TaskTemplate:
+        task = self._context.graph.nodes[node].task
+        if task is None:
+            raise UserError(f"node {node} has no task to run")
+        return task
+
+    def _wanted(self, command: StartAttempt) -> bool:
+        """Whether the attempt is still the one to run; checked right before it starts."""
+        items = self._state.nodes[command.node].items
+        if items is None or items.attempt(command.index) != command.attempt:
+            return False
+        return ItemPhase(items.phases[command.index]).attempting
+
+    def _now(self) -> float:
+        return self._clock.now().timestamp()

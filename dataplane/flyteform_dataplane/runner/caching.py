@@ -1,0 +1,105 @@
+"""The cache of task results, asked and fed for the engine. A cache that fails never fails a node."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from flyteidl.core.catalog_pb2 import CatalogArtifactTag, CatalogMetadata
+from flyteidl.core.identifier_pb2 import (
+    Identifier,
+    NodeExecutionIdentifier,
+    ResourceType,
+    TaskExecutionIdentifier,
+    WorkflowExecutionIdentifier,
+)
+
+from flyteform.errors import FlyteformError
+from flyteform_dataplane.engine.observations import CacheAnswered, CacheStored
+from flyteform_dataplane.engine.phases import CacheStatus
+from flyteform_dataplane.errors import UserError
+from flyteform_dataplane.ports import CacheKey, CacheSource
+from flyteform_dataplane.runner.literals import item_inputs
+
+if TYPE_CHECKING:
+    from flyteidl.core.tasks_pb2 import TaskTemplate
+
+    from flyteform_dataplane.engine.commands import LookUpCache, StoreInCache
+    from flyteform_dataplane.ports import CachedOutputs, Catalog, Clock
+    from flyteform_dataplane.runner.context import ExecutionContext
+    from flyteform_dataplane.runner.data import ExecutionData
+
+logger = logging.getLogger(__name__)
+
+
+class Caching:
+    """Asks and feeds the cache for one execution."""
+
+    def __init__(self, context: ExecutionContext, data: ExecutionData, catalog: Catalog, clock: Clock) -> None:
+        self._context = context
+        self._data = data
+        self._catalog = catalog
+        self._clock = clock
+
+    async def look_up(self, command: LookUpCache) -> CacheAnswered:
+        """Ask for an item's outputs; on a hit they are written as those of its attempt 0."""
+        node, index = command.node, command.index
+        task, key = await self._key(node, index)
+        try:
+            hit = await self._catalog.get(key)
+        except FlyteformError as error:
+            logger.warning("the cache could not be asked for node %s: %s", node, error)
+            return CacheAnswered(node, index, CacheStatus.LOOKUP_FAILURE, self._now())
+        if hit is None:
+            return CacheAnswered(node, index, CacheStatus.MISS, self._now())
+        await self._data.write_outputs(f"{self._context.output_prefix(node, index, 0)}/outputs.pb", hit.outputs)
+        return CacheAnswered(node, index, CacheStatus.HIT, self._now(), _catalog_key(task, hit))
+
+    async def store(self, command: StoreInCache) -> CacheStored:
+        """Put an attempt's outputs into the cache."""
+        node, index, attempt = command.node, command.index, command.attempt
+        source = CacheSource(self._context.id, node, attempt)
+        try:
+            task, key = await self._key(node, index)
+            outputs = await self._data.read_outputs(f"{self._context.output_prefix(node, index, attempt)}/outputs.pb")
+            overwrite = self._context.graph.overwrite_cache
+            kept = await self._catalog.put(key, outputs, source, overwrite=overwrite)
+        except FlyteformError as error:
+            logger.warning("the outputs of node %s could not be put into the cache: %s", node, error)
+            return CacheStored(node, index, CacheStatus.PUT_FAILURE, self._now())
+        return CacheStored(node, index, CacheStatus.POPULATED, self._now(), _catalog_key(task, kept))
+
+    async def _key(self, node: str, index: int) -> tuple[TaskTemplate, CacheKey]:
+        record = self._context.graph.nodes[node]
+        if record.task is None:
+            raise UserError(f"node {node} has no task whose results could be cached")
+        inputs = await self._data.inputs(node)
+        if self._context.is_array(node):
+            inputs = item_inputs(inputs, record.bound_inputs, index)
+        return record.task, CacheKey(record.task, inputs, tuple(record.task.metadata.cache_ignore_input_vars))
+
+    def _now(self) -> float:
+        return self._clock.now().timestamp()
+
+
+def _catalog_key(task: TaskTemplate, cached: CachedOutputs) -> bytes:
+    """Describe where the outputs lie and who made them, as events do."""
+    dataset = Identifier(
+        resource_type=ResourceType.DATASET,
+        project=task.id.project,
+        domain=task.id.domain,
+        name=cached.dataset_name,
+        version=cached.dataset_version,
+    )
+    metadata = CatalogMetadata(
+        dataset_id=dataset, artifact_tag=CatalogArtifactTag(artifact_id=cached.artifact_id, name=cached.tag)
+    )
+    if cached.source_execution:
+        execution = WorkflowExecutionIdentifier(
+            project=cached.source_project, domain=cached.source_domain, name=cached.source_execution
+        )
+        node = NodeExecutionIdentifier(node_id=cached.source_node, execution_id=execution)
+        metadata.source_task_execution.CopyFrom(
+            TaskExecutionIdentifier(task_id=task.id, node_execution_id=node, retry_attempt=cached.source_attempt)
+        )
+    return metadata.SerializeToString()

@@ -1,0 +1,78 @@
+"""One execution's fixed facts: who it is, what it runs, and where its files lie (the layout is Flyte's)."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from flyteform_dataplane.engine.graph import NodeKind, index_closure
+
+if TYPE_CHECKING:
+    from flyteidl.core.identifier_pb2 import Identifier, WorkflowExecutionIdentifier
+
+    from flyteform.proto.flyteform.v1.link_pb2 import Lease
+    from flyteform_dataplane.engine.graph import Graph
+
+
+def key_of(execution: WorkflowExecutionIdentifier) -> str:
+    """Return the execution's unique name within a data plane."""
+    return f"{execution.project}/{execution.domain}/{execution.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionContext:
+    """What does not change while an execution runs."""
+
+    lease: Lease
+    graph: Graph
+
+    @classmethod
+    def of(cls, lease: Lease) -> ExecutionContext:
+        """Index the lease's closure with the settings of its specification."""
+        spec = lease.spec
+        graph = index_closure(lease.closure, max_parallelism=spec.max_parallelism, overwrite_cache=spec.overwrite_cache)
+        return cls(lease, graph)
+
+    @property
+    def id(self) -> WorkflowExecutionIdentifier:
+        """The execution."""
+        return self.lease.id
+
+    @property
+    def workflow(self) -> Identifier:
+        """The workflow that runs."""
+        return self.lease.closure.primary.template.id
+
+    def is_array(self, node: str) -> bool:
+        """Whether the node maps over lists."""
+        return self.graph.nodes[node].kind is NodeKind.ARRAY
+
+    def inputs_uri(self, node: str) -> str:
+        """Where the resolved inputs of a node lie."""
+        return f"{self.lease.metadata_prefix}/{node}/data/inputs.pb"
+
+    def output_prefix(self, node: str, index: int, attempt: int) -> str:
+        """Where an attempt writes; the items of an array have a folder each."""
+        item = f"{index}/" if self.is_array(node) else ""
+        return f"{self.lease.metadata_prefix}/{node}/data/{item}{attempt}"
+
+    def node_outputs_uri(self, node: str, attempt: int = 0) -> str:
+        """Where the outputs of a whole node lie."""
+        return f"{self.lease.metadata_prefix}/{node}/data/{attempt}/outputs.pb"
+
+    def raw_output_prefix(self, node: str, index: int, attempt: int) -> str:
+        """Where an attempt puts its raw data; the shard spreads the keys of an object store."""
+        name = self.generated_name(node, index if self.is_array(node) else None, attempt)
+        shard = hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()[:2]
+        return f"{self.lease.raw_output_prefix}/{shard}/{name}"
+
+    def attempt_name(self, node: str, index: int, attempt: int) -> str:
+        """Return the unique, deterministic name by which an executor knows the attempt."""
+        item = f"{index}/" if self.is_array(node) else ""
+        return f"{key_of(self.id)}/{node}/{item}{attempt}"
+
+    def generated_name(self, node: str, index: int | None, attempt: int) -> str:
+        """Return Flyte's name of the attempt, which people see."""
+        item = "" if index is None else f"n{index}-"
+        return f"{self.id.name}-{node}-{item}{attempt}"

@@ -1,0 +1,150 @@
+"""The inputs and outputs of one execution's nodes: resolved, written and read, the recent ones kept in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+from flyteidl.core.literals_pb2 import LiteralMap
+from google.protobuf.message import DecodeError
+
+from flyteform_dataplane.engine.graph import START_NODE
+from flyteform_dataplane.engine.phases import ItemPhase
+from flyteform_dataplane.errors import UserError
+from flyteform_dataplane.runner.literals import collect, referenced_nodes, resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from flyteidl.core.literals_pb2 import Binding
+
+    from flyteform.objects.ports import ObjectStore
+    from flyteform_dataplane.engine.state import State
+    from flyteform_dataplane.runner.context import ExecutionContext
+
+
+class LiteralCache:
+    """Literals by their URI, the least used thrown out when they weigh more than `limit` bytes."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._weight = 0
+        self._kept: OrderedDict[str, tuple[LiteralMap, int]] = OrderedDict()
+
+    def get(self, uri: str) -> LiteralMap | None:
+        """Return what is kept."""
+        kept = self._kept.get(uri)
+        if kept is None:
+            return None
+        self._kept.move_to_end(uri)
+        return kept[0]
+
+    def put(self, uri: str, literals: LiteralMap, size: int) -> None:
+        """Keep literals that weigh `size` bytes; one that would fill a quarter is not kept."""
+        if uri in self._kept or size > self._limit // 4:
+            return
+        self._kept[uri] = literals, size
+        self._weight += size
+        while self._weight > self._limit:
+            _, (_, dropped) = self._kept.popitem(last=False)
+            self._weight -= dropped
+
+
+class ExecutionData:
+    """What flows between the nodes of one execution. `UserError` where bindings or outputs are wrong."""
+
+    def __init__(
+        self, context: ExecutionContext, state: State, objects: ObjectStore, cache: LiteralCache, output_bytes: int
+    ) -> None:
+        self._context = context
+        self._state = state
+        self._objects = objects
+        self._cache = cache
+        self._output_bytes = output_bytes
+        self._inputs: dict[str, asyncio.Task[LiteralMap]] = {}
+
+    async def write_start(self) -> None:
+        """Write the execution's inputs as the start node's outputs, where people look for them."""
+        await self._put(self._context.node_outputs_uri(START_NODE), self._context.lease.inputs)
+
+    async def inputs(self, node: str) -> LiteralMap:
+        """Return the resolved inputs of a node; its file is written once, before they are returned first."""
+        task = self._inputs.get(node)
+        if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
+            task = self._inputs[node] = asyncio.create_task(self._make_inputs(node))
+        # Shielded: many items wait for the same inputs, and the end of one must not take them from the others.
+        return await asyncio.shield(task)
+
+    def forget_inputs(self, node: str) -> None:
+        """Give up the memory of a node that is done."""
+        self._inputs.pop(node, None)
+
+    async def read_outputs(self, uri: str) -> LiteralMap:
+        """Return outputs; `NotFoundError` if there are none."""
+        kept = self._cache.get(uri)
+        if kept is not None:
+            return kept
+        content = await self._objects.get(uri, limit=self._output_bytes)
+        try:
+            literals = LiteralMap.FromString(content)
+        except DecodeError as error:
+            raise UserError(f"{uri} holds no outputs that can be read") from error
+        self._cache.put(uri, literals, len(content))
+        return literals
+
+    async def write_outputs(self, uri: str, literals: LiteralMap) -> None:
+        """Write outputs and keep them at hand."""
+        await self._put(uri, literals)
+
+    async def collect_execution(self, node: str) -> None:
+        """Write the outputs of the execution as those of the end node."""
+        outputs = await self._outputs_of(self._context.graph.outputs)
+        variables = self._context.lease.closure.primary.template.interface.outputs.variables
+        await self._put(self._context.node_outputs_uri(node), resolve(self._context.graph.outputs, outputs, variables))
+
+    async def collect_array(self, node: str) -> None:
+        """Write the outputs of an array from those of its items; a failed item gives none."""
+        items = self._state.nodes[node].items
+        task = self._context.graph.nodes[node].task
+        if items is None or task is None:
+            raise UserError(f"node {node} has no items to collect")
+        found: list[LiteralMap | None] = []
+        for index, phase in enumerate(items.phases):
+            if phase == ItemPhase.SUCCEEDED:
+                prefix = self._context.output_prefix(node, index, items.attempt(index))
+                found.append(await self.read_outputs(f"{prefix}/outputs.pb"))
+            else:
+                found.append(None)
+        names = sorted(task.interface.outputs.variables)
+        collected = await asyncio.to_thread(collect, names, found) if len(found) > 1000 else collect(names, found)  # noqa: PLR2004 - small ones are done sooner than a thread starts
+        await self._put(self._context.node_outputs_uri(node), collected)
+
+    async def _make_inputs(self, node: str) -> LiteralMap:
+        record = self._context.graph.nodes[node]
+        outputs = await self._outputs_of(record.bindings)
+        variables = record.task.interface.inputs.variables if record.task is not None else None
+        resolved = resolve(record.bindings, outputs, variables)
+        await self._objects.put(self._context.inputs_uri(node), resolved.SerializeToString())
+        return resolved
+
+    async def _outputs_of(self, bindings: Sequence[Binding]) -> Mapping[str, LiteralMap]:
+        outputs = {}
+        for node in sorted(referenced_nodes(bindings)):
+            if node == START_NODE:
+                outputs[node] = self._context.lease.inputs
+            else:
+                outputs[node] = await self.read_outputs(self._context.node_outputs_uri(node, self._attempt(node)))
+        return outputs
+
+    def _attempt(self, node: str) -> int:
+        """Return the attempt whose outputs are the node's: the last one of a plain task."""
+        state = self._state.nodes.get(node)
+        if state is None or state.items is None or self._context.is_array(node):
+            return 0
+        return state.items.attempt(0)
+
+    async def _put(self, uri: str, literals: LiteralMap) -> None:
+        content = literals.SerializeToString()
+        await self._objects.put(uri, content)
+        self._cache.put(uri, literals, len(content))

@@ -1,0 +1,202 @@
+"""Carries the engine's commands to the world and brings the answers back as observations."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from datetime import timedelta
+from typing import TYPE_CHECKING, assert_never
+
+from flyteform.errors import FlyteformError
+from flyteform_dataplane.engine.commands import (
+    CollectOutputs,
+    LookUpCache,
+    MeasureArray,
+    SetTimer,
+    StartAttempt,
+    StopAttempt,
+    StoreInCache,
+)
+from flyteform_dataplane.engine.failures import Failure, FailureKind
+from flyteform_dataplane.engine.observations import (
+    ArrayMeasured,
+    AttemptFailed,
+    AttemptStopped,
+    NodeRefused,
+    OutputsCollected,
+    TimerFired,
+)
+from flyteform_dataplane.engine.phases import NodePhase
+from flyteform_dataplane.errors import UserError
+from flyteform_dataplane.runner.literals import array_size, failure_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
+
+    from flyteform_dataplane.engine.commands import Command
+    from flyteform_dataplane.engine.graph import Graph
+    from flyteform_dataplane.engine.observations import Observation
+    from flyteform_dataplane.engine.state import State
+    from flyteform_dataplane.ports import Clock
+    from flyteform_dataplane.runner.attempts import Attempts
+    from flyteform_dataplane.runner.caching import Caching
+    from flyteform_dataplane.runner.data import ExecutionData
+
+logger = logging.getLogger(__name__)
+
+_TRIES = 5
+_PAUSE = timedelta(seconds=1)
+
+
+class Dispatcher:
+    """Carries out the commands of one execution, `limit` at once; stops come before anything else."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        state: State,
+        *,
+        data: ExecutionData,
+        attempts: Attempts,
+        caching: Caching,
+        clock: Clock,
+        observe: Callable[[Observation], None],
+        limit: int,
+    ) -> None:
+        self._graph = graph
+        self._state = state
+        self._data = data
+        self._attempts = attempts
+        self._caching = caching
+        self._clock = clock
+        self._observe = observe
+        self._limit = limit
+        self._urgent: deque[Callable[[], Awaitable[None]]] = deque()
+        self._waiting: deque[tuple[Command, bool]] = deque()
+        self._workers: set[asyncio.Task[None]] = set()
+        self._timers: set[asyncio.Task[None]] = set()
+
+    def submit(self, commands: Iterable[Command], *, resumed: bool = False) -> None:
+        """Carry out the commands; `resumed` ones may have been carried out before a crash."""
+        for command in commands:
+            match command:
+                case SetTimer():
+                    self._spawn(self._timers, self._wait(command))
+                case StopAttempt():
+                    self.soon(lambda command=command: self._stop(command))  # type: ignore[misc]
+                case _:
+                    self._waiting.append((command, resumed))
+        self._hire()
+
+    def soon(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do some work before the commands that wait."""
+        self._urgent.append(work)
+        self._hire()
+
+    async def close(self) -> None:
+        """Drop everything; attempts go on in their executor."""
+        tasks = [*self._workers, *self._timers]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _hire(self) -> None:
+        missing = min(self._limit, len(self._urgent) + len(self._waiting)) - len(self._workers)
+        for _ in range(missing):
+            self._spawn(self._workers, self._work())
+
+    def _spawn(self, group: set[asyncio.Task[None]], work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
+        group.add(task)
+        task.add_done_callback(group.discard)
+
+    async def _work(self) -> None:
+        while self._urgent or self._waiting:
+            if self._urgent:
+                await self._urgent.popleft()()
+            else:
+                command, resumed = self._waiting.popleft()
+                if self._wanted(command):
+                    await self._carry_out(command, resumed=resumed)
+
+    def _wanted(self, command: Command) -> bool:
+        """Whether the state still calls for the command: an abort may have overtaken it."""
+        node = self._state.nodes[command.node]
+        match command:
+            case MeasureArray():
+                return node.phase is NodePhase.PREPARING
+            case CollectOutputs():
+                return node.phase is NodePhase.SUCCEEDING
+            case _:
+                return node.items is not None and node.phase.active
+
+    async def _carry_out(self, command: Command, *, resumed: bool) -> None:
+        for tries in range(1, _TRIES + 1):
+            try:
+                await self._do(command, resumed=resumed)
+            except UserError as error:
+                self._refuse(command, failure_of(error))
+            except FlyteformError as error:
+                if error.retryable and tries < _TRIES:
+                    logger.warning("%s will be tried again: %s", command, error)
+                    await self._clock.sleep(_PAUSE * tries)
+                    continue
+                self._refuse(command, Failure(error.code, error.message, FailureKind.SYSTEM, recoverable=True))
+            except Exception as error:
+                # An execution must end whatever happens, so a defect of ours counts as a failure of the system.
+                logger.exception("%s could not be carried out", command)
+                self._refuse(command, Failure("InternalError", repr(error), FailureKind.SYSTEM, recoverable=True))
+            return
+
+    def _refuse(self, command: Command, failure: Failure) -> None:
+        at = self._now()
+        if isinstance(command, StartAttempt):
+            self._observe(AttemptFailed(command.node, command.index, command.attempt, failure, at))
+        else:
+            self._observe(NodeRefused(command.node, failure, at))
+
+    async def _do(self, command: Command, *, resumed: bool) -> None:
+        match command:
+            case MeasureArray():
+                inputs = await self._data.inputs(command.node)
+                size = array_size(inputs, self._graph.nodes[command.node].bound_inputs)
+                self._observe(ArrayMeasured(command.node, size, self._now()))
+            case CollectOutputs():
+                await self._collect(command.node)
+                self._observe(OutputsCollected(command.node, self._now()))
+            case LookUpCache():
+                self._observe(await self._caching.look_up(command))
+            case StoreInCache():
+                self._observe(await self._caching.store(command))
+            case StartAttempt():
+                await self._attempts.start(command, resumed=resumed)
+            case StopAttempt():
+                await self._stop(command)
+            case SetTimer():
+                await self._wait(command)
+            case _:
+                assert_never(command)
+
+    async def _collect(self, node: str) -> None:
+        if self._graph.nodes[node].task is None:
+            await self._data.collect_execution(node)
+        else:
+            await self._data.collect_array(node)
+
+    async def _stop(self, command: StopAttempt) -> None:
+        try:
+            await self._attempts.stop(command)
+        except Exception:
+            # What cannot be ended now is ended by the executor's next start; the execution must not hang on it.
+            logger.exception("%s failed", command)
+        self._observe(AttemptStopped(command.node, command.index, command.attempt, self._now()))
+
+    async def _wait(self, command: SetTimer) -> None:
+        remaining = command.at - self._now()
+        if remaining > 0:
+            await self._clock.sleep(timedelta(seconds=remaining))
+        self._observe(TimerFired(command.node, command.index, command.attempt, max(command.at, self._now())))
+
+    def _now(self) -> float:
+        return self._clock.now().timestamp()

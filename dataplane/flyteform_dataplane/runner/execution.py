@@ -1,0 +1,215 @@
+"""One running execution: observations in, changes into the log, commands and events out."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from flyteform_dataplane.engine.advance import advance
+from flyteform_dataplane.engine.changes import NodeChanged, decode, encode
+from flyteform_dataplane.engine.events import events_of
+from flyteform_dataplane.engine.observations import AbortRequested, AttemptRunning, Started
+from flyteform_dataplane.engine.pending import pending
+from flyteform_dataplane.engine.phases import WorkflowPhase
+from flyteform_dataplane.engine.snapshots import restore, take
+from flyteform_dataplane.engine.state import State, apply
+from flyteform_dataplane.runner.attempts import Attempts
+from flyteform_dataplane.runner.caching import Caching
+from flyteform_dataplane.runner.context import key_of
+from flyteform_dataplane.runner.data import ExecutionData
+from flyteform_dataplane.runner.dispatch import Dispatcher
+from flyteform_dataplane.runner.log import LoggedStep, Snapshot
+from flyteform_dataplane.runner.messages import Renderer
+from flyteform_dataplane.runner.outbox import Outbox
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from flyteform.objects.ports import ObjectStore
+    from flyteform_dataplane.engine.advance import Advance
+    from flyteform_dataplane.engine.events import Event
+    from flyteform_dataplane.engine.observations import Observation
+    from flyteform_dataplane.ports import Catalog, Clock, Executor, Reporter
+    from flyteform_dataplane.runner.config import RunnerConfig
+    from flyteform_dataplane.runner.context import ExecutionContext
+    from flyteform_dataplane.runner.data import LiteralCache
+    from flyteform_dataplane.runner.log import ExecutionLog, LoggedExecution
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What all executions of a data plane share."""
+
+    log: ExecutionLog
+    objects: ObjectStore
+    executor: Executor
+    catalog: Catalog
+    reporter: Reporter
+    clock: Clock
+    config: RunnerConfig
+    cache: LiteralCache
+
+
+class Execution:
+    """Runs one execution from what the log has of it to its end."""
+
+    def __init__(self, world: World, context: ExecutionContext, logged: LoggedExecution) -> None:
+        self._world = world
+        self._context = context
+        self._key = key_of(context.id)
+        self._state, self._step, self._last_event, unsent = _replay(context, logged)
+        self._unsent = unsent
+        self._acknowledged = logged.acknowledged
+        self._unsnapped = sum(len(step.changes) for step in logged.steps)
+        self._snapshot_size = len(logged.snapshot.state) if logged.snapshot is not None else 0
+        self._seen: list[Observation] = []
+        self._arrived = asyncio.Event()
+        self._pressing = asyncio.Event()
+        self._all_told = asyncio.Event()
+        config, clock = world.config, world.clock
+        data = ExecutionData(context, self._state, world.objects, world.cache, config.output_bytes)
+        attempts = Attempts(
+            context,
+            self._state,
+            data=data,
+            objects=world.objects,
+            executor=world.executor,
+            clock=clock,
+            config=config,
+            observe=self.observe,
+            soon=self._soon,
+        )
+        self._data = data
+        self._dispatcher = Dispatcher(
+            context.graph,
+            self._state,
+            data=data,
+            attempts=attempts,
+            caching=Caching(context, data, world.catalog, clock),
+            clock=clock,
+            observe=self.observe,
+            limit=config.commands,
+        )
+        renderer = Renderer(context, config.cluster)
+        self._outbox = Outbox(context, renderer, world.reporter, clock, config.array_report_seconds)
+
+    @property
+    def context(self) -> ExecutionContext:
+        """What does not change of the execution."""
+        return self._context
+
+    @property
+    def phase(self) -> WorkflowPhase:
+        """Where the execution stands."""
+        return self._state.phase
+
+    def observe(self, seen: Observation) -> None:
+        """Take an observation; it is looked at soon, together with others."""
+        self._seen.append(seen)
+        self._arrived.set()
+        if not isinstance(seen, AttemptRunning):
+            self._pressing.set()
+
+    def abort(self, cause: str) -> None:
+        """End the execution."""
+        self.observe(AbortRequested(self._now(), cause))
+
+    def acknowledge(self, event: int) -> None:
+        """Note that the control plane knows all events up to this one."""
+        self._acknowledged = max(self._acknowledged, event)
+        self._world.log.acknowledge(self._key, self._acknowledged)
+        self._look_whether_all_is_told()
+
+    async def run(self) -> None:
+        """Go on to the end; returns when the control plane knows all. `UnavailableError` if the log is not writable."""
+        try:
+            await self._resume()
+            while not self._state.phase.terminal:
+                await self._wait_for_observations()
+                seen, self._seen = self._seen, []
+                self._arrived.clear()
+                self._pressing.clear()
+                await self._advance(seen)
+            self._outbox.flush()
+            self._look_whether_all_is_told()
+            await self._all_told.wait()
+        finally:
+            self._outbox.close()
+            await self._dispatcher.close()
+
+    async def _resume(self) -> None:
+        self._outbox.add(self._unsent)
+        self._unsent = []
+        if self._state.phase is WorkflowPhase.READY:
+            await self._data.write_start()
+            self.observe(Started(self._now()))
+        else:
+            self._dispatcher.submit(pending(self._context.graph, self._state), resumed=True)
+
+    async def _wait_for_observations(self) -> None:
+        await self._arrived.wait()
+        if not self._pressing.is_set():
+            # Nothing depends on having seen an attempt run, and short ones end within this time: one write for both.
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._pressing.wait(), self._world.config.fold_seconds)
+
+    async def _advance(self, seen: Sequence[Observation]) -> None:
+        step = advance(self._context.graph, self._state, seen)
+        if not step.changes:
+            self._dispatcher.submit(step.commands)
+            return
+        events = self._number(step.events)
+        await self._append(step)
+        self._outbox.add(events)
+        self._dispatcher.submit(step.commands)
+        for change in step.changes:
+            if isinstance(change, NodeChanged) and change.after.terminal:
+                self._data.forget_inputs(change.node)
+
+    def _number(self, events: Sequence[Event]) -> list[tuple[int, Event]]:
+        first = self._last_event + 1
+        self._last_event += len(events)
+        return list(enumerate(events, first))
+
+    async def _append(self, step: Advance) -> None:
+        changes = encode(step.changes)
+        self._step += 1
+        self._unsnapped += len(changes)
+        snapshot = None
+        # Growing with the state, so that snapshots cost no more than the log that they shorten.
+        if self._unsnapped > max(self._world.config.snapshot_bytes, 2 * self._snapshot_size):
+            state = take(self._state)
+            snapshot = Snapshot(self._step, self._last_event, state)
+            self._unsnapped, self._snapshot_size = 0, len(state)
+        await self._world.log.append(self._key, LoggedStep(self._step, self._last_event, changes), snapshot)
+
+    def _look_whether_all_is_told(self) -> None:
+        if self._state.phase.terminal and self._acknowledged >= self._last_event:
+            self._all_told.set()
+
+    def _soon(self, work: Callable[[], Awaitable[None]]) -> None:
+        self._dispatcher.soon(work)
+
+    def _now(self) -> float:
+        return self._world.clock.now().timestamp()
+
+
+def _replay(context: ExecutionContext, logged: LoggedExecution) -> tuple[State, int, int, list[tuple[int, Event]]]:
+    """Return the state, the numbers of the last step and event, and the events that were not acknowledged."""
+    snapshot = logged.snapshot
+    state = State() if snapshot is None else restore(snapshot.state)
+    step, last_event = (0, 0) if snapshot is None else (snapshot.step, snapshot.last_event)
+    unsent: list[tuple[int, Event]] = []
+    for row in logged.steps:
+        changes = decode(row.changes)
+        if row.last_event > logged.acknowledged:
+            events = events_of(context.graph, changes)
+            numbered = enumerate(events, row.last_event - len(events) + 1)
+            unsent.extend((number, event) for number, event in numbered if number > logged.acknowledged)
+        if row.number > step:
+            for change in changes:
+                apply(context.graph, state, change)
+            step, last_event = row.number, row.last_event
+    return state, step, last_event, unsent

@@ -1,0 +1,211 @@
+"""The durable log of executions: one append for each step, a snapshot now and then, in one SQLite file.
+
+All writes go through one thread that folds what waits into one transaction, so that many executions share one fsync.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from flyteform.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+T = TypeVar("T")
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS executions (
+    key TEXT PRIMARY KEY,
+    lease BLOB NOT NULL,
+    accepted_at REAL NOT NULL,
+    finished INTEGER NOT NULL DEFAULT 0,
+    acknowledged INTEGER NOT NULL DEFAULT 0,
+    snapshot BLOB,
+    snapshot_step INTEGER NOT NULL DEFAULT 0,
+    snapshot_event INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE IF NOT EXISTS steps (
+    key TEXT NOT NULL,
+    step INTEGER NOT NULL,
+    last_event INTEGER NOT NULL,
+    changes BLOB NOT NULL,
+    PRIMARY KEY (key, step)
+) WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedStep:
+    """One step: its number from 1, the number of the last event that follows from it, and the encoded changes."""
+
+    number: int
+    last_event: int
+    changes: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A whole state after a step, and the number of the last event up to there."""
+
+    step: int
+    last_event: int
+    state: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedExecution:
+    """An execution as it was logged: the steps are all that are kept, also those before the snapshot."""
+
+    key: str
+    lease: bytes
+    accepted_at: float
+    acknowledged: int
+    snapshot: Snapshot | None
+    steps: Sequence[LoggedStep]
+
+
+class ExecutionLog:
+    """Appends are durable when they return. `UnavailableError` when the file cannot be written or read."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="execution-log")
+        self._database: sqlite3.Connection | None = None
+        self._waiting: list[tuple[str, tuple[object, ...]]] = []
+        self._written: asyncio.Future[None] | None = None
+        self._writer: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Open the file, creating it."""
+        self._database = await self._call(self._connect)
+
+    async def close(self) -> None:
+        """Write what waits and close the file."""
+        if self._writer is not None:
+            await self._writer
+        if self._database is not None:
+            if self._waiting:
+                await self._call(partial(self._transact, self._waiting))
+                self._waiting = []
+            await self._call(self._database.close)
+            self._database = None
+        self._thread.shutdown()
+
+    async def accept(self, key: str, lease: bytes, at: float) -> None:
+        """Keep a new execution; one that is known stays as it is."""
+        await self._write("INSERT OR IGNORE INTO executions (key, lease, accepted_at) VALUES (?, ?, ?)", key, lease, at)
+
+    async def append(self, key: str, step: LoggedStep, snapshot: Snapshot | None = None) -> None:
+        """Keep a step, and with it a snapshot that replaces the one before."""
+        written = self._write(
+            "INSERT INTO steps (key, step, last_event, changes) VALUES (?, ?, ?, ?)",
+            key, step.number, step.last_event, step.changes,
+        )  # fmt: skip
+        if snapshot is not None:
+            written = self._write(
+                "UPDATE executions SET snapshot = ?, snapshot_step = ?, snapshot_event = ? WHERE key = ?",
+                snapshot.state, snapshot.step, snapshot.last_event, key,
+            )  # fmt: skip
+        await written
+
+    def acknowledge(self, key: str, event: int) -> None:
+        """Note up to which event the control plane knows all; steps that a snapshot holds and it knows are dropped.
+
+        Written with what is written next: an event that is sent once more does no harm.
+        """
+        self._queue("UPDATE executions SET acknowledged = max(acknowledged, ?) WHERE key = ?", event, key)
+        self._queue(
+            "DELETE FROM steps WHERE key = ? AND last_event <= ? AND step <= "
+            "(SELECT snapshot_step FROM executions WHERE executions.key = steps.key)",
+            key, event,
+        )  # fmt: skip
+
+    async def finish(self, key: str) -> None:
+        """Keep of an execution only that it was here."""
+        self._queue("DELETE FROM steps WHERE key = ?", key)
+        await self._write("UPDATE executions SET finished = 1, lease = x'', snapshot = NULL WHERE key = ?", key)
+
+    async def finished(self, key: str) -> bool:
+        """Say whether an execution was here and is done with."""
+        rows = await self._rows("SELECT finished FROM executions WHERE key = ?", key)
+        return bool(rows and rows[0][0])
+
+    async def unfinished(self) -> list[LoggedExecution]:
+        """Return what has to go on, oldest first."""
+        rows = await self._rows(
+            "SELECT key, lease, accepted_at, acknowledged, snapshot, snapshot_step, snapshot_event "
+            "FROM executions WHERE finished = 0 ORDER BY accepted_at, key"
+        )
+        found = []
+        for key, lease, accepted_at, acknowledged, state, step, event in rows:
+            snapshot = None if state is None else Snapshot(step, event, state)
+            steps = await self._rows("SELECT step, last_event, changes FROM steps WHERE key = ? ORDER BY step", key)
+            logged = tuple(LoggedStep(*row) for row in steps)
+            found.append(LoggedExecution(key, lease, accepted_at, acknowledged, snapshot, logged))
+        return found
+
+    def _connect(self) -> sqlite3.Connection:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        database = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = FULL")
+        database.executescript(_SCHEMA)
+        return database
+
+    def _write(self, statement: str, *values: object) -> asyncio.Future[None]:
+        """Write a statement; the future is done when the transaction that holds it is durable."""
+        self._queue(statement, *values)
+        if self._written is None:
+            self._written = asyncio.get_running_loop().create_future()
+        written = self._written
+        if self._writer is None or self._writer.done():
+            self._writer = asyncio.create_task(self._write_all())
+        return written
+
+    def _queue(self, statement: str, *values: object) -> None:
+        self._waiting.append((statement, values))
+
+    async def _write_all(self) -> None:
+        while self._waiting and self._written is not None:
+            batch, written = self._waiting, self._written
+            self._waiting, self._written = [], None
+            try:
+                await self._call(partial(self._transact, batch))
+            except UnavailableError as error:
+                written.set_exception(error)
+                written.exception()  # looked at here too, as nobody may wait for it
+            else:
+                written.set_result(None)
+
+    def _transact(self, batch: list[tuple[str, tuple[object, ...]]]) -> None:
+        database = self._open_database()
+        database.execute("BEGIN IMMEDIATE")
+        try:
+            for statement, values in batch:
+                database.execute(statement, values)
+            database.execute("COMMIT")
+        except sqlite3.Error:
+            if database.in_transaction:
+                database.execute("ROLLBACK")
+            raise
+
+    async def _rows(self, statement: str, *values: object) -> list[Any]:
+        return await self._call(lambda: self._open_database().execute(statement, values).fetchall())
+
+    def _open_database(self) -> sqlite3.Connection:
+        if self._database is None:
+            raise UnavailableError("the log of executions is not open")
+        return self._database
+
+    async def _call(self, work: Callable[[], T]) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        except sqlite3.Error as error:
+            raise UnavailableError(f"the log of executions {self._path} cannot be used: {error}") from error

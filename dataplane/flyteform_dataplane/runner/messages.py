@@ -1,0 +1,224 @@
+"""The engine's events as Flyte's messages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, assert_never
+
+from flyteidl.admin.event_pb2 import (
+    NodeExecutionEventRequest,
+    TaskExecutionEventRequest,
+    WorkflowExecutionEventRequest,
+)
+from flyteidl.core.catalog_pb2 import CatalogCacheStatus, CatalogMetadata
+from flyteidl.core.execution_pb2 import ExecutionError, NodeExecution, TaskExecution, TaskLog, WorkflowExecution
+from flyteidl.core.identifier_pb2 import NodeExecutionIdentifier
+from flyteidl.event.event_pb2 import (
+    ExternalResourceInfo,
+    NodeExecutionEvent,
+    TaskExecutionEvent,
+    TaskExecutionMetadata,
+    TaskNodeMetadata,
+    WorkflowExecutionEvent,
+)
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from flyteform.proto.flyteform.v1.events_pb2 import Event
+from flyteform_dataplane.engine.events import ArrayEvent, NodeEvent, TaskEvent, TaskPhase, WorkflowEvent
+from flyteform_dataplane.engine.graph import END_NODE, NodeKind
+from flyteform_dataplane.engine.phases import CacheStatus, NodePhase, WorkflowPhase
+from flyteform_dataplane.runner.context import key_of
+
+if TYPE_CHECKING:
+    from flyteidl.core.identifier_pb2 import Identifier
+    from flyteidl.core.tasks_pb2 import TaskTemplate
+
+    from flyteform_dataplane.engine.events import Event as EngineEvent
+    from flyteform_dataplane.engine.events import ItemProgress
+    from flyteform_dataplane.engine.failures import Failure
+    from flyteform_dataplane.runner.context import ExecutionContext
+
+# The version that today's FlyteAdmin writes into executions: node events carry their spec ids and names.
+_EVENT_VERSION = 2
+_NANOS = 1_000_000_000
+
+_WORKFLOW_PHASES = {
+    WorkflowPhase.RUNNING: WorkflowExecution.RUNNING,
+    WorkflowPhase.SUCCEEDING: WorkflowExecution.SUCCEEDING,
+    WorkflowPhase.SUCCEEDED: WorkflowExecution.SUCCEEDED,
+    WorkflowPhase.FAILING: WorkflowExecution.FAILING,
+    WorkflowPhase.FAILED: WorkflowExecution.FAILED,
+    WorkflowPhase.ABORTED: WorkflowExecution.ABORTED,
+}
+_NODE_PHASES = {
+    NodePhase.QUEUED: NodeExecution.QUEUED,
+    NodePhase.RUNNING: NodeExecution.RUNNING,
+    NodePhase.SUCCEEDED: NodeExecution.SUCCEEDED,
+    NodePhase.FAILING: NodeExecution.FAILING,
+    NodePhase.FAILED: NodeExecution.FAILED,
+    NodePhase.ABORTED: NodeExecution.ABORTED,
+}
+_TASK_PHASES = {
+    TaskPhase.QUEUED: TaskExecution.QUEUED,
+    TaskPhase.RUNNING: TaskExecution.RUNNING,
+    TaskPhase.SUCCEEDED: TaskExecution.SUCCEEDED,
+    TaskPhase.ABORTED: TaskExecution.ABORTED,
+    TaskPhase.FAILED: TaskExecution.FAILED,
+    TaskPhase.RETRYABLE_FAILED: TaskExecution.RETRYABLE_FAILED,
+}
+
+
+class Renderer:
+    """Writes the messages of one execution."""
+
+    def __init__(self, context: ExecutionContext, cluster: str) -> None:
+        self._context = context
+        self._cluster = cluster
+
+    def render(self, sequence: int, event: EngineEvent) -> Event:
+        """Return the message; `sequence` grows from event to event and serves as the phase's version."""
+        request_id = f"{key_of(self._context.id)}/{sequence}"
+        match event:
+            case WorkflowEvent():
+                workflow = WorkflowExecutionEventRequest(request_id=request_id, event=self._workflow(event))
+                return Event(workflow=workflow)
+            case NodeEvent():
+                return Event(node=NodeExecutionEventRequest(request_id=request_id, event=self._node(event)))
+            case TaskEvent():
+                task = self._task(event, sequence)
+            case ArrayEvent():
+                task = self._array(event, sequence)
+            case _:
+                assert_never(event)
+        return Event(task=TaskExecutionEventRequest(request_id=request_id, event=task))
+
+    def _workflow(self, event: WorkflowEvent) -> WorkflowExecutionEvent:
+        message = WorkflowExecutionEvent(
+            execution_id=self._context.id,
+            producer_id=self._cluster,
+            phase=_WORKFLOW_PHASES[event.phase],
+            occurred_at=_timestamp(event.at),
+        )
+        if event.phase is WorkflowPhase.SUCCEEDED:
+            message.output_uri = self._context.node_outputs_uri(END_NODE)
+        elif event.failure is not None:
+            message.error.CopyFrom(_error(event.failure, event.at))
+        return message
+
+    def _node(self, event: NodeEvent) -> NodeExecutionEvent:
+        record = self._context.graph.nodes[event.node]
+        message = NodeExecutionEvent(
+            id=self._node_id(event.node),
+            producer_id=self._cluster,
+            phase=_NODE_PHASES[event.phase],
+            occurred_at=_timestamp(event.at),
+            reported_at=_timestamp(event.at),
+            spec_node_id=record.spec_id,
+            node_name=record.name,
+            retry_group="0",
+            event_version=_EVENT_VERSION,
+            is_array=record.kind is NodeKind.ARRAY,
+        )
+        if record.kind is not NodeKind.START:
+            message.input_uri = self._context.inputs_uri(event.node)
+        if record.task is not None:
+            message.target_entity.CopyFrom(record.task.id)
+        if event.phase is NodePhase.SUCCEEDED:
+            message.output_uri = self._context.node_outputs_uri(event.node, event.attempt)
+        elif event.failure is not None:
+            message.error.CopyFrom(_error(event.failure, event.at))
+        if record.kind in (NodeKind.TASK, NodeKind.ARRAY):
+            message.task_node_metadata.CopyFrom(self._task_metadata(event))
+            self._add_deck(message, event)
+        return message
+
+    def _add_deck(self, message: NodeExecutionEvent, event: NodeEvent) -> None:
+        record = self._context.graph.nodes[event.node]
+        wrote = record.kind is NodeKind.TASK and record.task is not None and record.task.metadata.generates_deck.value
+        if wrote and event.phase is NodePhase.SUCCEEDED and event.cache is not CacheStatus.HIT:
+            message.deck_uri = f"{self._context.output_prefix(event.node, 0, event.attempt)}/deck.html"
+
+    def _task_metadata(self, event: NodeEvent) -> TaskNodeMetadata:
+        metadata = TaskNodeMetadata(cache_status=CatalogCacheStatus.Name(event.cache))
+        if event.key:
+            metadata.catalog_key.CopyFrom(CatalogMetadata.FromString(event.key))
+        if not self._context.is_array(event.node):
+            prefix = self._context.raw_output_prefix(event.node, 0, event.attempt)
+            metadata.checkpoint_uri = f"{prefix}/_flytecheckpoints"
+        return metadata
+
+    def _task(self, event: TaskEvent, sequence: int) -> TaskExecutionEvent:
+        message = self._task_base(event.node, event.attempt, event.phase, event.at, sequence)
+        if event.log_uri:
+            message.logs.append(_log(event.log_uri))
+        if event.phase is TaskPhase.SUCCEEDED:
+            message.output_uri = f"{self._context.output_prefix(event.node, 0, event.attempt)}/outputs.pb"
+        elif event.failure is not None:
+            message.error.CopyFrom(_error(event.failure, event.at))
+            message.reason = event.failure.message[:1000]
+        return message
+
+    def _array(self, event: ArrayEvent, sequence: int) -> TaskExecutionEvent:
+        message = self._task_base(event.node, 0, event.phase, event.at, sequence)
+        message.metadata.external_resources.extend(self._resource(event.node, item) for item in event.items)
+        if event.phase is TaskPhase.SUCCEEDED:
+            message.output_uri = self._context.node_outputs_uri(event.node)
+        elif event.failure is not None:
+            message.error.CopyFrom(_error(event.failure, event.at))
+        return message
+
+    def _resource(self, node: str, item: ItemProgress) -> ExternalResourceInfo:
+        return ExternalResourceInfo(
+            external_id=self._context.generated_name(node, item.index, item.attempt),
+            index=item.index,
+            retry_attempt=item.attempt,
+            phase=_TASK_PHASES[item.phase],
+            cache_status=CatalogCacheStatus.Name(item.cache),
+            logs=[_log(item.log_uri)] if item.log_uri else (),
+        )
+
+    def _task_base(self, node: str, attempt: int, phase: TaskPhase, at: float, sequence: int) -> TaskExecutionEvent:
+        record = self._context.graph.nodes[node]
+        task_type, identifier = _task_of(record.task)
+        return TaskExecutionEvent(
+            task_id=identifier,
+            parent_node_execution_id=self._node_id(node),
+            retry_attempt=attempt,
+            phase=_TASK_PHASES[phase],
+            phase_version=sequence,
+            producer_id=self._cluster,
+            occurred_at=_timestamp(at),
+            reported_at=_timestamp(at),
+            input_uri=self._context.inputs_uri(node),
+            task_type=task_type,
+            event_version=_EVENT_VERSION,
+            metadata=TaskExecutionMetadata(
+                generated_name=self._context.generated_name(node, None, attempt),
+                plugin_identifier="k8s-array" if record.kind is NodeKind.ARRAY else "container",
+            ),
+        )
+
+    def _node_id(self, node: str) -> NodeExecutionIdentifier:
+        return NodeExecutionIdentifier(node_id=node, execution_id=self._context.id)
+
+
+def _task_of(task: TaskTemplate | None) -> tuple[str, Identifier | None]:
+    return ("", None) if task is None else (task.type, task.id)
+
+
+def _log(uri: str) -> TaskLog:
+    return TaskLog(uri=uri, name="Logs")
+
+
+def _error(failure: Failure, at: float) -> ExecutionError:
+    return ExecutionError(
+        code=failure.code,
+        message=failure.message,
+        kind=ExecutionError.ErrorKind.Name(failure.kind),
+        timestamp=_timestamp(at),
+        worker=failure.worker,
+    )
+
+
+def _timestamp(at: float) -> Timestamp:
+    seconds, nanos = divmod(round(at * _NANOS), _NANOS)
+    return Timestamp(seconds=seconds, nanos=nanos)

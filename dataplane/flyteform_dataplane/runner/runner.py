@@ -1,0 +1,145 @@
+"""The runner of executions: what a data plane holds, from the lease until the control plane knows the end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from flyteform.errors import UnavailableError
+from flyteform.proto.flyteform.v1.link_pb2 import Lease
+from flyteform_dataplane.runner.config import RunnerConfig
+from flyteform_dataplane.runner.context import ExecutionContext, key_of
+from flyteform_dataplane.runner.data import LiteralCache
+from flyteform_dataplane.runner.execution import Execution, World
+from flyteform_dataplane.runner.log import ExecutionLog, LoggedExecution
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from flyteidl.core.identifier_pb2 import WorkflowExecutionIdentifier
+
+    from flyteform.objects.ports import ObjectStore
+    from flyteform_dataplane.ports import Catalog, Clock, Executor, Reporter
+
+logger = logging.getLogger(__name__)
+
+_PAUSE = timedelta(seconds=1)
+
+
+class Runner:
+    """Runs executions. What it has accepted survives a crash: `start` goes on with all that had not ended."""
+
+    def __init__(
+        self,
+        log_path: Path,
+        objects: ObjectStore,
+        executor: Executor,
+        catalog: Catalog,
+        reporter: Reporter,
+        clock: Clock,
+        config: RunnerConfig | None = None,
+    ) -> None:
+        config = config or RunnerConfig()
+        self._log = ExecutionLog(log_path)
+        cache = LiteralCache(config.cached_bytes)
+        self._world = World(self._log, objects, executor, catalog, reporter, clock, config, cache)
+        self._executions: dict[str, Execution] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._ids: dict[str, WorkflowExecutionIdentifier] = {}
+        self._told: list[Callable[[WorkflowExecutionIdentifier], Awaitable[None]]] = []
+        reporter.on_acknowledged(self._acknowledged)
+
+    def on_finished(self, observe: Callable[[WorkflowExecutionIdentifier], Awaitable[None]]) -> None:
+        """Call `observe` with each execution whose end the control plane knows; it is not held any more then."""
+        self._told.append(observe)
+
+    async def start(self) -> None:
+        """Open the log and go on with every execution that has not ended. The executor must be open."""
+        await self._log.open()
+        for logged in await self._log.unfinished():
+            self._begin(logged)
+
+    async def stop(self) -> None:
+        """Stop working; nothing is aborted, and what runs goes on at the next start."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._tasks.clear()
+        self._executions.clear()
+        self._ids.clear()
+        await self._log.close()
+
+    async def accept(self, lease: Lease) -> None:
+        """Take over an execution; it is durable when this returns. Accepting it again changes nothing.
+
+        Raises `UnavailableError` when the log cannot be written; the execution is not accepted then.
+        """
+        key = key_of(lease.id)
+        if key in self._tasks:
+            return
+        if await self._log.finished(key):
+            await self._tell(lease.id)
+            return
+        at = self._world.clock.now().timestamp()
+        await self._log.accept(key, lease.SerializeToString(), at)
+        if key not in self._tasks:
+            self._begin(LoggedExecution(key, lease.SerializeToString(), at, 0, None, ()))
+
+    async def abort(self, execution: WorkflowExecutionIdentifier, cause: str) -> None:
+        """End an execution; nothing happens when it is not held or has ended."""
+        running = self._executions.get(key_of(execution))
+        if running is not None:
+            running.abort(cause)
+
+    def held(self) -> list[WorkflowExecutionIdentifier]:
+        """Return the executions that were accepted and whose end the control plane does not know yet."""
+        return list(self._ids.values())
+
+    def _begin(self, logged: LoggedExecution) -> None:
+        lease = Lease.FromString(logged.lease)
+        self._ids[logged.key] = lease.id
+        self._tasks[logged.key] = asyncio.create_task(self._run(logged, lease), name=f"execution {logged.key}")
+
+    async def _run(self, logged: LoggedExecution, lease: Lease) -> None:
+        """Run until the end is known; when the log fails, what it has is the truth and is gone back to."""
+        key, context = logged.key, ExecutionContext.of(lease)
+        while True:
+            execution = self._executions[key] = Execution(self._world, context, logged)
+            try:
+                await execution.run()
+                await self._log.finish(key)
+                break
+            except UnavailableError as error:
+                logger.warning("execution %s waits for its log or its objects: %s", key, error)
+                logged = await self._reload(logged)
+            except Exception:
+                # A defect of ours: what the log has is sound, so going on from there may mend it.
+                logger.exception("execution %s stumbled and goes on from its log", key)
+                logged = await self._reload(logged)
+        self._executions.pop(key, None)
+        self._ids.pop(key, None)
+        self._tasks.pop(key, None)
+        await self._tell(lease.id)
+
+    async def _reload(self, logged: LoggedExecution) -> LoggedExecution:
+        while True:
+            await self._world.clock.sleep(_PAUSE)
+            try:
+                found = await self._log.unfinished()
+            except UnavailableError as error:
+                logger.warning("the log cannot be read yet: %s", error)
+                continue
+            return next((one for one in found if one.key == logged.key), logged)
+
+    async def _tell(self, execution: WorkflowExecutionIdentifier) -> None:
+        for observe in self._told:
+            await observe(execution)
+
+    async def _acknowledged(self, execution: WorkflowExecutionIdentifier, event: int) -> None:
+        running = self._executions.get(key_of(execution))
+        if running is not None:
+            running.acknowledge(event)
