@@ -114,3 +114,7 @@ class Store(Protocol):
     task_executions: Rows[TaskExecutionRecord]
     signals: Rows[SignalRecord]
     names: Names
+
+    async def tasks_with_nodes(self, tx: AsyncConnection, task_execution_ids: Sequence[int]) -> frozenset[int]:
+        """Return those attempts that started nodes of their own."""
+        ...

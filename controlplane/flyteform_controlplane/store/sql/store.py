@@ -15,6 +15,7 @@ from flyteidl.admin.task_pb2 import TaskClosure
 from flyteidl.core.interface_pb2 import TypedInterface
 from flyteidl.core.literals_pb2 import Literal
 from flyteidl.core.types_pb2 import LiteralType
+from sqlalchemy import select
 
 from flyteform_controlplane.domain import records
 from flyteform_controlplane.store import tables
@@ -22,6 +23,10 @@ from flyteform_controlplane.store.sql.names import SqlNames
 from flyteform_controlplane.store.sql.rows import SqlRows
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
     from flyteform_controlplane.store.ports import Names, Rows
 
 
@@ -71,3 +76,9 @@ class SqlStore:
         self.signals: Rows[records.SignalRecord] = SqlRows(
             tables.signals, records.SignalRecord, type=LiteralType, value=Literal
         )
+
+    async def tasks_with_nodes(self, tx: AsyncConnection, task_execution_ids: Sequence[int]) -> frozenset[int]:
+        """Return those attempts that started nodes of their own."""
+        parent = tables.node_executions.c.parent_task_execution_id
+        rows = await tx.execute(select(parent).where(parent.in_(task_execution_ids)).distinct())
+        return frozenset(rows.scalars())

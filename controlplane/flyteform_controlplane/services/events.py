@@ -1,0 +1,101 @@
+"""Events of executions, nodes and attempts: applied in order, many in one transaction (contract 1.5)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from flyteidl.admin import event_pb2
+
+from flyteform.proto.flyteform.v1 import events_pb2
+from flyteform_controlplane.domain.event_checks import check_node_event, check_task_event, check_workflow_event
+from flyteform_controlplane.errors import ControlPlaneError
+from flyteform_controlplane.services.event_data import store_event_data
+from flyteform_controlplane.services.event_steps import apply_event, keys_of
+from flyteform_controlplane.services.event_work import EventWork
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from flyteform.proto.flyteform.v1.events_pb2 import Event
+    from flyteform_controlplane.services.backend import Backend
+
+# Keeps a transaction short for other writers, and a statement below the databases' limits of parameters.
+_MAX_BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """The AdminService's methods about events."""
+
+    backend: Backend
+
+    async def CreateWorkflowEvent(
+        self, request: event_pb2.WorkflowExecutionEventRequest, _context: object
+    ) -> event_pb2.WorkflowExecutionEventResponse:
+        """Record a phase of an execution."""
+        await self._apply_one(events_pb2.Event(workflow=request))
+        return event_pb2.WorkflowExecutionEventResponse()
+
+    async def CreateNodeEvent(
+        self, request: event_pb2.NodeExecutionEventRequest, _context: object
+    ) -> event_pb2.NodeExecutionEventResponse:
+        """Record a phase of a node."""
+        await self._apply_one(events_pb2.Event(node=request))
+        return event_pb2.NodeExecutionEventResponse()
+
+    async def CreateTaskEvent(
+        self, request: event_pb2.TaskExecutionEventRequest, _context: object
+    ) -> event_pb2.TaskExecutionEventResponse:
+        """Record a phase of an attempt."""
+        await self._apply_one(events_pb2.Event(task=request))
+        return event_pb2.TaskExecutionEventResponse()
+
+    async def apply(self, events: Sequence[Event]) -> list[ControlPlaneError | None]:
+        """Apply events in order and return for each its refusal, or None; a refused one does not stop the others."""
+        refusals: list[ControlPlaneError | None] = []
+        for start in range(0, len(events), _MAX_BATCH):
+            refusals += await self._apply_batch(events[start : start + _MAX_BATCH])
+        return refusals
+
+    async def _apply_one(self, event: Event) -> None:
+        refusal = (await self.apply([event]))[0]
+        if refusal is not None:
+            raise refusal
+
+    async def _apply_batch(self, events: Sequence[Event]) -> list[ControlPlaneError | None]:
+        refusals = [self._check(event) for event in events]
+        valid = [event for event, refusal in zip(events, refusals, strict=True) if refusal is None]
+        closures = [await store_event_data(self.backend, event) for event in valid]
+        work = EventWork(self.backend.store)
+        async with self.backend.database.transaction() as tx:
+            executions, nodes, tasks = keys_of(valid)
+            await work.executions.load(tx, executions)
+            await work.nodes.load(tx, nodes)
+            await work.tasks.load(tx, tasks)
+            applied = [_apply(work, event, closure) for event, closure in zip(valid, closures, strict=True)]
+            await work.flush(tx)
+        results = iter(applied)
+        return [next(results) if refusal is None else refusal for refusal in refusals]
+
+    def _check(self, event: Event) -> ControlPlaneError | None:
+        limit = self.backend.config.max_inline_bytes
+        try:
+            match event.WhichOneof("event"):
+                case "workflow":
+                    check_workflow_event(event.workflow.event, limit)
+                case "node":
+                    check_node_event(event.node.event, limit)
+                case _:
+                    check_task_event(event.task.event, limit)
+        except ControlPlaneError as refusal:
+            return refusal
+        return None
+
+
+def _apply(work: EventWork, event: Event, closure_uri: str) -> ControlPlaneError | None:
+    try:
+        apply_event(work, event, closure_uri)
+    except ControlPlaneError as refusal:
+        return refusal
+    return None
