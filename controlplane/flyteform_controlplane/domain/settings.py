@@ -33,7 +33,7 @@ def resolve_spec(
     resolved = ExecutionSpec()
     resolved.CopyFrom(spec)
     resolved.ClearField("inputs")
-    levels = [_with_identity(spec), _of_launch_plan(launch_plan), *attributes, _of_application(config)]
+    levels = [_with_identity(spec), _of_launch_plan(launch_plan), *attributes, application_config(config)]
     for name in _MESSAGES:
         chosen = next((level for level in levels if _is_set(level, name)), None)
         if chosen is not None:
@@ -86,7 +86,8 @@ def _of_launch_plan(spec: LaunchPlanSpec) -> WorkflowExecutionConfig:
     return level
 
 
-def _of_application(config: AdminConfig) -> WorkflowExecutionConfig:
+def application_config(config: AdminConfig) -> WorkflowExecutionConfig:
+    """Return the settings that hold where nobody sets any."""
     level = WorkflowExecutionConfig(max_parallelism=config.max_parallelism, overwrite_cache=config.overwrite_cache)
     level.raw_output_data_config.output_location_prefix = config.raw_output_prefix
     if config.interruptible:

@@ -6,11 +6,18 @@ from typing import TYPE_CHECKING
 
 from flyteidl.service.admin_pb2_grpc import AdminServiceServicer
 
+from flyteform_controlplane.services.attributes import Attributes
 from flyteform_controlplane.services.backend import Backend
 from flyteform_controlplane.services.description_entities import DescriptionEntities
+from flyteform_controlplane.services.events import Events
+from flyteform_controlplane.services.executions import Executions
 from flyteform_controlplane.services.launch_plans import LaunchPlans
+from flyteform_controlplane.services.launching import Launching
 from flyteform_controlplane.services.named_entities import NamedEntities
+from flyteform_controlplane.services.node_executions import NodeExecutions
 from flyteform_controlplane.services.projects import Projects
+from flyteform_controlplane.services.targets import Targets
+from flyteform_controlplane.services.task_executions import TaskExecutions
 from flyteform_controlplane.services.tasks import Tasks
 from flyteform_controlplane.services.version import Versions
 from flyteform_controlplane.services.workflows import Workflows
@@ -19,14 +26,17 @@ from flyteform_controlplane.store.sql.store import SqlStore
 if TYPE_CHECKING:
     from flyteform.objects.ports import ObjectStore
     from flyteform_controlplane.domain.config import AdminConfig
-    from flyteform_controlplane.domain.ports import Dispatch, Schedules
+    from flyteform_controlplane.domain.ports import Dispatch, Launcher, Schedules
     from flyteform_controlplane.store.database import Database
 
 _METHODS = frozenset(name for name in vars(AdminServiceServicer) if name[0].isupper())
 
 
 class AdminService(AdminServiceServicer):
-    """Serves the AdminService; a method that no part has is UNIMPLEMENTED."""
+    """Serves the AdminService; a method that no part has is UNIMPLEMENTED.
+
+    `events` is what `EventService` applies batches with, `launcher` what the scheduler creates executions with.
+    """
 
     def __init__(
         self,
@@ -37,16 +47,15 @@ class AdminService(AdminServiceServicer):
         config: AdminConfig,
     ) -> None:
         backend = Backend(database, SqlStore(), objects, dispatch, schedules, config)
-        named_entities, workflows, launch_plans = NamedEntities(backend), Workflows(backend), LaunchPlans(backend)
-        self._compose(
-            Projects(backend),
-            Tasks(backend),
-            workflows,
-            launch_plans,
-            named_entities,
-            DescriptionEntities(backend),
-            Versions(),
-        )
+        names, workflows, launch_plans = NamedEntities(backend), Workflows(backend), LaunchPlans(backend)
+        attributes = Attributes(backend)
+        launching = Launching(backend, Targets(backend, workflows, launch_plans, names), attributes)
+        self.backend = backend
+        self.events = Events(backend)
+        self.launcher: Launcher = launching
+        self._compose(Projects(backend), attributes, Versions())
+        self._compose(Tasks(backend), workflows, launch_plans, names, DescriptionEntities(backend))
+        self._compose(Executions(backend, launching), NodeExecutions(backend), TaskExecutions(backend), self.events)
 
     def _compose(self, *parts: object) -> None:
         for part in parts:

@@ -1,0 +1,148 @@
+"""Executions: their creation, what is known of them, and their end by request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from flyteidl.admin import execution_pb2
+from flyteidl.admin.execution_pb2 import EXECUTION_ACTIVE, ExecutionMetadata
+from flyteidl.core.literals_pb2 import LiteralMap
+
+from flyteform_controlplane.domain.executions import abort, change_state
+from flyteform_controlplane.domain.filters import Entity
+from flyteform_controlplane.domain.paging import next_token, parse_query
+from flyteform_controlplane.domain.ports import ExecutionKey
+from flyteform_controlplane.domain.validation import check_execution, check_scope
+from flyteform_controlplane.domain.workflow_events import is_terminal
+from flyteform_controlplane.errors import FailedPreconditionError, InvalidArgumentError
+from flyteform_controlplane.services.execution_data import read_data, read_outputs
+from flyteform_controlplane.services.execution_messages import execution_message
+
+if TYPE_CHECKING:
+    from flyteidl.admin.common_pb2 import ResourceListRequest
+    from flyteidl.core.identifier_pb2 import WorkflowExecutionIdentifier
+
+    from flyteform_controlplane.domain.records import ExecutionRecord
+    from flyteform_controlplane.services.backend import Backend
+    from flyteform_controlplane.services.launching import Launching
+
+
+@dataclass(frozen=True, slots=True)
+class Executions:
+    """The AdminService's methods about executions."""
+
+    backend: Backend
+    launching: Launching
+
+    async def CreateExecution(
+        self, request: execution_pb2.ExecutionCreateRequest, _context: object
+    ) -> execution_pb2.ExecutionCreateResponse:
+        """Start a launch plan or a single task."""
+        name = await self.launching.launch(request, mode=request.spec.metadata.mode)
+        return execution_pb2.ExecutionCreateResponse(id=name)
+
+    async def RelaunchExecution(
+        self, request: execution_pb2.ExecutionRelaunchRequest, _context: object
+    ) -> execution_pb2.ExecutionCreateResponse:
+        """Start the same again, with the same spec and the inputs that were given then."""
+        record = await self._read(request.id)
+        again = await self._again(record, request.id, request.name)
+        again.spec.overwrite_cache = request.overwrite_cache or again.spec.overwrite_cache
+        name = await self.launching.launch(again, mode=ExecutionMetadata.RELAUNCH)
+        return execution_pb2.ExecutionCreateResponse(id=name)
+
+    async def RecoverExecution(
+        self, request: execution_pb2.ExecutionRecoverRequest, _context: object
+    ) -> execution_pb2.ExecutionCreateResponse:
+        """Start an execution that takes over the succeeded nodes of one that has ended."""
+        record = await self._read(request.id)
+        if not is_terminal(record):
+            raise FailedPreconditionError(
+                f"execution {record.execution_name} is {record.phase}; only one that has ended can be recovered",
+                remedy="wait for its end, or terminate it",
+            )
+        again = await self._again(record, request.id, request.name)
+        if request.metadata.HasField("parent_node_execution"):
+            again.spec.metadata.parent_node_execution.CopyFrom(request.metadata.parent_node_execution)
+        name = await self.launching.launch(again, mode=ExecutionMetadata.RECOVERED)
+        return execution_pb2.ExecutionCreateResponse(id=name)
+
+    async def GetExecution(
+        self, request: execution_pb2.WorkflowExecutionGetRequest, _context: object
+    ) -> execution_pb2.Execution:
+        """Return one execution."""
+        return execution_message(await self._read(request.id))
+
+    async def GetExecutionData(
+        self, request: execution_pb2.WorkflowExecutionGetDataRequest, _context: object
+    ) -> execution_pb2.WorkflowExecutionGetDataResponse:
+        """Return inputs and outputs: signed URLs, and the values if they are small."""
+        record = await self._read(request.id)
+        inputs = await read_data(self.backend, record.inputs_uri)
+        outputs = await read_outputs(self.backend, record.closure)
+        return execution_pb2.WorkflowExecutionGetDataResponse(
+            inputs=inputs.blob, outputs=outputs.blob, full_inputs=inputs.literals, full_outputs=outputs.literals
+        )
+
+    async def ListExecutions(self, request: ResourceListRequest, _context: object) -> execution_pb2.ExecutionList:
+        """Return a page of executions in a project and domain; archived ones only if filtered by state."""
+        check_scope(request.id)
+        query = parse_query(request, Entity.EXECUTION)
+        where: dict[str, str | int | None] = {
+            "execution_project": request.id.project,
+            "execution_domain": request.id.domain,
+        }
+        if not query.constrains("state"):
+            where["state"] = EXECUTION_ACTIVE
+        async with self.backend.database.reading() as tx:
+            rows = await self.backend.store.executions.page(tx, query, where)
+        length = self.backend.config.list_error_message_length
+        executions = [execution_message(row, length) for row in rows]
+        return execution_pb2.ExecutionList(executions=executions, token=next_token(query, rows))
+
+    async def UpdateExecution(
+        self, request: execution_pb2.ExecutionUpdateRequest, _context: object
+    ) -> execution_pb2.ExecutionUpdateResponse:
+        """Archive an execution, or take it out of the archive."""
+        check_execution(request.id)
+        if request.state not in execution_pb2.ExecutionState.values():
+            raise InvalidArgumentError(f"invalid value for state: {request.state}")
+        async with self.backend.database.transaction() as tx:
+            record = await self.backend.execution(tx, request.id)
+            await self.backend.store.executions.save_many(tx, [change_state(record, request.state, record.user)])
+        return execution_pb2.ExecutionUpdateResponse()
+
+    async def TerminateExecution(
+        self, request: execution_pb2.ExecutionTerminateRequest, _context: object
+    ) -> execution_pb2.ExecutionTerminateResponse:
+        """Ask for the end of an execution; FAILED_PRECONDITION if it has ended."""
+        check_execution(request.id)
+        async with self.backend.database.transaction() as tx:
+            record = await self.backend.execution(tx, request.id)
+            await self.backend.store.executions.save_many(tx, [abort(record, request.cause, record.user)])
+            key = ExecutionKey(record.execution_project, record.execution_domain, record.execution_name)
+            await self.backend.dispatch.abort(tx, key, request.cause)
+        self.backend.dispatch.wake()
+        return execution_pb2.ExecutionTerminateResponse()
+
+    async def _again(
+        self, record: ExecutionRecord, former: WorkflowExecutionIdentifier, name: str
+    ) -> execution_pb2.ExecutionCreateRequest:
+        """Return the request that would create the same execution."""
+        inputs = await self.backend.read_message(record.user_inputs_uri, LiteralMap)
+        request = execution_pb2.ExecutionCreateRequest(
+            project=record.execution_project,
+            domain=record.execution_domain,
+            name=name,
+            spec=record.spec,
+            inputs=inputs,
+        )
+        metadata = ExecutionMetadata(reference_execution=former)
+        request.spec.metadata.CopyFrom(metadata)
+        return request
+
+    async def _read(self, name: WorkflowExecutionIdentifier) -> ExecutionRecord:
+        check_execution(name)
+        async with self.backend.database.reading() as tx:
+            return await self.backend.execution(tx, name)

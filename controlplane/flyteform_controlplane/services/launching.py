@@ -1,0 +1,227 @@
+"""The creation of executions: validate, resolve, write the inputs, then row and dispatch in one transaction."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from flyteidl.admin.matchable_resource_pb2 import MatchableResource
+from flyteidl.core.identifier_pb2 import ResourceType, WorkflowExecutionIdentifier
+
+from flyteform.errors import AlreadyExistsError
+from flyteform_controlplane.domain import locations
+from flyteform_controlplane.domain.attributes import Scope
+from flyteform_controlplane.domain.executions import new_execution
+from flyteform_controlplane.domain.inputs import resolve_inputs
+from flyteform_controlplane.domain.names import execution_name
+from flyteform_controlplane.domain.ports import ExecutionKey
+from flyteform_controlplane.domain.records import ExecutionRecord, ExecutionTagRecord
+from flyteform_controlplane.domain.settings import merge_labels, resolve_spec
+from flyteform_controlplane.domain.times import to_timestamp
+from flyteform_controlplane.domain.validation import check_entries, check_labels, require
+from flyteform_controlplane.errors import EntityExistsError, MissingEntityError
+from flyteform_controlplane.services.listing import identifier_of
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from flyteidl.admin.execution_pb2 import ExecutionCreateRequest, ExecutionMetadata, ExecutionSpec
+    from flyteidl.core.identifier_pb2 import NodeExecutionIdentifier
+    from flyteidl.core.literals_pb2 import LiteralMap
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from flyteform_controlplane.domain.records import ProjectRecord
+    from flyteform_controlplane.services.attributes import Attributes
+    from flyteform_controlplane.services.backend import Backend
+    from flyteform_controlplane.services.targets import Target, Targets
+
+
+@dataclass(frozen=True, slots=True)
+class _Parent:
+    """The node that starts a child execution."""
+
+    execution: ExecutionRecord
+    node_execution_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """An execution that is resolved and not yet written."""
+
+    name: WorkflowExecutionIdentifier
+    record: ExecutionRecord
+    cluster_label: str
+    tags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Launching:
+    """Creates executions for the AdminService, the scheduler and relaunches."""
+
+    backend: Backend
+    targets: Targets
+    attributes: Attributes
+
+    async def launch(
+        self,
+        request: ExecutionCreateRequest,
+        *,
+        mode: ExecutionMetadata.ExecutionMode,
+        scheduled_at: datetime | None = None,
+    ) -> WorkflowExecutionIdentifier:
+        """Validate, resolve, write; raise `EntityExistsError` if the name is taken."""
+        name = WorkflowExecutionIdentifier(
+            project=request.project, domain=request.domain, name=execution_name(request.name)
+        )
+        require(request.HasField("spec"), "spec")
+        async with self.backend.database.reading() as tx:
+            project = await self.backend.check_project(tx, request)
+            if await self.backend.store.executions.get(tx, name.project, name.domain, name.name) is not None:
+                raise _taken(name)
+        target = await self.targets.find(request.spec.launch_plan)
+        plan = target.launch_plan
+        given = request.inputs if request.HasField("inputs") else request.spec.inputs
+        inputs = resolve_inputs(given, plan.closure.expected_inputs, plan.spec.fixed_inputs)
+        draft = await self._draft(name, request.spec, target, project, (mode, scheduled_at))
+        await self._write(draft, inputs, given)
+        return name
+
+    async def _draft(
+        self,
+        name: WorkflowExecutionIdentifier,
+        spec: ExecutionSpec,
+        target: Target,
+        project: ProjectRecord,
+        cause: tuple[ExecutionMetadata.ExecutionMode, datetime | None],
+    ) -> _Draft:
+        config = self.backend.config
+        scope = Scope(name.project, name.domain, target.workflow.name, target.launch_plan.name)
+        async with self.backend.database.reading() as tx:
+            levels = await self.attributes.execution_configs(tx, scope)
+            resolved = resolve_spec(spec, target.launch_plan.spec, levels, config)
+            merge_labels(resolved, project.labels.values)
+            check_labels(resolved.labels.values)
+            check_entries(resolved.labels.values, config.max_label_entries, "labels")
+            check_entries(resolved.annotations.values, config.max_annotation_entries, "annotations")
+            parent = await self._parent(tx, spec)
+            source = await self._source(tx, spec)
+            label = await self._cluster_label(tx, scope, spec, parent)
+            assignment = await self.attributes.most_specific(tx, scope, MatchableResource.CLUSTER_ASSIGNMENT)
+        if assignment is not None and not resolved.HasField("cluster_assignment"):
+            resolved.cluster_assignment.CopyFrom(assignment.cluster_assignment)
+        if label:
+            resolved.execution_cluster_label.value = label
+        _complete_metadata(resolved, name, parent, *cause)
+        record = new_execution(
+            name, resolved, identifier_of(target.workflow, ResourceType.WORKFLOW), target.launch_plan.spec
+        )
+        record = replace(
+            record,
+            workflow_id=target.workflow.id,
+            launch_plan_id=target.launch_plan.id if target.task is None else None,
+            task_id=target.task.id if target.task else None,
+            launch_entity=target.entity,
+            parent_node_execution_id=parent.node_execution_id if parent else None,
+            source_execution_id=parent.execution.id if parent else source,
+        )
+        return _Draft(name, record, label, tuple(dict.fromkeys(spec.tags)))
+
+    async def _write(self, draft: _Draft, inputs: LiteralMap, given: LiteralMap) -> None:
+        prefix, name = self.backend.metadata_prefix, draft.name
+        inputs_uri, user_inputs_uri = await asyncio.gather(
+            self._put(locations.execution_inputs(prefix, name), inputs),
+            self._put(locations.user_inputs(prefix, name), given),
+        )
+        record = replace(draft.record, inputs_uri=inputs_uri, user_inputs_uri=user_inputs_uri)
+        try:
+            await self._insert(draft, record)
+        except BaseException:
+            # No row refers to them; what stays behind after a crash is found by no one and harms no one.
+            await asyncio.gather(*(self.backend.objects.delete(uri) for uri in (inputs_uri, user_inputs_uri)))
+            raise
+        self.backend.dispatch.wake()
+
+    async def _insert(self, draft: _Draft, record: ExecutionRecord) -> None:
+        name, store = draft.name, self.backend.store
+        async with self.backend.database.transaction() as tx:
+            if await store.executions.get(tx, name.project, name.domain, name.name) is not None:
+                raise _taken(name)
+            await store.executions.add(tx, record)
+            tags = [
+                ExecutionTagRecord(
+                    execution_project=name.project,
+                    execution_domain=name.domain,
+                    execution_name=name.name,
+                    key=tag,
+                )
+                for tag in draft.tags
+            ]
+            await store.execution_tags.add_many(tx, tags)
+            key = ExecutionKey(name.project, name.domain, name.name)
+            await self.backend.dispatch.enqueue(tx, key, cluster_label=draft.cluster_label)
+
+    async def _put(self, uri: str, literals: LiteralMap) -> str:
+        """Write without touching what another call with the same name has written; return where it went."""
+        data = literals.SerializeToString(deterministic=True)
+        try:
+            await self.backend.objects.put(uri, data, if_absent=True)
+        except AlreadyExistsError:
+            uri = f"{uri}-{secrets.token_hex(8)}"
+            await self.backend.objects.put(uri, data)
+        return uri
+
+    async def _parent(self, tx: AsyncConnection, spec: ExecutionSpec) -> _Parent | None:
+        if not spec.metadata.HasField("parent_node_execution"):
+            return None
+        node: NodeExecutionIdentifier = spec.metadata.parent_node_execution
+        name = node.execution_id
+        key = (name.project, name.domain, name.name)
+        execution = await self.backend.execution(tx, name)
+        record = await self.backend.store.node_executions.get(tx, *key, node.node_id)
+        if record is None:
+            raise MissingEntityError(f"missing parent node execution {node.node_id} of {name.name}")
+        return _Parent(execution, record.id)
+
+    async def _source(self, tx: AsyncConnection, spec: ExecutionSpec) -> int | None:
+        """Return the execution that this one relaunches or recovers."""
+        name = spec.metadata.reference_execution
+        if not spec.metadata.HasField("reference_execution"):
+            return None
+        return (await self.backend.execution(tx, name)).id
+
+    async def _cluster_label(
+        self, tx: AsyncConnection, scope: Scope, spec: ExecutionSpec, parent: _Parent | None
+    ) -> str:
+        if spec.execution_cluster_label.value:
+            return spec.execution_cluster_label.value
+        if parent is not None and parent.execution.spec.execution_cluster_label.value:
+            return parent.execution.spec.execution_cluster_label.value
+        matched = await self.attributes.most_specific(tx, scope, MatchableResource.EXECUTION_CLUSTER_LABEL)
+        if matched is not None and matched.execution_cluster_label.value:
+            return matched.execution_cluster_label.value
+        return self.backend.config.default_cluster_label
+
+
+def _complete_metadata(
+    spec: ExecutionSpec,
+    name: WorkflowExecutionIdentifier,
+    parent: _Parent | None,
+    mode: ExecutionMetadata.ExecutionMode,
+    scheduled_at: datetime | None,
+) -> None:
+    """Write what the server knows better than the caller: nobody chooses a principal or a nesting."""
+    metadata = spec.metadata
+    metadata.mode = mode
+    inherited = parent.execution.spec.metadata if parent else None
+    metadata.principal = inherited.principal if inherited else ""
+    metadata.nesting = inherited.nesting + 1 if inherited else 0
+    metadata.ClearField("system_metadata")
+    metadata.system_metadata.namespace = f"{name.project}-{name.domain}"
+    if scheduled_at is not None:
+        metadata.scheduled_at.CopyFrom(to_timestamp(scheduled_at))
+
+
+def _taken(name: WorkflowExecutionIdentifier) -> EntityExistsError:
+    return EntityExistsError(f"execution {name.project}:{name.domain}:{name.name} already exists")
