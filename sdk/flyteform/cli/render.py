@@ -35,8 +35,8 @@ def print_lines(content: Group | Text) -> None:
 def render(plan: Plan, now: datetime | None = None) -> Group:
     """Return a plan for people; `now` is where the next firings of schedules are counted from."""
     if not plan.has_changes:
-        unchanged = plan.counts.unchanged
-        return Group(Text(f"No changes: {plan.endpoint} is as declared ({_count(unchanged, 'resource')})."))
+        text = f"is as declared ({_count(plan.counts.unchanged, 'resource')})"
+        return Group(Text(f"No changes: {plan.endpoint} {'has nothing to destroy' if plan.destroy else text}."))
     lines = [Text(f"On {plan.endpoint}:", style="bold"), Text()]
     for address, changes in _by_address(plan.steps):
         lines += _resource_lines(plan, address, changes, now or datetime.now(UTC))
@@ -85,7 +85,7 @@ def _headline(change: Change) -> str:
     version, previous = _short(change.version), _short(change.previous)
     match change.action:
         case Action.CREATE:
-            return f"create{f' version {version}' if version else ''}: {change.reason}"
+            return f"create version {version}" if version else "create"
         case Action.NEW_VERSION:
             return f"new version {previous} → {version}: {change.reason}"
         case Action.ACTIVATE:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from flyteidl.core import catalog_pb2, execution_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 
     from flyteidl.admin import node_execution_pb2, task_execution_pb2
     from flyteidl.core import workflow_pb2
@@ -86,7 +86,7 @@ class ExecutionState:
         return _seconds(self.started_at, self.duration, now, ended=self.ended)
 
 
-async def watch(client: AdminClient, execution: WorkflowExecutionIdentifier) -> AsyncIterator[ExecutionState]:
+async def watch(client: AdminClient, execution: WorkflowExecutionIdentifier) -> AsyncGenerator[ExecutionState]:
     """Yield a snapshot at once and after every change, the last one in a final phase."""
     watcher = _Watcher(client, execution)
     last: ExecutionState | None = None

@@ -42,7 +42,7 @@ class Project(Resource):
 class Task(Resource):
     """A task in a project and domain; both default to those that the plan is made for."""
 
-    entity: authoring.PythonTask
+    entity: authoring.PythonTask | authoring.MapTask
     project: Project | str | None = None
     domain: str | None = None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from flyteform.provision.errors import StateError
 from flyteform.provision.model import Address, Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import AsyncIterator, Iterable, Mapping
 
 FORMAT = "flyteform-state"
 FORMAT_VERSION = 1
@@ -41,6 +42,31 @@ class State:
         """Own these addresses no longer."""
         gone = frozenset(addresses)
         return replace(self, owned={key: value for key, value in self.owned.items() if key not in gone})
+
+
+class MemoryStateStore:
+    """A state that nobody keeps: for registering what is owned by nobody."""
+
+    def __init__(self) -> None:
+        self._state = State()
+
+    @property
+    def location(self) -> str:
+        """Its name in messages."""
+        return "memory"
+
+    async def load(self) -> State:
+        """Return what was saved last."""
+        return self._state
+
+    async def save(self, state: State) -> None:
+        """Keep it until the process ends."""
+        self._state = state
+
+    @asynccontextmanager
+    async def lock(self) -> AsyncIterator[None]:
+        """Hold nothing: nobody else can reach it."""
+        yield
 
 
 def dump_state(state: State) -> str:
