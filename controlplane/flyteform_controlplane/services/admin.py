@@ -24,9 +24,14 @@ from flyteform_controlplane.services.workflows import Workflows
 from flyteform_controlplane.store.sql.store import SqlStore
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    from flyteidl.admin.execution_pb2 import ExecutionCreateRequest, ExecutionMetadata
+    from flyteidl.core.identifier_pb2 import WorkflowExecutionIdentifier
+
     from flyteform.objects.ports import ObjectStore
     from flyteform_controlplane.domain.config import AdminConfig
-    from flyteform_controlplane.domain.ports import Dispatch, Launcher, Schedules
+    from flyteform_controlplane.domain.ports import Dispatch, Schedules
     from flyteform_controlplane.store.database import Database
 
 _METHODS = frozenset(name for name in vars(AdminServiceServicer) if name[0].isupper())
@@ -35,7 +40,7 @@ _METHODS = frozenset(name for name in vars(AdminServiceServicer) if name[0].isup
 class AdminService(AdminServiceServicer):
     """Serves the AdminService; a method that no part has is UNIMPLEMENTED.
 
-    `events` is what `EventService` applies batches with, `launcher` what the scheduler creates executions with.
+    It is the scheduler's `Launcher` too; `events` is what `EventService` applies batches with.
     """
 
     def __init__(
@@ -52,10 +57,20 @@ class AdminService(AdminServiceServicer):
         launching = Launching(backend, Targets(backend, workflows, launch_plans, names), attributes)
         self.backend = backend
         self.events = Events(backend)
-        self.launcher: Launcher = launching
+        self._launching = launching
         self._compose(Projects(backend), attributes, Versions())
         self._compose(Tasks(backend), workflows, launch_plans, names, DescriptionEntities(backend))
         self._compose(Executions(backend, launching), NodeExecutions(backend), TaskExecutions(backend), self.events)
+
+    async def launch(
+        self,
+        request: ExecutionCreateRequest,
+        *,
+        mode: ExecutionMetadata.ExecutionMode,
+        scheduled_at: datetime | None = None,
+    ) -> WorkflowExecutionIdentifier:
+        """Create an execution as CreateExecution does; `EntityExistsError` if the name is taken."""
+        return await self._launching.launch(request, mode=mode, scheduled_at=scheduled_at)
 
     def _compose(self, *parts: object) -> None:
         for part in parts:
