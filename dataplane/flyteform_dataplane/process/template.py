@@ -44,6 +44,7 @@ LENGTH = struct.Struct(">I")
 PAGE = os.sysconf("SC_PAGE_SIZE")
 ATTEMPT_VARIABLE = "FLYTEFORM_ATTEMPT"
 
+LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -51,7 +52,7 @@ TICK = 0.05  # seconds between looks at the memory of attempts that have a limit
 TREE_TICKS = 5  # a look at whole trees scans all of /proc, so only every so many looks
 SWEEP_INTERVAL = 1.0  # seconds between searches for what ended attempts have left
 KILL_DEADLINE = 2.0  # seconds after which a process that SIGKILL does not end is given up
-PREFERRED_VICTIM = "800"  # when the machine itself runs out of memory, attempts go before the platform
+PREFERRED_VICTIM = b"800"  # when the machine itself runs out of memory, attempts go before the platform
 COMMAND_NOT_EXECUTABLE = 126
 
 
@@ -174,8 +175,8 @@ def kill_group(group: int, number: int) -> None:
 
 def prctl(option: int, value: int) -> None:
     """Set a property of this process that only Linux has."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+    if LIBC is not None:
+        LIBC.prctl(option, value, 0, 0, 0)
 
 
 class Template:
@@ -459,8 +460,11 @@ def settle(template: Template, start: Start, parent: int) -> None:
     template.forget()
     redirect(start.log)
     os.chdir(start.cwd)
-    os.environ.clear()
-    os.environ.update(start.env)
+    for name in [name for name in os.environ if name not in start.env]:
+        del os.environ[name]
+    for name, value in start.env.items():
+        if os.environ.get(name) != value:
+            os.environ[name] = value
     limit(start.memory)
     if start.entry == "exec":
         return
@@ -478,8 +482,9 @@ def settle(template: Template, start: Start, parent: int) -> None:
 
 def redirect(log: str) -> None:
     """Send the standard streams to the log, each line at once; there is nothing to read."""
-    with open(os.devnull, "rb") as nothing:
-        os.dup2(nothing.fileno(), 0)
+    nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    os.dup2(nothing, 0)
+    os.close(nothing)
     file = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
     os.dup2(file, 1)
     os.dup2(file, 2)
@@ -495,7 +500,7 @@ def limit(memory: int | None) -> None:
     of the data has a margin, as thread stacks and reserved ranges count there too: it only stops a process that
     grows faster than the watch looks.
     """
-    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "wb", buffering=0) as file:
         file.write(PREFERRED_VICTIM)
     if memory:
         bound = max(2 * memory, memory + (1 << 30))
