@@ -27,16 +27,10 @@ from flyteform_controlplane.transport.interceptors import STANDARD
 from flyteform_controlplane.transport.methods import methods_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
     from pathlib import Path
-
-    from starlette.requests import Request
-    from starlette.responses import Response
 
     from flyteform.objects.ports import ObjectStore
     from flyteform_controlplane.settings import ControlPlaneSettings
-
-    Endpoint = Callable[[Request], Awaitable[Response]]
 
 ITSELF = "control plane"
 DATA_PLANE = "data plane"
@@ -141,11 +135,11 @@ class ControlPlane:
         self.readiness.listen(report)
 
 
-def _objects(settings: ControlPlaneSettings, url: str) -> tuple[ObjectStore, Endpoint | None]:
+def _objects(settings: ControlPlaneSettings, url: str) -> tuple[ObjectStore, ObjectEndpoint | None]:
     signer = UrlSigner(signing_key(settings.state_dir), url)
     store = open_store(settings.objects_prefix, signer=signer)
     # Other stores than the local one sign for services of their own.
-    return store, ObjectEndpoint(store, signer).serve if isinstance(store, LocalStore) else None
+    return store, ObjectEndpoint(store, signer) if isinstance(store, LocalStore) else None
 
 
 def _make_state_dir(directory: Path) -> None:

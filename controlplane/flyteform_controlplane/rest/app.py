@@ -13,14 +13,15 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
 from flyteform_controlplane.rest.gateway import Gateway
+from flyteform_controlplane.rest.objects import PREFIX
 from flyteform_controlplane.rest.openapi import openapi
 from flyteform_controlplane.transport.interceptors import REQUEST_ID
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Sequence
 
     from starlette.requests import Request
-    from starlette.types import ASGIApp
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from flyteform_controlplane.readiness import Readiness
     from flyteform_controlplane.transport.methods import Method
@@ -32,7 +33,7 @@ CORS_HEADERS = ("Content-Type", "Content-MD5", "flyte-authorization", REQUEST_ID
 def http_app(
     methods: Sequence[Method],
     readiness: Readiness,
-    objects: Callable[[Request], Awaitable[Response]] | None,
+    objects: ASGIApp | None,
     *,
     version: str,
     origins: Sequence[str],
@@ -51,8 +52,11 @@ def http_app(
     async def api(_request: Request) -> Response:
         return Response(document(), media_type="application/json")
 
-    routes: list[Route | Mount] = [Route("/healthcheck", health), Route("/api/v1/openapi", api)]
-    if objects is not None:
-        routes.append(Route("/objects/{path:path}", objects, methods=["GET", "HEAD", "PUT"]))
+    async def rest(scope: Scope, receive: Receive, send: Send) -> None:
+        # Not a route of Starlette's: its patterns drop a line break at the end of a path.
+        app = objects if objects is not None and scope["path"].startswith(PREFIX) else gateway
+        await app(scope, receive, send)
+
+    routes = [Route("/healthcheck", health), Route("/api/v1/openapi", api), Mount("/", rest)]
     cors = Middleware(CORSMiddleware, allow_origins=origins, allow_methods=CORS_METHODS, allow_headers=CORS_HEADERS)
-    return Starlette(routes=[*routes, Mount("/", gateway)], middleware=[cors])
+    return Starlette(routes=routes, middleware=[cors])

@@ -48,12 +48,14 @@ class JsonCodec:
     def decode(self, body: bytes, message: Message) -> None:
         """Fill the message from either spelling of field names; an empty body leaves it empty."""
         try:
-            text = body.decode()
-            if text.strip():
+            text = body.decode().strip()
+            # The parser would take an empty list for an empty object.
+            if text and not text.startswith("{"):
+                raise _unfit(message, "it has to be an object")
+            if text:
                 json_format.Parse(text, message)
         except (json_format.ParseError, UnicodeDecodeError, RecursionError) as error:
-            name = message.DESCRIPTOR.full_name
-            raise InvalidArgumentError(f"the body is not valid JSON for {name}: {error}") from error
+            raise _unfit(message, error) from error
 
     def encode(self, message: Message) -> bytes:
         """Represent the message with its unset fields."""
@@ -85,6 +87,10 @@ class ProtobufCodec:
     def error(self, status: Status) -> bytes:
         """Represent an error: FlyteConsole reads every error body as this message and shows its text."""
         return RawOutputDataConfig(output_location_prefix=status.message).SerializeToString()
+
+
+def _unfit(message: Message, reason: object) -> InvalidArgumentError:
+    return InvalidArgumentError(f"the body is not valid JSON for {message.DESCRIPTOR.full_name}: {reason}")
 
 
 _JSON_CODEC, _PROTOBUF_CODEC = JsonCodec(), ProtobufCodec()

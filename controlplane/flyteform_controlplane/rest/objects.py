@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import mimetypes
 from typing import TYPE_CHECKING
 
 from grpc import StatusCode
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, Response
 
 from flyteform.errors import FlyteformError, InvalidInputError, NotFoundError
@@ -16,11 +18,12 @@ from flyteform_controlplane.rest.codecs import JSON, JsonCodec
 from flyteform_controlplane.transport.status import Status, http_status, status_of
 
 if TYPE_CHECKING:
-    from starlette.requests import Request
+    from starlette.types import Receive, Scope, Send
 
     from flyteform.objects.files import StagedFile
     from flyteform.objects.local import LocalStore
 
+PREFIX = "/objects/"
 MAX_OBJECT_BYTES = 5 * 1024 * 1024 * 1024  # as S3 takes in one request
 BUFFER_BYTES = 1024 * 1024
 # A deck is somebody's HTML: its scripts run, but as no site, so they reach nothing of this one.
@@ -34,17 +37,23 @@ class TooLargeError(FlyteformError):
 
 
 class ObjectEndpoint:
-    """Serves GET, HEAD and PUT of `/objects/{path}` for URLs that the signer has signed."""
+    """An ASGI application: GET, HEAD and PUT below `/objects/` for URLs that the signer has signed."""
 
     def __init__(self, store: LocalStore, signer: UrlSigner, *, max_bytes: int = MAX_OBJECT_BYTES) -> None:
         self._store = store
         self._signer = signer
         self._max_bytes = max_bytes
 
-    async def serve(self, request: Request) -> Response:
-        """Answer one request; a refusal never says whether the object exists."""
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; one that breaks off has no answer and no effect."""
+        with contextlib.suppress(ClientDisconnect):
+            response = await self._respond(Request(scope, receive))
+            await response(scope, receive, send)
+
+    async def _respond(self, request: Request) -> Response:
+        """Answer; a refusal never says whether the object exists."""
         try:
-            path = request.path_params["path"]
+            path = request.scope["path"].removeprefix(PREFIX)
             grant = self._signer.verify(request.method, path, str(request.scope["query_string"], "latin-1"))
             uri = f"{self._store.prefix}/{path}"
             return await (self._put(uri, grant, request) if grant.method == "PUT" else self._get(uri))

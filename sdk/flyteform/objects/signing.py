@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from flyteform.objects.ports import Method
 
+_METHODS: dict[str, Method] = {"GET": "GET", "HEAD": "GET", "PUT": "PUT"}
 KEY_BYTES = 32
 MD5_BYTES = 16
 
@@ -68,7 +69,9 @@ class UrlSigner:
 
         A URL for GET serves HEAD too. Raises `SignatureRefusedError`, which never says what would have been right.
         """
-        wanted: Method = "PUT" if method == "PUT" else "GET"
+        wanted = _METHODS.get(method)
+        if wanted is None:
+            raise SignatureRefusedError(f"no URL is signed for {method}")
         values = _parse(query)
         if "\0" in path:
             raise SignatureRefusedError("the path has a NUL in it")

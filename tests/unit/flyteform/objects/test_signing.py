@@ -95,6 +95,9 @@ def test_get_serves_head_and_put_does_not() -> None:
     """Who may read an object may ask for its size; who may write it may not read it."""
     path, query = parts(signer().sign("a", "GET", HOUR).url)
     assert signer().verify("HEAD", path, query).method == "GET"
+    for method in ("DELETE", "POST", "get", ""):
+        with pytest.raises(SignatureRefusedError, match="no URL is signed"):
+            signer().verify(method, path, query)
     path, query = parts(signer().sign("a", "PUT", HOUR).url)
     for method in ("GET", "HEAD", "DELETE", "POST"):
         with pytest.raises(SignatureRefusedError):
