@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Optional
@@ -45,8 +44,11 @@ class MapTask:
     def short_name(self) -> str:
         """The mapped function's name, and what tells this interface from others of the same function."""
         variant = ",".join(self.bound_names) + ("?" if self.tolerant else "")
-        suffix = "_" + hashlib.sha256(variant.encode()).hexdigest()[:8] if variant else ""
-        return f"map_{self.task.function_name}{suffix}"
+        if not variant:
+            return f"map_{self.task.function_name}"
+        import hashlib
+
+        return f"map_{self.task.function_name}_{hashlib.sha256(variant.encode()).hexdigest()[:8]}"
 
     @property
     def name(self) -> str:

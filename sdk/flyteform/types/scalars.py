@@ -88,7 +88,7 @@ class IntFamily(ScalarFamily):
         try:
             return self.check(int(text))
         except ValueError as error:
-            raise mismatch("int", text) from error
+            raise ValueMismatchError(f"expected int, got {text!r}") from error
 
 
 class FloatFamily(ScalarFamily):
@@ -125,7 +125,7 @@ class FloatFamily(ScalarFamily):
         try:
             return float(text)
         except ValueError as error:
-            raise mismatch("float", text) from error
+            raise ValueMismatchError(f"expected float, got {text!r}") from error
 
 
 class StrFamily(ScalarFamily):

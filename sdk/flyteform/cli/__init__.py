@@ -1,0 +1,1 @@
+"""The command line: `flyteform <command>`, each command loaded only when it is called."""
