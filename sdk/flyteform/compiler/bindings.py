@@ -198,7 +198,7 @@ class _Binder:
             self._mismatching_variables(source, promise, kind, expected)
             return None
         promise.node_id = source.id
-        return Resolved(variable.type, (source.id,))
+        return Resolved(kind, (source.id,))
 
     def _part(
         self,

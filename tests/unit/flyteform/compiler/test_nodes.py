@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import compiler_builders as b
-from flyteidl.core import condition_pb2, literals_pb2, workflow_pb2
+from flyteidl.admin import workflow_pb2 as admin_workflow_pb2
+from flyteidl.core import condition_pb2, identifier_pb2, literals_pb2, workflow_pb2
 
-from flyteform.compiler import ErrorKind, LaunchPlanInterface
+from flyteform.compiler import ErrorKind, IdKey, LaunchPlanInterface, compile_workflow
 
 
 def _array(
@@ -90,6 +91,13 @@ def test_approval_passes_its_inputs_through() -> None:
     assert b.upstream(closure)["n1"] == ["n0"]
     nodes[2] = b.node("n2", "show", s=b.out("n1", "v"))
     assert b.kinds_of(b.a_template(nodes)) == {ErrorKind.MISMATCHING_VARIABLES}
+
+
+def test_approval_of_a_part() -> None:
+    """A part of an output that is approved comes out with the part's type, not the whole's."""
+    gate = b.node("n1", v=b.out("n0", "o", 0))
+    gate.gate_node.approve.signal_id = "ok"
+    assert b.kinds_of(b.a_template([b.node("n0", "lists"), gate, b.node("n2", "inc", x=b.out("n1", "v"))])) == set()
 
 
 def test_sleep_and_signal() -> None:
@@ -193,6 +201,23 @@ def test_branch_in_a_sub_workflow_with_two_callers() -> None:
 
 def test_ids_come_from_the_request() -> None:
     """The closure is registered under the id that was asked for, whatever the specification says."""
-    template = b.a_template([b.node("n0", "quiet")], name="other")
-    closure = b.build(template)
-    assert closure.primary.template.id == b.an_id("other", 2)
+    spec = admin_workflow_pb2.WorkflowSpec(template=b.a_template([b.node("n0", "quiet")]))
+    tasks = {IdKey.from_message(b.QUIET.template.id): b.QUIET}
+    closure = compile_workflow(spec, b.an_id("other"), tasks=tasks, launch_plans={})
+    assert closure.primary.template.id == b.an_id("other", identifier_pb2.WORKFLOW)
+
+
+def test_empty_upstream_id_is_the_start() -> None:
+    """An upstream id without text means the start node."""
+    closure = b.build(b.a_template([b.node("n0", "quiet", upstream=[""])]))
+    assert b.upstream(closure)["n0"] == ["start-node"]
+
+
+def test_branch_gives_the_outputs_that_all_cases_have() -> None:
+    """An output that one case lacks cannot be bound."""
+    both = b.a_task("both", {}, {"o": b.INT, "more": b.INT})
+    branch = _branch("n0", b.node("a", "both"))
+    branch.branch_node.if_else.else_node.CopyFrom(b.node("b", "inc", x=b.const(b.integer(1))))
+    assert b.kinds_of(b.a_template([branch, b.node("n1", "inc", x=b.out("n0"))]), tasks=[both]) == set()
+    found = b.kinds_of(b.a_template([branch, b.node("n1", "inc", x=b.out("n0", "more"))]), tasks=[both])
+    assert found == {ErrorKind.VARIABLE_NAME_NOT_FOUND, ErrorKind.PARAMETER_NOT_BOUND}

@@ -402,6 +402,14 @@ def test_branch_sees_earlier_nodes_only() -> None:
     assert found == {ErrorKind.NODE_REFERENCE_NOT_FOUND, ErrorKind.PARAMETER_NOT_BOUND}
 
 
+def test_a_finding_counts_once() -> None:
+    """The same mistake met on several ways is one error."""
+    broken = b.node("n0", "inc", x=b.const(b.integer(1)))
+    users = [b.node(name, "inc", x=b.out("n0", "gone")) for name in ("n1", "n2")]
+    error = _errors(b.a_template([broken, *users]))
+    assert [found.kind for found in error.errors].count(ErrorKind.VARIABLE_NAME_NOT_FOUND) == 1
+
+
 def test_vocabulary_is_flytes() -> None:
     """All 32 codes of Flyte's compiler are known by its names."""
     assert len(ErrorKind) == 32
