@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from flyteidl.service import admin_pb2, dataproxy_pb2
+from flyteidl.service import admin_pb2, dataproxy_pb2, identity_pb2, signal_pb2
 
-from flyteform.proto.flyteform.v1 import link_pb2
+from flyteform.proto.flyteform.v1 import events_pb2, link_pb2
 from flyteform_controlplane.dispatch.dispatcher import Dispatcher
 from flyteform_controlplane.scheduler.scheduler import Scheduler
 from flyteform_controlplane.services.admin import AdminService
 from flyteform_controlplane.services.dataproxy import DataProxyService
+from flyteform_controlplane.services.event_batch import EventService
+from flyteform_controlplane.services.identity import IdentityService
 from flyteform_controlplane.services.link import LinkService
+from flyteform_controlplane.services.signals import SignalService
 from flyteform_controlplane.transport.methods import Service
 
 if TYPE_CHECKING:
@@ -63,7 +66,10 @@ def assemble(
     launcher.target = admin
     services = (
         _service(admin_pb2.DESCRIPTOR, "AdminService", admin),
+        _service(signal_pb2.DESCRIPTOR, "SignalService", SignalService(admin.backend)),
         _service(dataproxy_pb2.DESCRIPTOR, "DataProxyService", DataProxyService(objects, admin)),
+        _service(identity_pb2.DESCRIPTOR, "IdentityService", IdentityService()),
+        _service(events_pb2.DESCRIPTOR, "EventService", EventService(admin.events)),
         _service(link_pb2.DESCRIPTOR, "DataPlaneLink", LinkService(dispatcher)),
     )
     return Parts(services, (dispatcher, scheduler))
