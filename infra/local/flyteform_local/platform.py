@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from flyteform_controlplane.server import ControlPlane
 from flyteform_controlplane.settings import ControlPlaneSettings
-
 from flyteform_local.dataplane import DataPlaneProcess
 from flyteform_local.errors import PlatformError
 from flyteform_local.state import Addresses, hold, write_addresses
@@ -40,11 +39,12 @@ async def running_platform(options: PlatformOptions) -> AsyncIterator[Addresses]
     Raise `StateDirectoryInUseError`, or a `FlyteformError` that names the port or the address at fault.
     """
     with hold(options.state_dir) as state_dir:
-        settings = ControlPlaneSettings.embedded(
+        settings = ControlPlaneSettings(
             state_dir,
             host=options.host,
             grpc_port=options.grpc_port,
             http_port=options.http_port,
+            needs_data_plane=True,
         )
         control_plane = ControlPlane(settings)
         listening = await control_plane.start()

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         workflow_pb2.WorkflowList,
         launch_plan_pb2.LaunchPlanList,
         common_pb2.NamedEntityList,
+        execution_pb2.ExecutionList,
         node_execution_pb2.NodeExecutionList,
         task_execution_pb2.TaskExecutionList,
     )
@@ -172,6 +173,20 @@ class AdminClient:
         """Return an execution with its phase and, if it failed, its error."""
         request = execution_pb2.WorkflowExecutionGetRequest(id=execution)
         return await self._admin("GetExecution", request, execution_pb2.Execution)
+
+    async def list_executions(
+        self, project: str, domain: str, *, filters: str = "", newest: int
+    ) -> AsyncIterator[execution_pb2.Execution]:
+        """Yield the `newest` executions that match, the newest first; at most one page of them."""
+        request = common_pb2.ResourceListRequest(
+            id=common_pb2.NamedEntityIdentifier(project=project, domain=domain),
+            limit=newest,
+            filters=filters,
+            sort_by=_NEWEST_FIRST,
+        )
+        async for page in self._pages("ListExecutions", request, execution_pb2.ExecutionList, first_only=True):
+            for row in page.executions:
+                yield row
 
     async def get_execution_data(self, execution: ExecutionId) -> execution_pb2.WorkflowExecutionGetDataResponse:
         """Return inputs and outputs of an execution."""

@@ -13,10 +13,9 @@ wine = Project(
 
 training = Workflow(train_wine, project=wine, domain="development")
 
-nightly = LaunchPlan(
+retraining = LaunchPlan(
     training,
-    name="nightly",
+    name="every-minute",
     default_inputs={"seed": 7},
-    schedule=CronSchedule(schedule="0 3 * * *"),
-    active=True,
+    schedule=CronSchedule(schedule="* * * * *"),
 )
