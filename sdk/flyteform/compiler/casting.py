@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from flyteidl.core.types_pb2 import LiteralType, SchemaType, StructuredDatasetType
 
 _PARQUET = "parquet"
+# A type that a newer client knows and we do not casts to nothing.
 _Column = types_pb2.SchemaType.SchemaColumn
 _COLUMN_TYPES = {
     _Column.INTEGER: types_pb2.INTEGER,
@@ -160,7 +161,7 @@ def schema_casts_to_dataset(up: SchemaType, down: StructuredDatasetType) -> bool
         return False
     if not up.columns or not down.columns:
         return True
-    offered = {column.name: _COLUMN_TYPES[column.type] for column in up.columns}
+    offered = {column.name: _COLUMN_TYPES.get(column.type, -1) for column in up.columns}
     return all(
         column.name in offered and _is_simple(column.literal_type, offered[column.name]) for column in down.columns
     )
@@ -172,6 +173,6 @@ def dataset_casts_to_schema(up: StructuredDatasetType, down: SchemaType) -> bool
         return True
     offered = {column.name: column.literal_type for column in up.columns}
     return all(
-        column.name in offered and _is_simple(offered[column.name], _COLUMN_TYPES[column.type])
+        column.name in offered and _is_simple(offered[column.name], _COLUMN_TYPES.get(column.type, -1))
         for column in down.columns
     )

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from google.protobuf import json_format
 
+from flyteform.errors import InvalidInputError
+
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
@@ -16,9 +18,13 @@ def digest(message: Message) -> bytes:
     """Hash a message to 32 bytes, equal to what a stock FlyteAdmin stores for it.
 
     The rule: protobuf's JSON mapping without default values, parsed as JSON and hashed by structure (objecthash:
-    SHA-256 of a type letter and the content, dictionaries by the order of their keys' hashes).
+    SHA-256 of a type letter and the content, dictionaries by the order of their keys' hashes). Raises
+    InvalidInputError for a message that has no JSON form, such as an infinite number in a Struct.
     """
-    return _hash(json_format.MessageToDict(message))
+    try:
+        return _hash(json_format.MessageToDict(message))
+    except (json_format.Error, ValueError) as error:
+        raise InvalidInputError(f"the {message.DESCRIPTOR.name} cannot be written as JSON: {error}") from error
 
 
 def _hash(value: Any) -> bytes:

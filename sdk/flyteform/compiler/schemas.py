@@ -24,7 +24,10 @@ def is_compatible(upstream: Struct, downstream: Struct) -> bool:
     """
     if upstream == downstream:
         return True
-    up, down = json_format.MessageToDict(upstream), json_format.MessageToDict(downstream)
+    try:
+        up, down = json_format.MessageToDict(upstream), json_format.MessageToDict(downstream)
+    except (json_format.Error, ValueError):  # an infinite number: no JSON, so no schema
+        return False
     return _Comparison(up, down).covers(up, down)
 
 

@@ -59,13 +59,16 @@ def _check_container(template: TaskTemplate, errors: Collector) -> None:
 def _check_resources(resources: Resources, errors: Collector) -> None:
     for entry in (*resources.requests, *resources.limits):
         if not is_quantity(entry.value):
-            name = tasks_pb2.Resources.ResourceName.Name(entry.name)
+            known = tasks_pb2.Resources.ResourceName.values()
+            name = tasks_pb2.Resources.ResourceName.Name(entry.name) if entry.name in known else str(entry.name)
             errors.add(ErrorKind.UNRECOGNIZED_VALUE, f"resources.{name}", f"Unrecognized value [{entry.value}].")
 
 
 def _check_pod(template: TaskTemplate, errors: Collector) -> None:
-    spec = json_format.MessageToDict(template.k8s_pod.pod_spec)
-    containers = spec.get("containers") or []
+    try:
+        containers = json_format.MessageToDict(template.k8s_pod.pod_spec).get("containers") or []
+    except (json_format.Error, ValueError):  # an infinite number, which JSON does not have
+        containers = None
     if not isinstance(containers, list) or not all(isinstance(container, dict) for container in containers):
         errors.add(ErrorKind.INVALID_VALUE, "root", "Invalid value [k8s pod spec].")
         return

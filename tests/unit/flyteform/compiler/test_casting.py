@@ -147,6 +147,17 @@ def test_fields_of_dataclasses(up: object, down: object, *, expected: bool) -> N
     assert can_cast(_dataclass(_object(f=up)), _dataclass(_object(f=down))) is expected
 
 
+def test_types_of_newer_clients() -> None:
+    """A column type without a name here and a schema that is no JSON cast to nothing, and break nothing."""
+    newer = _schema(a=99)  # type: ignore[arg-type]
+    assert can_cast(newer, newer)
+    assert not can_cast(newer, _dataset(a=b.INT))
+    assert not can_cast(_dataset(a=b.INT), newer)
+    endless = LiteralType(simple=types_pb2.STRUCT)
+    endless.metadata["limit"] = float("inf")
+    assert not can_cast(endless, _PARENT)
+
+
 def test_references_in_schemas() -> None:
     """A reference stands for what it names in its own document; one that leads nowhere fits nothing."""
     named = _dataclass({**_object(f={"$ref": "#/$defs/A"}), "$defs": {"A": _NUMBER}})

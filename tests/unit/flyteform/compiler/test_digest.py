@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flyteform.compiler import digest
+from flyteform.errors import InvalidInputError
 
 
 def _digest(value: object) -> bytes:
@@ -66,6 +67,12 @@ def test_other_values() -> None:
 def test_order_of_keys_does_not_matter(items: dict[str, int]) -> None:
     """The same content in another order has the same digest."""
     assert _digest(items) == _digest(dict(reversed(items.items())))
+
+
+def test_no_json_form() -> None:
+    """What JSON cannot say has no digest, and the reader learns why."""
+    with pytest.raises(InvalidInputError, match="cannot be written as JSON"):
+        digest(struct_pb2.Value(number_value=float("inf")))
 
 
 def test_enums_and_defaults() -> None:

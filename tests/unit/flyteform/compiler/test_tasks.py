@@ -65,12 +65,22 @@ def test_resources_are_quantities(side: str) -> None:
     assert (error.kind, error.node_id) == (ErrorKind.UNRECOGNIZED_VALUE, "resources.MEMORY")
 
 
+def test_unknown_resource_is_named_by_number() -> None:
+    """A resource that only a newer client knows is still reported when its quantity is wrong."""
+    template = _container(image="i")
+    template.container.resources.requests.add(name=99, value="lots")  # type: ignore[arg-type]
+    assert _kinds(template) == {ErrorKind.UNRECOGNIZED_VALUE}
+
+
 def test_pod_containers_are_named_for_kubernetes() -> None:
     """A pod's containers need DNS labels as names, and a spec that is none is refused."""
     assert _kinds(_pod({"containers": [{"name": "primary"}]})) == set()
     assert _kinds(_pod({})) == set()
     for name in ("", "Not_A_Label", "a" * 64, 3):
         assert _kinds(_pod({"containers": [{"name": name}]})) == {ErrorKind.INVALID_VALUE}
+    endless = tasks_pb2.TaskTemplate(type="pod")
+    endless.k8s_pod.pod_spec["containers"] = float("inf")
+    assert _kinds(endless) == {ErrorKind.INVALID_VALUE}
     for containers in ("none", ["none"]):
         assert _kinds(_pod({"containers": containers})) == {ErrorKind.INVALID_VALUE}
 
