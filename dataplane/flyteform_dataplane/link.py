@@ -90,7 +90,7 @@ class LinkClient:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    def finished(self, execution: WorkflowExecutionIdentifier) -> None:
+    async def finished(self, execution: WorkflowExecutionIdentifier) -> None:
         """Tell the control plane, now or when it is reachable again, that the execution has ended."""
         self._finished[execution.project, execution.domain, execution.name] = execution
         if len(self._finished) > _REMEMBERED:

@@ -97,6 +97,7 @@ class EventReporter:
         self._lanes: OrderedDict[tuple[str, str, str], _Lane] = OrderedDict()
         self._observers: list[Acknowledged] = []
         self._acknowledged: dict[tuple[str, str, str], tuple[WorkflowExecutionIdentifier, int]] = {}
+        self._muted: set[tuple[str, str, str]] = set()
         self._work = asyncio.Event()
         self._news = asyncio.Event()
         self._batched = True
@@ -115,16 +116,28 @@ class EventReporter:
 
     def send(self, execution: WorkflowExecutionIdentifier, events: Sequence[tuple[int, Event]]) -> None:
         """Queue events, each with its growing sequence number; returns at once."""
-        if events:
+        if not events:
+            return
+        if _key(execution) in self._muted:
+            self._acknowledged[_key(execution)] = (execution, events[-1][0])
+            self._news.set()
+        else:
             lane = self._lanes.setdefault(_key(execution), _Lane(execution))
             lane.events.extend(events)
             self._work.set()
 
-    def forget(self, execution: WorkflowExecutionIdentifier) -> None:
-        """Send nothing more of the execution: it is another data plane's now."""
-        lane = self._lanes.pop(_key(execution), None)
+    def mute(self, execution: WorkflowExecutionIdentifier) -> None:
+        """Send nothing more of the execution, as it is another data plane's now; its events count as acknowledged."""
+        self._muted.add(_key(execution))
+        lane = self._lanes.get(_key(execution))
         if lane is not None:
+            last = lane.events[-1][0]
             lane.events.clear()
+            self._acknowledge(lane, last)
+
+    def listen(self, execution: WorkflowExecutionIdentifier) -> None:
+        """Send the events of the execution again: it is this data plane's."""
+        self._muted.discard(_key(execution))
 
     def on_acknowledged(self, observe: Acknowledged) -> None:
         """Call `observe` with the highest sequence number up to which all events are acknowledged."""

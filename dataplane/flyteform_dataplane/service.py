@@ -1,0 +1,142 @@
+"""An embedded data plane put together: what it is made of, and in which order that starts and stops."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from flyteform.errors import ConflictError
+from flyteform.objects import open_store
+from flyteform_dataplane.catalog import DataCatalogClient
+from flyteform_dataplane.channel import open_channel
+from flyteform_dataplane.link import LinkClient
+from flyteform_dataplane.process.executor import ProcessExecutor
+from flyteform_dataplane.process.images import ImageTable
+from flyteform_dataplane.report import EventReporter
+from flyteform_dataplane.runner import Runner, RunnerConfig
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Sequence
+    from datetime import timedelta
+    from pathlib import Path
+
+    from flyteidl.core.identifier_pb2 import WorkflowExecutionIdentifier
+
+    from flyteform.proto.flyteform.v1.link_pb2 import Lease
+    from flyteform_dataplane.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+_LOCK_PATIENCE = 5.0  # seconds: a predecessor whose platform was killed needs a moment to end
+_LOCK_INTERVAL = 0.05
+
+
+class SystemClock:
+    """The machine's time."""
+
+    def now(self) -> datetime:
+        """Return the current time in UTC."""
+        return datetime.now(UTC)
+
+    async def sleep(self, duration: timedelta) -> None:
+        """Wait."""
+        await asyncio.sleep(duration.total_seconds())
+
+
+class LeasedExecutions:
+    """The runner as the link sees it, and what the link makes the runner and the reporter do together."""
+
+    def __init__(self, runner: Runner, reporter: EventReporter) -> None:
+        self._runner = runner
+        self._reporter = reporter
+
+    async def accept(self, lease: Lease) -> None:
+        """Take the execution over, durably."""
+        self._reporter.listen(lease.id)
+        await self._runner.accept(lease)
+
+    async def abort(self, execution: WorkflowExecutionIdentifier, cause: str) -> None:
+        """End the execution as ABORTED."""
+        await self._runner.abort(execution, cause)
+
+    async def revoke(self, execution: WorkflowExecutionIdentifier) -> None:
+        """End the execution without a word: nothing that it still reports leaves this process."""
+        self._reporter.mute(execution)
+        await self._runner.abort(execution, "the control plane has given it to another cluster")
+
+    def held(self) -> Sequence[WorkflowExecutionIdentifier]:
+        """Return the executions that were accepted and whose end is not acknowledged."""
+        return self._runner.held()
+
+
+@contextlib.asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[None]:
+    """Run a data plane until the context ends; then nothing that it has started is left.
+
+    Raises `ConflictError` if another one works in the same directory.
+    """
+    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(await _lock(settings.state_dir / "dataplane.lock"))
+        channel = await stack.enter_async_context(open_channel(settings.control_plane))
+        objects = open_store(settings.objects)
+        reporter = EventReporter(channel)
+        images = ImageTable(settings.images, settings.python)
+        executor = ProcessExecutor(settings.state_dir, images, max_attempts=settings.max_attempts)
+        runner = Runner(
+            settings.state_dir / "dataplane.db",
+            objects,
+            executor,
+            DataCatalogClient(channel, objects),
+            reporter,
+            SystemClock(),
+            RunnerConfig(cluster=settings.cluster),
+        )
+        link = LinkClient(
+            channel, LeasedExecutions(runner, reporter), cluster=settings.cluster, version=version("flyteform")
+        )
+        runner.on_finished(link.finished)
+        await executor.open()
+        stack.push_async_callback(runner.stop)
+        stack.push_async_callback(executor.close)  # before the runner: attempts that end now have not failed
+        warming = asyncio.create_task(executor.warm_up())
+        stack.callback(warming.cancel)
+        reporter.start()
+        stack.push_async_callback(reporter.stop)
+        await runner.start()
+        link.start()
+        stack.push_async_callback(link.stop)
+        yield
+
+
+async def _lock(path: Path) -> contextlib.AbstractContextManager[None]:
+    """Hold the lock file, waiting a little for whoever holds it to end."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    deadline = asyncio.get_running_loop().time() + _LOCK_PATIENCE
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if asyncio.get_running_loop().time() > deadline:
+                os.close(descriptor)
+                raise ConflictError(
+                    f"another data plane works in {path.parent}",
+                    remedy="end it, or give this one a directory of its own with --state-dir",
+                ) from error
+            await asyncio.sleep(_LOCK_INTERVAL)
+        else:
+            return _closing(descriptor)
+
+
+@contextlib.contextmanager
+def _closing(descriptor: int) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        os.close(descriptor)

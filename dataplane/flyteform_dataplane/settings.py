@@ -1,0 +1,70 @@
+"""The settings of an embedded data plane, read from its command line."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flyteform_dataplane.process.images import ImageRule, parse_rule
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a data plane needs to know: `objects` is the URI prefix of its store, `parent` ends it with itself."""
+
+    state_dir: Path
+    control_plane: str
+    objects: str
+    images: tuple[ImageRule, ...] = ()
+    cluster: str = "embedded"
+    max_attempts: int | None = None
+    parent: int | None = None
+    log_level: str = "INFO"
+
+    @property
+    def python(self) -> Path:
+        """The interpreter of images that no rule names: the platform's own."""
+        return Path(sys.executable)
+
+
+def parse(arguments: Sequence[str]) -> Settings:
+    """Read the command line.
+
+    Raises `InvalidInputError` for an image rule that can't hold; another wrong flag ends the program with a usage
+    message, as argparse does.
+    """
+    parser = argparse.ArgumentParser(prog="flyteform_dataplane", description="Runs executions of one control plane.")
+    parser.add_argument("--state-dir", required=True, type=Path, help="where its log, its work and its logs are kept")
+    parser.add_argument("--control-plane", required=True, metavar="HOST:PORT")
+    parser.add_argument("--objects", required=True, metavar="URI", help="the prefix of all objects: file:///…")
+    parser.add_argument("--image", action="append", default=[], metavar="PATTERN=PYTHON")
+    parser.add_argument("--cluster", default="embedded", help="the name under which the control plane knows it")
+    parser.add_argument("--max-attempts", type=_count, help="how many attempts run at once (default: 2 per CPU)")
+    parser.add_argument("--parent", type=_count, metavar="PID", help="end when this process, its parent, ends")
+    parser.add_argument("--log-level", default="INFO", choices=_LEVELS)
+    given = parser.parse_args(arguments)
+    return Settings(
+        state_dir=given.state_dir.absolute(),
+        control_plane=given.control_plane,
+        objects=given.objects,
+        images=tuple(parse_rule(text) for text in given.image),
+        cluster=given.cluster,
+        max_attempts=given.max_attempts,
+        parent=given.parent,
+        log_level=given.log_level,
+    )
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+    return number
