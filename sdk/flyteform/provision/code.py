@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import sysconfig
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+_INSTALLED = frozenset({"site-packages", "dist-packages"})
+_STANDARD_LIBRARY = sysconfig.get_path("stdlib")
 _IMPORT_CALLS = frozenset({"import_module", "__import__"})
 
 
@@ -75,6 +78,11 @@ class SourceTree:
                 raise DeclarationError(f"{source.path}:{line}: {message}", remedy="correct the module") from error
             self._imports[source.name] = tuple(dict.fromkeys(_imported_names(tree, source)))
         return self._imports[source.name]
+
+
+def is_installed(path: Path) -> bool:
+    """Tell whether a file came with Python or a package, so that an image has it too."""
+    return bool(_INSTALLED & set(path.parts)) or path.is_relative_to(_STANDARD_LIBRARY)
 
 
 def root_of(module: str, path: Path) -> Path:

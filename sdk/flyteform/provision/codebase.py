@@ -9,16 +9,13 @@ from typing import TYPE_CHECKING
 
 from flyteform.authoring import MapTask
 from flyteform.provision.bundle import pack
-from flyteform.provision.code import Source, SourceTree, root_of
+from flyteform.provision.code import Source, SourceTree, is_installed, root_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from flyteform.authoring import PythonTask
     from flyteform.provision.model import Address
-
-# Code below these folders was installed, so it is in the image.
-_INSTALLED = frozenset({"site-packages", "dist-packages"})
 
 
 @dataclass(slots=True)
@@ -64,4 +61,4 @@ def _root(task: PythonTask) -> Path | None:
     module = sys.modules.get(task.module)
     file = getattr(module, "__file__", None) or task.fn.__code__.co_filename
     path = Path(file).resolve()
-    return None if _INSTALLED & set(path.parts) else root_of(task.module, path)
+    return None if is_installed(path) else root_of(task.module, path)

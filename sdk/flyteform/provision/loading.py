@@ -12,6 +12,7 @@ from flyteform.authoring import PythonTask
 from flyteform.authoring import Workflow as AuthoredWorkflow
 from flyteform.authoring.loading import load_module
 from flyteform.errors import InvalidInputError
+from flyteform.provision.code import is_installed
 from flyteform.provision.errors import DeclarationError
 from flyteform.provision.resources import LaunchPlan, Resource, Task, Workflow, collecting
 
@@ -61,8 +62,10 @@ def _load(files: list[Path]) -> list[ModuleType]:
     """Load the files anew, as a declaration runs when it is loaded, and what it declared before is of no use."""
     importlib.invalidate_caches()
     for root in {_root(file) for file in files}:
-        for name in [name for name, module in sys.modules.items() if _lies_in(module, name, root)]:
+        for name in [name for name, module in sys.modules.items() if _is_first_party(name, module, root)]:
             del sys.modules[name]
+        # Another declaration with modules of the same names may have been loaded from elsewhere before.
+        sys.path[:] = [str(root), *(entry for entry in sys.path if entry != str(root))]
     return [load_module(file).module for file in files]
 
 
@@ -74,11 +77,13 @@ def _root(file: Path) -> Path:
     return folder
 
 
-def _lies_in(module: ModuleType, name: str, root: Path) -> bool:
-    """Tell whether a loaded module was imported from this root, rather than from one that lies below it."""
+def _is_first_party(name: str, module: ModuleType, root: Path) -> bool:
+    """Tell whether importing the name from `root` would give the module, or another one in its place."""
     file = getattr(module, "__file__", None)
+    if file is None or name.partition(".")[0] == "flyteform" or is_installed(Path(file)):
+        return False
     base = root.joinpath(*name.split("."))
-    return file is not None and file in (f"{base}.py", f"{base}/__init__.py")
+    return base.with_name(f"{base.name}.py").is_file() or (base / "__init__.py").is_file()
 
 
 def _defined(module: ModuleType) -> Iterator[Resource]:
