@@ -6,6 +6,7 @@ All writes go through one thread that folds what waits into one transaction, so 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -91,29 +92,29 @@ class ExecutionLog:
         if self._writer is not None:
             await self._writer
         if self._database is not None:
-            if self._waiting:
+            with contextlib.suppress(UnavailableError):  # only acknowledgements wait without a flush
                 await self._call(partial(self._transact, self._waiting))
-                self._waiting = []
             await self._call(self._database.close)
             self._database = None
         self._thread.shutdown()
 
     async def accept(self, key: str, lease: bytes, at: float) -> None:
         """Keep a new execution; one that is known stays as it is."""
-        await self._write("INSERT OR IGNORE INTO executions (key, lease, accepted_at) VALUES (?, ?, ?)", key, lease, at)
+        self._queue("INSERT OR IGNORE INTO executions (key, lease, accepted_at) VALUES (?, ?, ?)", key, lease, at)
+        await self._flush()
 
     async def append(self, key: str, step: LoggedStep, snapshot: Snapshot | None = None) -> None:
         """Keep a step, and with it a snapshot that replaces the one before."""
-        written = self._write(
+        self._queue(
             "INSERT INTO steps (key, step, last_event, changes) VALUES (?, ?, ?, ?)",
             key, step.number, step.last_event, step.changes,
         )  # fmt: skip
         if snapshot is not None:
-            written = self._write(
+            self._queue(
                 "UPDATE executions SET snapshot = ?, snapshot_step = ?, snapshot_event = ? WHERE key = ?",
                 snapshot.state, snapshot.step, snapshot.last_event, key,
             )  # fmt: skip
-        await written
+        await self._flush()
 
     def acknowledge(self, key: str, event: int) -> None:
         """Note up to which event the control plane knows all; steps that a snapshot holds and it knows are dropped.
@@ -130,7 +131,8 @@ class ExecutionLog:
     async def finish(self, key: str) -> None:
         """Keep of an execution only that it was here."""
         self._queue("DELETE FROM steps WHERE key = ?", key)
-        await self._write("UPDATE executions SET finished = 1, lease = x'', snapshot = NULL WHERE key = ?", key)
+        self._queue("UPDATE executions SET finished = 1, lease = x'', snapshot = NULL WHERE key = ?", key)
+        await self._flush()
 
     async def finished(self, key: str) -> bool:
         """Say whether an execution was here and is done with."""
@@ -159,18 +161,18 @@ class ExecutionLog:
         database.executescript(_SCHEMA)
         return database
 
-    def _write(self, statement: str, *values: object) -> asyncio.Future[None]:
-        """Write a statement; the future is done when the transaction that holds it is durable."""
-        self._queue(statement, *values)
+    def _queue(self, statement: str, *values: object) -> None:
+        self._waiting.append((statement, values))
+
+    async def _flush(self) -> None:
+        """Return when all that is queued is durable."""
         if self._written is None:
             self._written = asyncio.get_running_loop().create_future()
         written = self._written
         if self._writer is None or self._writer.done():
             self._writer = asyncio.create_task(self._write_all())
-        return written
-
-    def _queue(self, statement: str, *values: object) -> None:
-        self._waiting.append((statement, values))
+        # Shielded, as others wait for the same transaction.
+        await asyncio.shield(written)
 
     async def _write_all(self) -> None:
         while self._waiting and self._written is not None:

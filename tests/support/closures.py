@@ -1,0 +1,177 @@
+"""Compiled workflows for tests, built without the compiler: tasks and maps with edges and bindings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flyteidl.core.compiler_pb2 import CompiledWorkflowClosure
+from flyteidl.core.literals_pb2 import BindingData, Literal, LiteralCollection, LiteralMap, Primitive, Scalar
+from flyteidl.core.tasks_pb2 import TaskTemplate
+from flyteidl.core.types_pb2 import LiteralType, OutputReference, SimpleType
+from flyteidl.core.workflow_pb2 import Node, WorkflowMetadata
+
+from flyteform.proto.flyteform.v1.link_pb2 import Lease
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+START, END = "start-node", "end-node"
+
+
+def integer(value: int) -> Literal:
+    """Return an integer literal."""
+    return Literal(scalar=Scalar(primitive=Primitive(integer=value)))
+
+
+def integers(*values: int) -> Literal:
+    """Return a list of integers."""
+    return Literal(collection=LiteralCollection(literals=[integer(value) for value in values]))
+
+
+def literals(**values: Literal | int) -> LiteralMap:
+    """Return a literal map."""
+    return LiteralMap(
+        literals={name: integer(value) if isinstance(value, int) else value for name, value in values.items()}
+    )
+
+
+def promise(node: str, var: str) -> BindingData:
+    """Return a binding to another node's output."""
+    return BindingData(promise=OutputReference(node_id=node, var=var))
+
+
+def bound(value: BindingData | Literal | int) -> BindingData:
+    """Return a binding to a constant, or the binding itself."""
+    if isinstance(value, BindingData):
+        return value
+    if isinstance(value, int):
+        return BindingData(scalar=integer(value).scalar)
+    if value.WhichOneof("value") == "collection":
+        data = BindingData()
+        data.collection.bindings.extend(bound(item) for item in value.collection.literals)
+        data.collection.SetInParent()
+        return data
+    return BindingData(scalar=value.scalar)
+
+
+class Flow:
+    """Builds one workflow. Edges follow from promises and from `after`."""
+
+    def __init__(self, *, finish_others: bool = False) -> None:
+        self.closure = CompiledWorkflowClosure()
+        template = self.closure.primary.template
+        template.id.project, template.id.domain, template.id.name, template.id.version = "p", "d", "wf", "1"
+        if finish_others:
+            template.metadata.on_failure = WorkflowMetadata.FAIL_AFTER_EXECUTABLE_NODES_COMPLETE
+        template.nodes.add(id=START)
+        template.nodes.add(id=END)
+        self._upstream: dict[str, set[str]] = {END: set()}
+
+    def task(
+        self,
+        node: str,
+        inputs: Mapping[str, BindingData | Literal | int] | None = None,
+        *,
+        after: Sequence[str] = (),
+        outputs: Sequence[str] = ("o",),
+        retries: int = 0,
+        cached: bool = False,
+        timeout: float = 0,
+        task_type: str = "python-task",
+    ) -> Flow:
+        """Add a task node."""
+        self._template(node, inputs or {}, outputs, cached=cached, timeout=timeout, task_type=task_type)
+        message = self._node(node, inputs or {}, after)
+        message.task_node.reference_id.name = node
+        message.metadata.retries.retries = retries
+        return self
+
+    def map(
+        self,
+        node: str,
+        inputs: Mapping[str, BindingData | Literal | int],
+        *,
+        after: Sequence[str] = (),
+        outputs: Sequence[str] = ("o",),
+        retries: int = 0,
+        cached: bool = False,
+        parallelism: int = 0,
+        min_successes: int | None = None,
+        min_ratio: float | None = None,
+        bound_inputs: Sequence[str] = (),
+    ) -> Flow:
+        """Add a map node over a task."""
+        self._template(node, inputs, outputs, cached=cached, timeout=0, task_type="python-task")
+        message = self._node(node, inputs, after)
+        array = message.array_node
+        array.node.task_node.reference_id.name = node
+        array.node.metadata.retries.retries = retries
+        array.parallelism = parallelism
+        array.bound_inputs.extend(bound_inputs)
+        if min_successes is not None:
+            array.min_successes = min_successes
+        elif min_ratio is not None:
+            array.min_success_ratio = min_ratio
+        return self
+
+    def returns(self, **outputs: BindingData) -> Flow:
+        """Bind the workflow's outputs."""
+        for name, data in outputs.items():
+            self.closure.primary.template.outputs.add(var=name, binding=data)
+            self._upstream[END].add(data.promise.node_id)
+        return self
+
+    def build(self) -> CompiledWorkflowClosure:
+        """Connect what has no edge to the start or the end, as the compiler does."""
+        used = {above for uppers in self._upstream.values() for above in uppers}
+        for node, uppers in self._upstream.items():
+            if node != END and not uppers:
+                uppers.add(START)
+            if node != END and node not in used:
+                self._upstream[END].add(node)
+        if not self._upstream[END]:
+            self._upstream[END].add(START)
+        for node, uppers in self._upstream.items():
+            self.closure.primary.connections.upstream[node].ids.extend(sorted(uppers))
+        return self.closure
+
+    def lease(self, name: str = "e", **inputs: Literal | int) -> Lease:
+        """Return the workflow offered as an execution."""
+        lease = Lease(closure=self.build(), inputs=literals(**inputs))
+        lease.id.project, lease.id.domain, lease.id.name = "p", "d", name
+        lease.metadata_prefix = f"mem://store/metadata/propeller/p-d-{name}"
+        lease.raw_output_prefix = f"mem://store/raw/p/d/{name}"
+        return lease
+
+    def _template(
+        self,
+        name: str,
+        inputs: Mapping[str, BindingData | Literal | int],
+        outputs: Sequence[str],
+        *,
+        cached: bool,
+        timeout: float,
+        task_type: str,
+    ) -> TaskTemplate:
+        task = self.closure.tasks.add().template
+        task.id.name, task.type = name, task_type
+        for variable in inputs:
+            task.interface.inputs.variables[variable].type.CopyFrom(LiteralType(simple=SimpleType.INTEGER))
+        for variable in outputs:
+            task.interface.outputs.variables[variable].type.CopyFrom(LiteralType(simple=SimpleType.INTEGER))
+        task.metadata.discoverable = cached
+        task.metadata.discovery_version = "1" if cached else ""
+        task.metadata.timeout.FromMilliseconds(round(timeout * 1000))
+        task.container.image = "image"
+        task.container.args.append("{{.outputPrefix}}")
+        return task
+
+    def _node(self, node: str, inputs: Mapping[str, BindingData | Literal | int], after: Sequence[str]) -> Node:
+        message = self.closure.primary.template.nodes.add(id=node)
+        uppers = self._upstream[node] = set(after)
+        for name, value in inputs.items():
+            data = bound(value)
+            message.inputs.add(var=name, binding=data)
+            if data.WhichOneof("value") == "promise":
+                uppers.add(data.promise.node_id or START)
+        return message

@@ -1,0 +1,244 @@
+"""A world for the pure engine, in virtual time: it carries out commands, slowly, twice, or not at all.
+
+What it decides follows from its random source alone, so a seed gives the same run again.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from flyteform_dataplane.engine import State, advance, apply, pending
+from flyteform_dataplane.engine.changes import decode, encode
+from flyteform_dataplane.engine.commands import (
+    CollectOutputs,
+    LookUpCache,
+    MeasureArray,
+    SetTimer,
+    StartAttempt,
+    StopAttempt,
+    StoreInCache,
+)
+from flyteform_dataplane.engine.events import events_of
+from flyteform_dataplane.engine.failures import Failure, FailureKind
+from flyteform_dataplane.engine.observations import (
+    AbortRequested,
+    ArrayMeasured,
+    AttemptFailed,
+    AttemptRunning,
+    AttemptStopped,
+    AttemptSucceeded,
+    CacheAnswered,
+    CacheStored,
+    OutputsCollected,
+    Started,
+    TimerFired,
+)
+from flyteform_dataplane.engine.phases import CacheStatus
+from flyteform_dataplane.engine.snapshots import restore, take
+from flyteform_dataplane.runner.context import ExecutionContext
+from flyteform_dataplane.runner.messages import Renderer
+from support.legality import AdminRows
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Mapping, Sequence
+
+    from flyteform.proto.flyteform.v1.link_pb2 import Lease
+    from flyteform_dataplane.engine.commands import Command
+    from flyteform_dataplane.engine.observations import Observation
+
+OK, RECOVERABLE, FATAL, SYSTEM = "ok", "recoverable", "fatal", "system"
+FAILURES = {
+    RECOVERABLE: Failure("Boom", "it broke", recoverable=True),
+    FATAL: Failure("Fatal", "it broke for good"),
+    SYSTEM: Failure("Gone", "the machine went away", FailureKind.SYSTEM, recoverable=True),
+}
+Attempt = tuple[str, int, int]
+
+
+@dataclass
+class Script:
+    """What will happen: the outcome of every attempt (OK where none is named), sizes of arrays, hits of the cache."""
+
+    outcomes: Mapping[Attempt, str] = field(default_factory=dict)
+    durations: Mapping[Attempt, float] = field(default_factory=dict)
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    hits: frozenset[tuple[str, int]] = frozenset()
+    abort_at: float | None = None
+
+
+@dataclass
+class Faults:
+    """How often the world misbehaves, each from 0 to 1."""
+
+    lose: float = 0.0
+    repeat: float = 0.0
+    crash: float = 0.0
+
+
+class Simulation:
+    """Runs one execution to its end."""
+
+    def __init__(self, lease: Lease, script: Script, source: random.Random, faults: Faults | None = None) -> None:
+        self.context = ExecutionContext.of(lease)
+        self.script = script
+        self.faults = faults or Faults()
+        self.source = source
+        self.now = 0.0
+        self.state = State()
+        self.log: list[tuple[bytes, int]] = []
+        self.snapshot: tuple[int, bytes] | None = None
+        self.events = 0
+        self.rows = AdminRows()
+        self.renderer = Renderer(self.context, "sim")
+        self.ends: dict[Attempt, float] = {}
+        self.runs: dict[Attempt, int] = {}
+        self.counted: dict[str, int] = {}
+        self._agenda: list[tuple[float, int, Observation]] = []
+        self._order = 0
+
+    def run(self) -> State:
+        """Go on until the execution has ended; fails if it never does."""
+        self._plan(Started(0.0))
+        if self.script.abort_at is not None:
+            self._plan(AbortRequested(self.script.abort_at, "enough"), self.script.abort_at, certain=True)
+        for _ in range(20_000):
+            if self.state.phase.terminal:
+                self.rows.check_end()
+                return self.state
+            self._one_step()
+        raise AssertionError(f"no end: {self.state.phase!r} with {self.state.active} active nodes")
+
+    def _one_step(self) -> None:
+        if not self._agenda:
+            # The safety net of a driver: what has to be done is derived from the state again.
+            self._carry_out(pending(self.context.graph, self.state))
+            if self.state.active == 0 and not self.log:
+                self._plan(Started(self.now))
+            return
+        batch = [self._next()]
+        while self._agenda and self.source.random() < 0.5:
+            batch.append(self._next())
+        self._check_purity(batch)
+        step = advance(self.context.graph, self.state, batch)
+        if step.changes:
+            self.log.append((encode(step.changes), self.events + len(step.events)))
+        if self.source.random() < self.faults.crash:
+            self._crash()
+            return
+        self._report(step.events)
+        self._carry_out(step.commands)
+
+    def _check_purity(self, batch: Sequence[Observation]) -> None:
+        """A copy of the state must move in the same way now and then: nothing but the arguments decides."""
+        if self.source.random() < 0.05:
+            copied = restore(take(self.state))
+            first = advance(self.context.graph, copied, batch)
+            again = restore(take(self.state))
+            for change in first.changes:
+                apply(self.context.graph, again, change)
+            assert take(again) == take(copied)
+
+    def _report(self, events: Sequence[object]) -> None:
+        for event in events:
+            self.events += 1
+            self.rows.take(self.events, self.renderer.render(self.events, event))  # type: ignore[arg-type]
+
+    def _crash(self) -> None:
+        """Everything but the log and the finished attempts is gone."""
+        self._count("crash")
+        self._agenda = [entry for entry in self._agenda if isinstance(entry[2], AbortRequested)]
+        self.ends = {attempt: at for attempt, at in self.ends.items() if at <= self.now}
+        self.state = State()
+        start = 0
+        if self.snapshot is not None:
+            start = self.snapshot[0]
+            self.state = restore(self.snapshot[1])
+        for data, _ in self.log[start:]:
+            for change in decode(data):
+                apply(self.context.graph, self.state, change)
+        if self.source.random() < 0.5:
+            self.snapshot = len(self.log), take(self.state)
+        number = 0
+        for data, last in self.log:
+            for event in events_of(self.context.graph, decode(data)):
+                number += 1
+                self.rows.take(number, self.renderer.render(number, event))
+            assert number == last, "the events of the log are not those that were numbered"
+        self.events = number
+        if not self.log:
+            self._plan(Started(self.now))
+        self._carry_out(pending(self.context.graph, self.state))
+
+    def _next(self) -> Observation:
+        at, _, seen = heapq.heappop(self._agenda)
+        self.now = max(self.now, at)
+        return seen
+
+    def _plan(self, seen: Observation, at: float | None = None, *, certain: bool = False) -> None:
+        copies = 1
+        if not certain:
+            if self.source.random() < self.faults.lose:
+                self._count("lost")
+                copies = 0
+            elif self.source.random() < self.faults.repeat:
+                self._count("repeated")
+                copies = 2
+        for copy in range(copies):
+            self._order += 1
+            late = self.source.random() * 50 if copy else 0.0
+            heapq.heappush(self._agenda, ((at if at is not None else seen.at) + late, self._order, seen))
+
+    def _carry_out(self, commands: Sequence[Command]) -> None:
+        for command in commands:
+            self._count(type(command).__name__)
+            at = self.now + self.source.random() * 10
+            match command:
+                case MeasureArray():
+                    self._plan(ArrayMeasured(command.node, self.script.sizes[command.node], at))
+                case CollectOutputs():
+                    self._plan(OutputsCollected(command.node, at))
+                case LookUpCache():
+                    hit = (command.node, command.index) in self.script.hits
+                    status = CacheStatus.HIT if hit else CacheStatus.MISS
+                    self._plan(CacheAnswered(command.node, command.index, status, at))
+                case StoreInCache():
+                    self._plan(CacheStored(command.node, command.index, CacheStatus.POPULATED, at))
+                case StartAttempt():
+                    self._start(command)
+                case StopAttempt():
+                    self._end_early((command.node, command.index, command.attempt))
+                    self._plan(AttemptStopped(command.node, command.index, command.attempt, at))
+                case SetTimer():
+                    due = max(command.at, self.now)
+                    self._plan(TimerFired(command.node, command.index, command.attempt, due), certain=True)
+
+    def _start(self, command: StartAttempt) -> None:
+        """Run the attempt unless it runs, or its files say that it has ended."""
+        attempt = command.node, command.index, command.attempt
+        if attempt not in self.ends:
+            self.runs[attempt] = self.runs.get(attempt, 0) + 1
+            began = self.now + self.source.random()
+            self.ends[attempt] = began + self.script.durations.get(attempt, self.source.random() * 10)
+            self._plan(AttemptRunning(*attempt, began, "log"))
+        at = max(self.now, self.ends[attempt])
+        outcome = self.script.outcomes.get(attempt, OK)
+        if outcome == OK:
+            self._plan(AttemptSucceeded(*attempt, at))
+        else:
+            self._plan(AttemptFailed(*attempt, FAILURES[outcome], at))
+
+    def _end_early(self, attempt: Attempt) -> None:
+        if self.ends.get(attempt, 0.0) > self.now:
+            self._agenda = [entry for entry in self._agenda if not _is_end_of(entry[2], attempt)]
+            heapq.heapify(self._agenda)
+            self.ends[attempt] = self.now
+
+    def _count(self, what: str) -> None:
+        self.counted[what] = self.counted.get(what, 0) + 1
+
+
+def _is_end_of(seen: Observation, attempt: Attempt) -> bool:
+    return isinstance(seen, AttemptSucceeded | AttemptFailed) and (seen.node, seen.index, seen.attempt) == attempt

@@ -1,0 +1,266 @@
+"""The ports of the data plane's runner, in memory: an executor that runs functions, a cache, a control plane, time."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from flyteidl.core.errors_pb2 import ContainerError, ErrorDocument
+from flyteidl.core.literals_pb2 import LiteralMap
+
+from flyteform.errors import InvalidInputError, NotFoundError, UnavailableError
+from flyteform.objects.ports import ObjectInfo
+from flyteform_dataplane.ports import AttemptPhase, AttemptUpdate, CachedOutputs
+from flyteform_dataplane.runner import Runner, RunnerConfig
+from support.legality import AdminRows
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from pathlib import Path
+
+    from flyteidl.core.identifier_pb2 import WorkflowExecutionIdentifier
+
+    from flyteform.objects.ports import Method, SignedUrl
+    from flyteform.proto.flyteform.v1.events_pb2 import Event
+    from flyteform.proto.flyteform.v1.link_pb2 import Lease
+    from flyteform_dataplane.ports import AttemptSpec, CacheKey, CacheSource
+
+
+class MemoryStore:
+    """Objects in a dictionary."""
+
+    prefix = "mem://store"
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+
+    async def get(self, uri: str, *, limit: int | None = None) -> bytes:
+        """Return the content."""
+        if uri not in self.objects:
+            raise NotFoundError(f"there is no {uri}")
+        content = self.objects[uri]
+        if limit is not None and len(content) > limit:
+            raise InvalidInputError(f"{uri} has more than {limit} bytes")
+        return content
+
+    async def put(self, uri: str, data: bytes, *, if_absent: bool = False) -> None:
+        """Store the content."""
+        assert not if_absent
+        self.objects[uri] = data
+
+    async def head(self, uri: str) -> ObjectInfo | None:
+        """Describe the object."""
+        return ObjectInfo(uri, len(self.objects[uri]), None) if uri in self.objects else None
+
+    async def delete(self, uri: str) -> None:
+        """Remove the object."""
+        self.objects.pop(uri, None)
+
+    async def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
+        """Yield what starts with the prefix."""
+        for uri in sorted(self.objects):
+            if uri.startswith(prefix):
+                yield ObjectInfo(uri, len(self.objects[uri]), None)
+
+    async def sign(self, uri: str, method: Method, expires_in: timedelta, *, md5: bytes | None = None) -> SignedUrl:
+        """Refuse: nothing here is reached by URL."""
+        raise InvalidInputError(f"{method} {uri} cannot be signed ({expires_in}, {md5!r})")
+
+    def literals(self, uri: str) -> LiteralMap:
+        """Return stored literals."""
+        return LiteralMap.FromString(self.objects[uri])
+
+
+@dataclass(frozen=True)
+class Broken:
+    """What a task of the fake executor returns in order to fail; without a code it dies with `exit_code`."""
+
+    code: str = ""
+    message: str = ""
+    recoverable: bool = True
+    exit_code: int = 1
+    origin: int = 1
+
+
+class FakeExecutor:
+    """Calls a function for each attempt; None from it means that the attempt runs until it is stopped."""
+
+    def __init__(self, store: MemoryStore, body: Callable[[AttemptSpec], LiteralMap | Broken | None]) -> None:
+        self._store = store
+        self._body = body
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self.started: list[str] = []
+        self.stopped: list[str] = []
+        self.specs: dict[str, AttemptSpec] = {}
+
+    @property
+    def running(self) -> set[str]:
+        """The attempts that have not ended."""
+        return {name for name, task in self._tasks.items() if not task.done()}
+
+    async def start(self, attempt: AttemptSpec, observe: Callable[[AttemptUpdate], None]) -> None:
+        """Run the attempt in a task of its own."""
+        self.started.append(attempt.name)
+        self.specs[attempt.name] = attempt
+        self._tasks[attempt.name] = asyncio.create_task(self._run(attempt, observe))
+
+    async def stop(self, name: str) -> None:
+        """End the attempt."""
+        self.stopped.append(name)
+        task = self._tasks.get(name)
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def kill(self) -> None:
+        """End everything without a word, as a crash does."""
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    async def _run(self, attempt: AttemptSpec, observe: Callable[[AttemptUpdate], None]) -> None:
+        observe(AttemptUpdate(attempt.name, AttemptPhase.RUNNING, datetime.now(UTC), f"log:{attempt.name}"))
+        await asyncio.sleep(0)
+        result = self._body(attempt)
+        prefix = attempt.command[-1]
+        code = 0
+        if result is None:
+            await asyncio.Event().wait()
+        elif isinstance(result, LiteralMap):
+            await self._store.put(f"{prefix}/outputs.pb", result.SerializeToString())
+        elif result.code:
+            kind = ContainerError.RECOVERABLE if result.recoverable else ContainerError.NON_RECOVERABLE
+            error = ContainerError(code=result.code, message=result.message, kind=kind, origin=result.origin)  # type: ignore[arg-type]
+            await self._store.put(f"{prefix}/error.pb", ErrorDocument(error=error).SerializeToString())
+        else:
+            code = result.exit_code
+        name = attempt.name
+        observe(AttemptUpdate(name, AttemptPhase.EXITED, datetime.now(UTC), f"log:{name}", exit_code=code))
+
+
+class FakeCatalog:
+    """A cache in a dictionary; `broken` makes every call fail."""
+
+    def __init__(self) -> None:
+        self.kept: dict[bytes, CachedOutputs] = {}
+        self.broken = False
+
+    async def get(self, key: CacheKey) -> CachedOutputs | None:
+        """Look up."""
+        self._check()
+        return self.kept.get(_digest(key))
+
+    async def put(self, key: CacheKey, outputs: LiteralMap, source: CacheSource, *, overwrite: bool) -> CachedOutputs:
+        """Store."""
+        self._check()
+        if overwrite or _digest(key) not in self.kept:
+            made_by = source.execution
+            self.kept[_digest(key)] = CachedOutputs(
+                outputs, "artifact", "tag", "dataset", "v", made_by.project, made_by.domain, made_by.name, source.node
+            )
+        return self.kept[_digest(key)]
+
+    def _check(self) -> None:
+        if self.broken:
+            raise UnavailableError("the cache is away")
+
+
+def _digest(key: CacheKey) -> bytes:
+    return key.task.id.name.encode() + key.inputs.SerializeToString(deterministic=True)
+
+
+class FakeReporter:
+    """A control plane that judges every event; it acknowledges at once unless `silent`."""
+
+    def __init__(self) -> None:
+        self.silent = False
+        self.sent: list[tuple[int, Event]] = []
+        self.rows: dict[str, AdminRows] = {}
+        self._observers: list[Callable[[WorkflowExecutionIdentifier, int], Awaitable[None]]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def send(self, execution: WorkflowExecutionIdentifier, events: Sequence[tuple[int, Event]]) -> None:
+        """Take events."""
+        self.sent.extend(events)
+        rows = self.rows.setdefault(execution.name, AdminRows())
+        for number, event in events:
+            rows.take(number, event)
+        if not self.silent:
+            task = asyncio.create_task(self._acknowledge(execution, events[-1][0]))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def on_acknowledged(self, observe: Callable[[WorkflowExecutionIdentifier, int], Awaitable[None]]) -> None:
+        """Have a new runner told, and only that."""
+        self._observers = [observe]
+
+    async def _acknowledge(self, execution: WorkflowExecutionIdentifier, number: int) -> None:
+        for observe in self._observers:
+            await observe(execution, number)
+
+
+class SystemClock:
+    """The real time; pauses are a hundred times shorter."""
+
+    def now(self) -> datetime:
+        """Return the time."""
+        return datetime.now(UTC)
+
+    async def sleep(self, duration: timedelta) -> None:
+        """Wait a little."""
+        await asyncio.sleep(duration.total_seconds() / 100)
+
+
+@dataclass
+class World:
+    """A runner among fakes."""
+
+    path: Path
+    body: Callable[[AttemptSpec], LiteralMap | Broken | None]
+    config: RunnerConfig = field(default_factory=RunnerConfig)
+
+    def __post_init__(self) -> None:
+        self.store = MemoryStore()
+        self.catalog = FakeCatalog()
+        self.reporter = FakeReporter()
+        self.executor = FakeExecutor(self.store, self.body)
+        self.finished: list[str] = []
+        self.done = asyncio.Event()
+        self.runner = self._runner()
+
+    async def execute(self, lease: Lease) -> AdminRows:
+        """Run one execution to its end."""
+        await self.runner.accept(lease)
+        return await self.end_of(lease.id.name)
+
+    async def end_of(self, name: str) -> AdminRows:
+        """Wait until an execution has ended."""
+        async with asyncio.timeout(20):
+            while name not in self.finished:
+                self.done.clear()
+                await self.done.wait()
+        self.reporter.rows[name].check_end()
+        return self.reporter.rows[name]
+
+    async def crash(self) -> None:
+        """Let everything but the log, the objects and the control plane vanish, and start anew."""
+        await self.runner.stop()
+        await self.executor.kill()
+        self.executor = FakeExecutor(self.store, self.body)
+        self.runner = self._runner()
+        await self.runner.start()
+
+    def outputs(self, lease: Lease) -> LiteralMap:
+        """Return the outputs of an execution."""
+        return self.store.literals(f"{lease.metadata_prefix}/end-node/data/0/outputs.pb")
+
+    def _runner(self) -> Runner:
+        runner = Runner(self.path, self.store, self.executor, self.catalog, self.reporter, SystemClock(), self.config)
+        runner.on_finished(self._finished)
+        return runner
+
+    async def _finished(self, execution: WorkflowExecutionIdentifier) -> None:
+        self.finished.append(execution.name)
+        self.done.set()
