@@ -34,11 +34,11 @@ def test_a_run_goes_on_after_kill_9(tmp_path: Path, steps_before: int) -> None:
     marks = tmp_path / "marks"
     marks.mkdir()
     with running(tmp_path) as platform:
+        name = "crashed"
         launched = platform.run(
-            "run", "--remote", "--no-wait", "--json", str(WORKFLOW), "steps", "--folder", str(marks)
+            "run", "--remote", "--no-wait", "--name", name, str(WORKFLOW), "steps", "--folder", str(marks)
         )  # fmt: skip
         assert launched.returncode == 0, launched.stderr
-        name = json.loads(launched.stdout)["execution"]["name"]
         wait_until(lambda: len(ended(marks)) >= steps_before, seconds=60, what=f"{steps_before} steps have ended")
         finished = {path: path.read_text() for path in ended(marks)}
 
