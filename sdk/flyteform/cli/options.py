@@ -49,7 +49,7 @@ _CONNECTION = (
     click.option("-d", "--domain", help="Domain of what names none.  [default: development]"),
 )
 
-path_argument = click.argument("path", type=click.Path(path_type=Path))
+path_argument = click.argument("path", type=click.Path(exists=True, path_type=Path))
 
 image_option = click.option(
     "--image",

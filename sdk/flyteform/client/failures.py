@@ -19,6 +19,8 @@ from flyteform.errors import (
 if TYPE_CHECKING:
     import grpc.aio
 
+_DETAILS_CHARACTERS = 160
+
 _ERRORS: dict[StatusCode, type[FlyteformError]] = {
     StatusCode.NOT_FOUND: NotFoundError,
     StatusCode.ALREADY_EXISTS: AlreadyExistsError,
@@ -41,8 +43,8 @@ def from_call(error: grpc.aio.AioRpcError, endpoint: str, method: str) -> Flytef
     match code:
         case StatusCode.UNAVAILABLE:
             return UnavailableError(
-                f"cannot reach {endpoint}: is it running?",
-                remedy=f"check the address, or start one on this machine with: flyteform dev ({_short(details)})",
+                f"cannot reach {endpoint}: is it running?{_connection_problem(details)}",
+                remedy="check the address, or start a platform on this machine with: flyteform dev",
             )
         case StatusCode.DEADLINE_EXCEEDED:
             return UnavailableError(f"{endpoint} did not answer {method} in time", remedy="try again")
@@ -58,6 +60,7 @@ def from_call(error: grpc.aio.AioRpcError, endpoint: str, method: str) -> Flytef
             return ServerError(f"{endpoint} failed in {method}: {details or code.name}", remedy="see the server's log")
 
 
-def _short(details: str, limit: int = 160) -> str:
-    text = " ".join(details.split())
-    return text if len(text) <= limit else f"{text[:limit]}…"
+def _connection_problem(details: str) -> str:
+    """Return what gRPC says about the last try, in parentheses; a refused connection needs no explanation."""
+    reason = " ".join(details.rpartition("last error: ")[2].split())
+    return f" ({reason[:_DETAILS_CHARACTERS]})" if reason and "Connection refused" not in reason else ""

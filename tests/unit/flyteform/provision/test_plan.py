@@ -222,7 +222,7 @@ def situations(draw: st.DrawFn) -> tuple[Desired, Observed, tuple[Address, ...]]
     return Desired((), tuple(wanted)), observed, owned
 
 
-def applied(desired: Desired, observed: Observed, changes: tuple[Change, ...]) -> Observed:
+def applied(observed: Observed, changes: tuple[Change, ...]) -> Observed:
     """Return the platform after the steps, by what each of them means."""
     registered, archived = set(observed.registered), set(observed.archived)
     active = dict(observed.active)
@@ -247,7 +247,7 @@ def applied(desired: Desired, observed: Observed, changes: tuple[Change, ...]) -
 def test_apply_then_plan_is_empty(situation: tuple[Desired, Observed, tuple[Address, ...]]) -> None:
     """Whatever is wanted and whatever is there, after the steps of the plan nothing is left to do."""
     desired, observed, owned = situation
-    after = applied(desired, observed, plan_changes(desired, observed, owned))
+    after = applied(observed, plan_changes(desired, observed, owned))
     assert steps(desired, after, owned) == []
     assert steps(desired, after) == []
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
-import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -90,14 +90,14 @@ async def test_a_killed_apply_holds_nothing(tmp_path: Path) -> None:
         "        await asyncio.sleep(600)\n"
         "asyncio.run(main())\n"
     )
-    with subprocess.Popen([sys.executable, "-c", script, str(path)], stdout=subprocess.PIPE, text=True) as holder:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == "held\n"
-        with pytest.raises(StateLockedError, match=f"process {holder.pid}"):
-            async with FileStateStore(path).lock():
-                pass
-        holder.send_signal(signal.SIGKILL)
-        holder.wait()
+    holder = await asyncio.create_subprocess_exec(sys.executable, "-c", script, str(path), stdout=subprocess.PIPE)
+    assert holder.stdout is not None
+    assert await holder.stdout.readline() == b"held\n"
+    with pytest.raises(StateLockedError, match=f"process {holder.pid}"):
+        async with FileStateStore(path).lock():
+            pass
+    holder.kill()
+    await holder.wait()
     async with FileStateStore(path).lock():
         pass
 
