@@ -33,6 +33,7 @@ class HttpServer:
             lifespan="off",
             ws="none",
             log_config=None,
+            log_level="warning",  # what it says at INFO, the process that embeds it says itself
             access_log=False,
             proxy_headers=False,
             server_header=False,
