@@ -30,7 +30,7 @@ def main() -> None:
             node_id: {"phase": node.closure.phase, "attempts": len(node.task_executions)}
             for node_id, node in execution.node_executions.items()
         },
-        "first_node_outputs": execution.node_executions["n0"].outputs.get("o0", list),
+        "first_node_outputs": execution.node_executions["n0"].outputs.get("o0", list[int]),
         "launched_total": launched.outputs.get("o0", dict)["total"],
         "recent": [found.id.name for found in remote.recent_executions(limit=10)],
     }
