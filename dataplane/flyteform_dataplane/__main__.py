@@ -30,6 +30,7 @@ def main(arguments: Sequence[str]) -> int:
         if settings.parent is not None and os.getppid() != settings.parent:
             return 0  # it ended before this process could ask to be told
         logging.basicConfig(level=settings.log_level, format=_FORMAT, stream=sys.stderr)
+        logging.getLogger("grpc").setLevel(logging.WARNING)  # its own debugging drowns ours
         _run(settings)
     except FlyteformError as error:
         print(f"Error: {error.message}", file=sys.stderr)  # noqa: T201 - the last words of a command

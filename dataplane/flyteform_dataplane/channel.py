@@ -30,7 +30,7 @@ class Backoff:
     """Pauses that double from `first` to `longest` seconds, each with jitter so that many callers spread out."""
 
     first: float = 0.05
-    longest: float = 5.0
+    longest: float = 2.0
 
     def pause(self, failures: int) -> float:
         """Return the seconds to wait after this many failures in a row."""

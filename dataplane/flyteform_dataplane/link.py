@@ -138,23 +138,23 @@ class LinkClient:
             outbox.put_nowait(FromDataPlane(finished=Finished(id=execution)))
 
     async def _take(self, message: ToDataPlane, outbox: asyncio.Queue[FromDataPlane]) -> None:
-        match message.WhichOneof("message"):
-            case "lease":
-                await self._accept(message.lease, outbox)
-            case "abort":
-                await self._executions.abort(message.abort.id, message.abort.cause)
-            case "revoke":
-                await self._executions.revoke(message.revoke.id)
-            case _:
-                logger.debug("the control plane sent a message that this version does not know")
-
-    async def _accept(self, lease: Lease, outbox: asyncio.Queue[FromDataPlane]) -> None:
+        kind = message.WhichOneof("message")
         try:
-            await self._executions.accept(lease)
-        except FlyteformError as error:  # not acknowledged, so the control plane will offer it again
-            logger.error("execution %s can't be taken over: %s", lease.id.name, error.message)  # noqa: TRY400 - no bug
-        else:
-            outbox.put_nowait(FromDataPlane(ack=Ack(id=lease.id, epoch=lease.epoch)))
+            match kind:
+                case "lease":
+                    await self._executions.accept(message.lease)
+                    ack = Ack(id=message.lease.id, epoch=message.lease.epoch)
+                    outbox.put_nowait(FromDataPlane(ack=ack))
+                case "abort":
+                    await self._executions.abort(message.abort.id, message.abort.cause)
+                case "revoke":
+                    await self._executions.revoke(message.revoke.id)
+                case _:
+                    logger.debug("the control plane sent a message that this version does not know")
+        except FlyteformError as error:  # a lease without its Ack is offered again
+            logger.warning("a message of the control plane (%s) can't be followed now: %s", kind, error.message)
+        except Exception:
+            logger.exception("a message of the control plane (%s) can't be followed", kind)
 
 
 async def _drain(outbox: asyncio.Queue[FromDataPlane]) -> AsyncIterator[FromDataPlane]:
