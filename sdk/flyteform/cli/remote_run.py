@@ -132,8 +132,10 @@ def _check(state: ExecutionState) -> None:
     if state.succeeded:
         return
     failed = next((node for node in state.nodes if node.error is not None), None)
-    if failed is None:
-        raise ExecutionFailedError(f"execution {state.name} {state.phase}: {state.error or 'no reason given'}")
-    raise ExecutionFailedError(
-        f"execution {state.name} {state.phase}: node {failed.id} ({failed.name}) failed: {failed.error}"
-    )
+    where = "" if failed is None else f": node {failed.id} ({failed.name})"
+    error = (state.error if failed is None else failed.error) or "no reason given"
+    # The first line says what went wrong; the rest is the traceback of the user's own code.
+    summary, _, details = error.strip().partition("\n")
+    if details.strip():
+        click.echo(details.strip("\n"), err=True)
+    raise ExecutionFailedError(f"execution {state.name} {state.phase}{where}: {summary}")

@@ -205,6 +205,13 @@ class AdminClient:
             for row in page.node_executions:
                 yield row
 
+    async def get_node_execution(
+        self, node: identifier_pb2.NodeExecutionIdentifier
+    ) -> node_execution_pb2.NodeExecution:
+        """Return one node with its whole error text, which lists cut short."""
+        request = node_execution_pb2.NodeExecutionGetRequest(id=node)
+        return await self._admin("GetNodeExecution", request, node_execution_pb2.NodeExecution)
+
     async def list_task_executions(
         self, node: identifier_pb2.NodeExecutionIdentifier
     ) -> AsyncIterator[task_execution_pb2.TaskExecution]:

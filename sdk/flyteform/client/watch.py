@@ -24,6 +24,14 @@ _FASTEST, _SLOWEST, _GROWTH = 0.1, 1.0, 1.5  # seconds between two looks; grows 
 _FOLLOWED = 32  # running nodes whose attempts are looked at each time: bounds the calls of a wide workflow
 _IMPLICIT_NODES = frozenset({"start-node", "end-node"})
 _ENDED = frozenset({"SUCCEEDED", "FAILED", "ABORTED", "TIMED_OUT"})
+_ATTEMPT_ENDED = frozenset(
+    (
+        execution_pb2.TaskExecution.SUCCEEDED,
+        execution_pb2.TaskExecution.FAILED,
+        execution_pb2.TaskExecution.ABORTED,
+        execution_pb2.TaskExecution.RETRYABLE_FAILED,
+    )
+)
 _NODE_ENDED = _ENDED | {"SKIPPED", "RECOVERED"}
 
 
@@ -110,6 +118,8 @@ class _Watcher:
         self._execution = execution
         self._names: Mapping[str, str] | None = None
         self._attempts: dict[str, Sequence[task_execution_pb2.TaskExecution]] = {}
+        self._complete: set[str] = set()
+        self._errors: dict[str, str] = {}
 
     async def look(self) -> ExecutionState:
         """Read the execution, then its nodes, so that a final phase comes with final nodes."""
@@ -123,19 +133,19 @@ class _Watcher:
             (node for node in nodes if node.id.node_id not in _IMPLICIT_NODES),
             key=lambda node: (node.closure.created_at.ToNanoseconds(), node.id.node_id),
         )
-        await self._read_attempts(nodes)
+        await asyncio.gather(self._read_attempts(nodes), self._read_errors(nodes))
         return ExecutionState(
             name=self._execution.name,
             phase=execution_pb2.WorkflowExecution.Phase.Name(closure.phase),
             nodes=tuple(self._node_state(node) for node in nodes),
             started_at=_time(closure.started_at),
             duration=_duration(closure.duration),
-            error=closure.error.message if closure.WhichOneof("output_result") == "error" else None,
+            error=closure.error.message if closure.HasField("error") else None,
         )
 
     async def _read_attempts(self, nodes: Iterable[node_execution_pb2.NodeExecution]) -> None:
         """Read attempts of the nodes that run, and once more of each node that has ended."""
-        ended = [node for node in nodes if _node_phase(node) in _NODE_ENDED and node.id.node_id not in self._attempts]
+        ended = [node for node in nodes if _node_phase(node) in _NODE_ENDED and node.id.node_id not in self._complete]
         running = [node for node in nodes if _node_phase(node) not in _NODE_ENDED][:_FOLLOWED]
 
         async def read(node: node_execution_pb2.NodeExecution) -> list[task_execution_pb2.TaskExecution]:
@@ -145,6 +155,15 @@ class _Watcher:
         found = await asyncio.gather(*(read(node) for node in looked))
         for node, attempts in zip(looked, found, strict=True):
             self._attempts[node.id.node_id] = attempts
+            # A node's end may be known before that of its last attempt, whose event brings the final count of items.
+            if all(attempt.closure.phase in _ATTEMPT_ENDED for attempt in attempts):
+                self._complete.add(node.id.node_id)
+
+    async def _read_errors(self, nodes: Iterable[node_execution_pb2.NodeExecution]) -> None:
+        """Read the error of each failed node once: lists cut the text short."""
+        failed = [node for node in nodes if _has_error(node) and node.id.node_id not in self._errors]
+        found = await asyncio.gather(*(self._client.get_node_execution(node.id) for node in failed[:_FOLLOWED]))
+        self._errors |= {node.id.node_id: node.closure.error.message for node in found}
 
     def _node_state(self, node: node_execution_pb2.NodeExecution) -> NodeState:
         node_id, closure = node.id.node_id, node.closure
@@ -158,8 +177,12 @@ class _Watcher:
             cache=_cache(closure.task_node_metadata.cache_status),
             attempts=max((attempt.id.retry_attempt + 1 for attempt in attempts), default=0),
             items=_items(attempts) if node.metadata.is_array else None,
-            error=closure.error.message if closure.WhichOneof("output_result") == "error" else None,
+            error=self._errors.get(node_id, closure.error.message) if _has_error(node) else None,
         )
+
+
+def _has_error(node: node_execution_pb2.NodeExecution) -> bool:
+    return node.closure.HasField("error")
 
 
 def _node_names(template: workflow_pb2.WorkflowTemplate) -> dict[str, str]:
