@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 from contextlib import aclosing
 from datetime import UTC, datetime
 from importlib.util import find_spec
@@ -29,7 +28,7 @@ from flyteform.types import guess_python
 from flyteform_local.errors import PlatformError
 from flyteform_local.firings import announce_firings
 from flyteform_local.platform import PlatformOptions, running_platform
-from flyteform_local.serve import end_on_signals
+from flyteform_local.serve import end_on_signals, log_to_stderr
 
 if TYPE_CHECKING:
     from flyteidl.core.identifier_pb2 import Identifier, WorkflowExecutionIdentifier
@@ -46,7 +45,7 @@ STATE_NAME = "demo-state.json"
 
 def run_demo(options: PlatformOptions, *, once: bool) -> int:
     """Run the demo; return the exit code: 0 if both runs succeeded."""
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
+    log_to_stderr(logging.WARNING)
     if find_spec("sklearn") is None:
         raise PlatformError(
             "the demo trains on data that scikit-learn ships, which is not installed",

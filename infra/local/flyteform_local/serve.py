@@ -18,8 +18,15 @@ if TYPE_CHECKING:
 
 def serve(options: PlatformOptions) -> None:
     """Run the platform until SIGTERM or SIGINT."""
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    log_to_stderr(logging.INFO)
     uvloop.run(_serve(options))
+
+
+def log_to_stderr(level: int) -> None:
+    """Send the platform's own log to standard error, from this level on."""
+    logging.basicConfig(level=level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    # A migration that fails raises; that it ran is no news to whoever starts a platform.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
 async def _serve(options: PlatformOptions) -> None:

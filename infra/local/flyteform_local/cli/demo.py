@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from flyteform_local.cli.options import address_options, image_option, state_dir_option
+from flyteform_local.cli.options import address_options, image_option, quiet_grpc_forks, state_dir_option
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,6 +33,8 @@ def demo(
     The example trains a classifier on the wine data that scikit-learn ships. Exits with 0 only if the runs SUCCEEDED.
     """
     from flyteform_local.demo import run_demo
+
+    quiet_grpc_forks()
     from flyteform_local.platform import PlatformOptions
     from flyteform_local.state import default_state_dir
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from flyteform_local.cli.options import address_options, image_option, state_dir_option
+from flyteform_local.cli.options import address_options, image_option, quiet_grpc_forks, state_dir_option
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,6 +21,7 @@ def dev(state_dir: Path | None, host: str, grpc_port: int, http_port: int, image
 
     It serves until Ctrl-C or SIGTERM. Data survives a restart; executions that were running go on.
     """
+    quiet_grpc_forks()
     from flyteform_local.platform import PlatformOptions
     from flyteform_local.serve import serve
     from flyteform_local.state import default_state_dir

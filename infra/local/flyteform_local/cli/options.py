@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,3 +64,8 @@ def image_option(function: Callable[..., Any]) -> Callable[..., Any]:
         multiple=True,
         help="Run tasks whose image matches PATTERN with this Python; may be given several times.",
     )(function)
+
+
+def quiet_grpc_forks() -> None:
+    """Tell gRPC, before it is imported, that children of this process run other programs and never call it."""
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
