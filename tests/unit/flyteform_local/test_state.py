@@ -22,7 +22,7 @@ def test_a_second_holder_is_refused_with_what_the_first_published(tmp_path: Path
     with hold(tmp_path / "state") as directory:
         write_addresses(directory, HERE)
         with (
-            pytest.raises(StateDirectoryInUseError, match=r"process 3, serving at http://127\.0\.0\.1:2"),
+            pytest.raises(StateDirectoryInUseError, match="process 3, serving at http"),
             hold(directory),
         ):
             pytest.fail("it was held twice")
