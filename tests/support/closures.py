@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from flyteidl.core.compiler_pb2 import CompiledWorkflowClosure
 from flyteidl.core.literals_pb2 import BindingData, Literal, LiteralCollection, LiteralMap, Primitive, Scalar
-from flyteidl.core.tasks_pb2 import TaskTemplate
 from flyteidl.core.types_pb2 import LiteralType, OutputReference, SimpleType
 from flyteidl.core.workflow_pb2 import Node, WorkflowMetadata
 
@@ -14,6 +13,8 @@ from flyteform.proto.flyteform.v1.link_pb2 import Lease
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from flyteidl.core.tasks_pb2 import TaskTemplate
 
 START, END = "start-node", "end-node"
 
@@ -86,7 +87,7 @@ class Flow:
         message.metadata.retries.retries = retries
         return self
 
-    def map(
+    def map(  # noqa: PLR0913 - one for each setting of a map
         self,
         node: str,
         inputs: Mapping[str, BindingData | Literal | int],

@@ -132,7 +132,7 @@ class Simulation:
         self._carry_out(step.commands)
 
     def _check_purity(self, batch: Sequence[Observation]) -> None:
-        """A copy of the state must move in the same way now and then: nothing but the arguments decides."""
+        """Replay the changes on a copy of the state: it must move in the same way."""
         if self.source.random() < 0.05:
             copied = restore(take(self.state))
             first = advance(self.context.graph, copied, batch)

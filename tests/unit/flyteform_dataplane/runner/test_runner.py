@@ -295,7 +295,7 @@ async def test_crash_at_each_write(
     lease = flow.returns(r=promise("n2", "o")).lease()
     frozen, release = asyncio.Event(), threading.Event()
     loop = asyncio.get_running_loop()
-    write = log_module.ExecutionLog._transact
+    write = log_module.ExecutionLog._transact  # noqa: SLF001 - the one place through which all writes go
     writes = itertools.count(1)
 
     def freezing(self: log_module.ExecutionLog, batch: list[tuple[str, tuple[object, ...]]]) -> None:
