@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flyteform.unpacking import BUNDLE_DIR
 from flyteform_dataplane.ports import AttemptPhase, AttemptSpec, AttemptUpdate
 from flyteform_dataplane.process.images import ENTRY_POINTS, EXEC, ImageTable, entry_of, find_program, localise
 from flyteform_dataplane.process.leftovers import OWNER_VARIABLE, end_owned
@@ -88,11 +89,12 @@ class ProcessExecutor:
         self._closed = False
 
     async def open(self) -> None:
-        """End what a former run has left, and clear its working folders."""
+        """End what a former run has left, and clear its working folders and the code that it has unpacked."""
         left = await asyncio.to_thread(end_owned, f"{self._owner}:")
         if left:
             logger.warning("ended %d processes that an earlier run had left", left)
-        await asyncio.to_thread(shutil.rmtree, self._state_dir / "work", ignore_errors=True)
+        for name in ("work", "bundles"):
+            await asyncio.to_thread(shutil.rmtree, self._state_dir / name, ignore_errors=True)
 
     async def warm_up(self) -> None:
         """Start the templates that most attempts need, so that the first one need not wait for them."""
@@ -198,7 +200,8 @@ class ProcessExecutor:
         self._make_room(attempt)
         python = self._images.interpreter(spec.image)
         template, entry, command = await self._way(spec, python)
-        environment = {**base_environment(python), "TMPDIR": str(attempt.folder / "tmp"), **spec.environment}
+        folders = {"TMPDIR": str(attempt.folder / "tmp"), BUNDLE_DIR: str(self._state_dir / "bundles")}
+        environment = {**base_environment(python), **folders, **spec.environment}
         template.send(
             "start",
             name=spec.name,
