@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from flyteidl.admin import common_pb2
 from flyteidl.core.identifier_pb2 import TASK
-from provision_declarations import PIPELINES, TASKS, write_project
 
 from flyteform.client.admin import connect
 from flyteform.client.config import ClientConfig
@@ -20,27 +18,14 @@ from flyteform.provision.model import Action
 from flyteform.provision.provisioner import apply_plan, check_fresh, default_store, make_plan
 from flyteform.provision.state import MemoryStateStore, State
 from flyteform.provision.state_file import FileStateStore
-from flyteform_controlplane.server import ControlPlane
-from flyteform_controlplane.settings import ControlPlaneSettings
+from support.control_plane import control_plane
+from support.declarations import PIPELINES, TASKS, write_project
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from flyteform.client.admin import AdminClient
     from flyteform.provision.model import Plan
-
-
-@asynccontextmanager
-async def platform(folder: Path) -> AsyncIterator[AdminClient]:
-    """Run a control plane of its own and a client of it for the length of the block."""
-    control_plane = ControlPlane(ControlPlaneSettings(state_dir=folder / "platform", grpc_port=0, http_port=0))
-    addresses = await control_plane.start()
-    try:
-        async with connect(ClientConfig(addresses.grpc, insecure=True)) as client:
-            yield client
-    finally:
-        await control_plane.stop()
 
 
 async def apply(path: Path, client: AdminClient, *, destroy: bool = False) -> Plan:
@@ -60,7 +45,7 @@ def actions(plan: Plan) -> set[tuple[Action, str]]:
 async def test_apply_then_plan_is_empty_for_everybody(tmp_path: Path) -> None:
     """After an apply nothing is left to do, for its user and for one without any state."""
     path = write_project(tmp_path / "work")
-    async with platform(tmp_path) as client:
+    async with control_plane(tmp_path) as client:
         first = await apply(path, client)
         assert first.counts.create == 6
         assert not (await make_plan(path, client)).has_changes
@@ -72,7 +57,7 @@ async def test_apply_then_plan_is_empty_for_everybody(tmp_path: Path) -> None:
 async def test_an_edit_is_a_new_version_with_its_difference(tmp_path: Path) -> None:
     """A changed setting makes new versions of the task and its callers, shown field by field, and is activated."""
     path = write_project(tmp_path / "work")
-    async with platform(tmp_path) as client:
+    async with control_plane(tmp_path) as client:
         await apply(path, client)
         write_project(path.parent, tasks=TASKS.replace('cpu="1"', 'cpu="2"'))
         plan = await apply(path, client)
@@ -89,7 +74,7 @@ async def test_an_edit_is_a_new_version_with_its_difference(tmp_path: Path) -> N
 async def test_going_back_activates_the_old_version_and_registers_nothing(tmp_path: Path) -> None:
     """A reverted edit finds its versions registered: only the activation is left to do."""
     path = write_project(tmp_path / "work")
-    async with platform(tmp_path) as client:
+    async with control_plane(tmp_path) as client:
         await apply(path, client)
         write_project(path.parent, pipelines=PIPELINES.replace("0 3", "0 4"))
         assert actions(await apply(path, client)) == {(Action.NEW_VERSION, "nightly"), (Action.ACTIVATE, "nightly")}
@@ -100,7 +85,7 @@ async def test_going_back_activates_the_old_version_and_registers_nothing(tmp_pa
 async def test_what_vanishes_is_taken_out_of_use(tmp_path: Path) -> None:
     """A launch plan that is no longer declared is deactivated, once, and then forgotten."""
     path = write_project(tmp_path / "work")
-    async with platform(tmp_path) as client:
+    async with control_plane(tmp_path) as client:
         await apply(path, client)
         shorter = PIPELINES[: PIPELINES.index("nightly =")]
         write_project(path.parent, pipelines=shorter)
@@ -113,7 +98,7 @@ async def test_what_vanishes_is_taken_out_of_use(tmp_path: Path) -> None:
 async def test_destroy_then_apply(tmp_path: Path) -> None:
     """Destroy takes all out of use and leaves nothing to destroy; an apply brings the same versions back."""
     path = write_project(tmp_path / "work")
-    async with platform(tmp_path) as client:
+    async with control_plane(tmp_path) as client:
         await apply(path, client)
         destroyed = await apply(path, client, destroy=True)
         assert destroyed.counts.archive == 6
@@ -126,7 +111,7 @@ async def test_destroy_then_apply(tmp_path: Path) -> None:
 async def test_restoring_keeps_descriptions(tmp_path: Path) -> None:
     """Archiving and restoring a name leave the description that somebody gave it."""
     path = write_project(tmp_path / "work")
-    async with platform(tmp_path) as client:
+    async with control_plane(tmp_path) as client:
         await apply(path, client)
         name = common_pb2.NamedEntityIdentifier(project="acme", domain="development", name="tasks.add")
         entity = await client.get_named_entity(TASK, name)
@@ -140,7 +125,7 @@ async def test_restoring_keeps_descriptions(tmp_path: Path) -> None:
 async def test_drift_of_a_project_is_put_right(tmp_path: Path) -> None:
     """Settings that somebody changed behind our back are planned as an update in place."""
     path = write_project(tmp_path / "work")
-    async with platform(tmp_path) as client:
+    async with control_plane(tmp_path) as client:
         await apply(path, client)
         project = await client.get_project("acme")
         del project.domains[:]
@@ -185,7 +170,7 @@ async def test_a_crash_at_any_write_leaves_a_state_from_which_the_next_plan_is_r
 ) -> None:
     """Killed at each write in turn, the next apply completes the work, and then nothing is left; destroy finds all."""
     path = write_project(tmp_path / "work")
-    async with platform(tmp_path) as client:
+    async with control_plane(tmp_path) as client:
         writes = 0
         crashed = True
         while crashed:
@@ -211,7 +196,7 @@ async def test_a_crash_at_any_write_leaves_a_state_from_which_the_next_plan_is_r
 async def test_a_crash_before_a_removal_is_recorded_forgets_nothing(tmp_path: Path) -> None:
     """What was created by an apply that died is owned: taken out of the declaration, it is taken out of use."""
     path = write_project(tmp_path / "work")
-    async with platform(tmp_path) as client:
+    async with control_plane(tmp_path) as client:
         store = default_store(path, client.config)
         plan = await make_plan(path, client, store)
         writes = len(plan.steps) + 1  # the upload is a write too
@@ -227,7 +212,7 @@ async def test_a_crash_before_a_removal_is_recorded_forgets_nothing(tmp_path: Pa
 async def test_a_failed_branch_stops_only_what_depends_on_it(tmp_path: Path) -> None:
     """When one task is refused its callers are skipped, the rest is applied, and the summary says so."""
     path = write_project(tmp_path / "work")
-    async with platform(tmp_path) as client:
+    async with control_plane(tmp_path) as client:
 
         class Refusing:
             def __getattr__(self, name: str) -> Any:
@@ -252,7 +237,7 @@ async def test_a_failed_branch_stops_only_what_depends_on_it(tmp_path: Path) -> 
 async def test_a_saved_plan_is_refused_when_the_world_has_moved(tmp_path: Path) -> None:
     """A plan is fresh until somebody writes; then it is refused, and so is one for another platform."""
     path = write_project(tmp_path / "work")
-    async with platform(tmp_path) as client:
+    async with control_plane(tmp_path) as client:
         store = default_store(path, client.config)
         plan = await make_plan(path, client, store)
         await check_fresh(plan, client, store)
@@ -269,7 +254,7 @@ async def test_a_saved_plan_is_refused_when_the_world_has_moved(tmp_path: Path) 
 async def test_two_applies_at_once_never_both_write(tmp_path: Path) -> None:
     """Of two applies of the same state one is done and the other is refused."""
     path = write_project(tmp_path / "work")
-    async with platform(tmp_path) as client:
+    async with control_plane(tmp_path) as client:
         store = default_store(path, client.config)
         plan = await make_plan(path, client, store)
         results = await asyncio.gather(
@@ -282,7 +267,7 @@ async def test_two_applies_at_once_never_both_write(tmp_path: Path) -> None:
 async def test_a_plan_writes_nothing(tmp_path: Path) -> None:
     """A plan leaves no file beside the declaration and no row on the platform."""
     path = write_project(tmp_path / "work")
-    async with platform(tmp_path) as client:
+    async with control_plane(tmp_path) as client:
         before = sorted(each.name for each in path.parent.iterdir() if each.name != "__pycache__")
         await make_plan(path, client)
         assert sorted(each.name for each in path.parent.iterdir() if each.name != "__pycache__") == before
@@ -293,7 +278,7 @@ async def test_a_plan_writes_nothing(tmp_path: Path) -> None:
 async def test_an_apply_without_changes_takes_ownership(tmp_path: Path) -> None:
     """Who applies what another one has created owns it too, and can take it out of use later."""
     path = write_project(tmp_path / "work")
-    async with platform(tmp_path) as client:
+    async with control_plane(tmp_path) as client:
         await apply(path, client)
         colleague = FileStateStore(tmp_path / "colleague.json")
         plan = await make_plan(path, client, colleague)

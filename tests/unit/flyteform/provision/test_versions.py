@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from provision_declarations import FILES, PIPELINES, PLACE, TASKS, declared, versions, write_project
 
 from flyteform.errors import InvalidInputError, NotFoundError
 from flyteform.provision.desired import Target, declare
 from flyteform.provision.digest import VERSION_LENGTH
 from flyteform.provision.errors import DeclarationError
+from support.declarations import FILES, PIPELINES, PLACE, TASKS, declared, versions, write_project
 
 if TYPE_CHECKING:
     from pathlib import Path
