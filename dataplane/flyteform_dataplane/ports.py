@@ -78,7 +78,10 @@ class Executor(Protocol):
     """Runs attempts: processes on this machine, or pods."""
 
     async def start(self, attempt: AttemptSpec, observe: Callable[[AttemptUpdate], None]) -> None:
-        """Start the attempt, or watch it if it runs already; `observe` is called from the event loop."""
+        """Start the attempt, or watch it if it runs already; `observe` is called from the event loop.
+
+        Returns when the attempt is accepted; it may wait for room, and RUNNING is observed when it really runs.
+        """
         ...
 
     async def stop(self, name: str) -> None:

@@ -23,7 +23,7 @@ class RunnerConfig:
     commands: int = 16
     snapshot_bytes: int = 256 * 1024
     array_report_seconds: float = 0.25
-    fold_seconds: float = 0.01
+    fold_seconds: float = 0.02
     console_url: str = ""
     output_bytes: int = 20 * 1024 * 1024
     cached_bytes: int = 64 * 1024 * 1024

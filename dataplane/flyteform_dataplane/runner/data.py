@@ -70,11 +70,22 @@ class ExecutionData:
 
     async def inputs(self, node: str) -> LiteralMap:
         """Return the resolved inputs of a node; its file is written once, before they are returned first."""
-        task = self._inputs.get(node)
-        if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
-            task = self._inputs[node] = asyncio.create_task(self._make_inputs(node))
         # Shielded: many items wait for the same inputs, and the end of one must not take them from the others.
-        return await asyncio.shield(task)
+        return await asyncio.shield(self._preparing(node))
+
+    def prepare_inputs(self, node: str) -> None:
+        """Begin to resolve and write the inputs of a node that will be asked for soon.
+
+        Safe before the step that wants it is durable: the same inputs follow from the same outputs at any time.
+        """
+        self._preparing(node)
+
+    async def close(self) -> None:
+        """Give up what is being prepared."""
+        tasks = [task for task in self._inputs.values() if not task.done()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def forget_inputs(self, node: str) -> None:
         """Give up the memory of a node that is done."""
@@ -120,6 +131,13 @@ class ExecutionData:
         collected = await asyncio.to_thread(collect, names, found) if len(found) > 1000 else collect(names, found)  # noqa: PLR2004 - small ones are done sooner than a thread starts
         await self._put(self._context.node_outputs_uri(node), collected)
 
+    def _preparing(self, node: str) -> asyncio.Task[LiteralMap]:
+        task = self._inputs.get(node)
+        if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
+            task = self._inputs[node] = asyncio.create_task(self._make_inputs(node))
+            task.add_done_callback(_look_at_error)
+        return task
+
     async def _make_inputs(self, node: str) -> LiteralMap:
         record = self._context.graph.nodes[node]
         outputs = await self._outputs_of(record.bindings)
@@ -148,3 +166,9 @@ class ExecutionData:
         content = literals.SerializeToString()
         await self._objects.put(uri, content)
         self._cache.put(uri, literals, len(content))
+
+
+def _look_at_error(task: asyncio.Task[LiteralMap]) -> None:
+    """Take note of an error that nobody may wait for any more, as an abort can overtake it."""
+    if not task.cancelled():
+        task.exception()

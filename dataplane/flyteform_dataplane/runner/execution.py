@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from flyteform_dataplane.engine.advance import advance
 from flyteform_dataplane.engine.changes import NodeChanged, decode, encode
+from flyteform_dataplane.engine.commands import StartAttempt
 from flyteform_dataplane.engine.events import events_of
 from flyteform_dataplane.engine.observations import AbortRequested, AttemptRunning, Started
 from flyteform_dataplane.engine.pending import pending
@@ -138,6 +139,7 @@ class Execution:
         finally:
             self._outbox.close()
             await self._dispatcher.close()
+            await self._data.close()
 
     async def _resume(self) -> None:
         self._outbox.add(self._unsent)
@@ -161,6 +163,9 @@ class Execution:
             self._dispatcher.submit(step.commands)
             return
         events = self._number(step.events)
+        for command in step.commands[: self._world.config.commands]:
+            if isinstance(command, StartAttempt):
+                self._data.prepare_inputs(command.node)  # while the log is written
         await self._append(step)
         self._outbox.add(events)
         self._dispatcher.submit(step.commands)

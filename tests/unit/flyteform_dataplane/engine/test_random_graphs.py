@@ -1,0 +1,28 @@
+"""Random graphs with random failures, judged by a naive interpreter."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from flyteform_dataplane.engine.phases import NodePhase, WorkflowPhase
+from support.oracle import random_plan, succeeding_nodes
+from support.simulation import Simulation
+
+if TYPE_CHECKING:
+    import random
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(st.randoms(use_true_random=True))
+def test_ends_are_those_of_the_oracle(source: random.Random) -> None:
+    """Whatever the graph, the retries and the failures: the same nodes succeed as in the naive interpreter."""
+    plan = random_plan(source, largest=20, failing=0.25)
+    state = Simulation(plan.lease(), plan.script(), source).run()
+    good, whole = succeeding_nodes(plan)
+    assert state.phase is (WorkflowPhase.SUCCEEDED if whole else WorkflowPhase.FAILED)
+    names = {step.name for step in plan.steps}
+    succeeded = {name for name, node in state.nodes.items() if node.phase is NodePhase.SUCCEEDED and name in names}
+    assert succeeded == good if whole or plan.finish_others else succeeded <= good
