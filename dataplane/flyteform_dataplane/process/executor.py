@@ -110,6 +110,8 @@ class ProcessExecutor:
             launch.cancel()
         await asyncio.gather(*launches, return_exceptions=True)
         await self._templates.close()
+        for attempt in self._attempts.values():
+            attempt.ended.set()
 
     async def start(self, attempt: AttemptSpec, observe: Callable[[AttemptUpdate], None]) -> None:
         """Start the attempt, or watch it if it is known already: one that has ended is not run again."""

@@ -55,10 +55,11 @@ class Exit:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """Whether a template can fork attempts that run its preloaded entry point, and if not, why."""
+    """Whether a template can fork attempts that run its preloaded entry point; if not, why, and whether for good."""
 
     warm: bool
     reason: str
+    final: bool = True
 
 
 class Template(asyncio.Protocol):
@@ -136,7 +137,7 @@ class Template(asyncio.Protocol):
     async def _bury(self) -> None:
         await asyncio.to_thread(self._end)
         if not self.ready.done():
-            self.ready.set_result(Ready(warm=False, reason="its template process ended while it started"))
+            self.ready.set_result(Ready(warm=False, reason="its template process ended early", final=False))
         if not self._closing:
             self._watcher.died(self)
         self._ended.set()
@@ -193,7 +194,8 @@ class Templates:
             return template
         logger.warning("attempts on %s start without a template process: %s", python, ready.reason)
         self._templates.pop(key, None)
-        self._refused[key] = ready.reason
+        if ready.final:
+            self._refused[key] = ready.reason
         await template.close()
         return ready.reason
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -31,6 +32,7 @@ class DataPlaneProcess:
             f"--state-dir={state_dir}",
             f"--control-plane={control_plane}",
             f"--objects={objects}",
+            f"--parent={os.getpid()}",  # so that it does not outlive a platform that is killed while it starts
             *(f"--image={image}" for image in images),
         ]
         self._process: Process | None = None
