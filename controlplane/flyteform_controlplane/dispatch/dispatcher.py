@@ -10,7 +10,7 @@ import asyncio
 import logging
 from contextlib import suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from google.protobuf.message import DecodeError
 
@@ -22,11 +22,11 @@ from flyteform_controlplane.dispatch.leases import LeaseBuilder
 from flyteform_controlplane.dispatch.model import ClusterState, DispatchConfig, DispatchRecord, DispatchState
 from flyteform_controlplane.domain.ports import ExecutionKey
 from flyteform_controlplane.domain.times import now as present
-from flyteform_controlplane.errors import FailedPreconditionError
+from flyteform_controlplane.errors import FailedPreconditionError, UnavailableError
 from flyteform_controlplane.store.sql import dispatch as store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
     from datetime import datetime
 
     from flyteidl.core.identifier_pb2 import WorkflowExecutionIdentifier
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from flyteform.objects.ports import ObjectStore
     from flyteform_controlplane.dispatch.model import Cluster
     from flyteform_controlplane.store.database import Database
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 _PAGE: Final = 500
@@ -66,6 +68,7 @@ class Dispatcher:
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
+        self._unbroken: set[asyncio.Task[Any]] = set()
 
     # The port
 
@@ -101,20 +104,39 @@ class Dispatcher:
         self._task = asyncio.create_task(self._run(), name="dispatch")
 
     async def stop(self) -> None:
-        """End all streams and the work on the queue."""
+        """End all streams and the work on the queue, between two transactions."""
         self._stopping = True
+        self._close_all()
+        self.wake()
+        if self._task is not None:
+            await self._task
+            self._task = None
+        if self._unbroken:
+            await asyncio.wait(self._unbroken)
+        # Again: a data plane may have connected meanwhile.
+        self._close_all()
+
+    def _close_all(self) -> None:
         for connection in self._connections.values():
             connection.close()
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
 
     # What the streams bring
 
+    async def unbroken(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do the work to its end even if the stream breaks meanwhile: no transaction is cut in two."""
+        task = asyncio.ensure_future(work)
+        self._unbroken.add(task)
+        task.add_done_callback(self._unbroken.discard)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await asyncio.wait([task])
+            raise
+
     async def connect(self, register: link_pb2.Register) -> Connection:
         """Take a data plane in: its earlier connection ends, and both sides agree on what it holds."""
+        if self._stopping:
+            raise UnavailableError("the control plane is stopping")
         held = {_key(identifier) for identifier in register.held}
         async with self._database.transaction() as tx:
             at = self._now()
@@ -129,10 +151,7 @@ class Dispatcher:
         connection.send(link_pb2.ToDataPlane(registered=registered))
         for execution in strangers:
             connection.revoke(execution)
-        if self._stopping:
-            connection.close()
-        else:
-            self._connections[register.cluster] = connection
+        self._connections[register.cluster] = connection
         self._connected(bool(self._connections))
         self.wake()
         return connection
@@ -186,7 +205,7 @@ class Dispatcher:
     # The work on the queue
 
     async def _run(self) -> None:
-        while True:
+        while not self._stopping:
             self._wake.clear()
             try:
                 await self._serve()

@@ -11,6 +11,7 @@ from sqlalchemy import and_, select
 
 from flyteform.proto.flyteform.v1 import link_pb2
 from flyteform_controlplane.dispatch.connection import identifier
+from flyteform_controlplane.domain.locations import join
 from flyteform_controlplane.errors import MissingEntityError
 from flyteform_controlplane.store.tables import EXECUTION_KEY, executions, workflows
 
@@ -37,8 +38,8 @@ class LeaseBuilder:
             id=identifier(execution),
             epoch=epoch,
             spec=spec,
-            metadata_prefix=f"{self.objects.prefix}/metadata/propeller/{key}",
-            raw_output_prefix=f"{self._raw_prefix(spec)}/{execution.project}/{execution.domain}/{execution.name}",
+            metadata_prefix=join(self.objects.prefix, "metadata", "propeller", key),
+            raw_output_prefix=join(self._raw_prefix(spec), execution.project, execution.domain, execution.name),
         )
         lease.ttl.FromTimedelta(ttl)
         lease.closure.ParseFromString(await self.objects.get(closure_uri))

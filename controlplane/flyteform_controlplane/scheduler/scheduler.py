@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
@@ -44,8 +43,8 @@ class SchedulerConfig:
     # The safety net under the wake-ups, and how soon a change of the machine's clock is noticed.
     poll_interval: timedelta = timedelta(seconds=30)
     concurrent_launches: int = 16
-    # A creation that takes longer is given up and tried again: under its name it happens once.
-    launch_timeout: timedelta = timedelta(minutes=1)
+    # How long a stop waits for executions that are being created.
+    stop_timeout: timedelta = timedelta(seconds=3)
 
 
 @dataclass(slots=True)
@@ -78,8 +77,11 @@ class Scheduler:
         self._config = config or SchedulerConfig()
         self._wake = asyncio.Event()
         self._entries: dict[int, _Entry] = {}
+        # Schedules whose executions are being created now, by row: a slow one holds up no other.
+        self._firing: dict[int, asyncio.Task[None]] = {}
         self._launches = asyncio.Semaphore(self._config.concurrent_launches)
         self._task: asyncio.Task[None] | None = None
+        self._stopping = False
 
     # The port
 
@@ -102,30 +104,45 @@ class Scheduler:
 
     # Its life
 
+    @property
+    def busy(self) -> bool:
+        """Whether executions are being created now."""
+        return bool(self._firing)
+
     async def start(self) -> None:
         """Begin to fire."""
+        self._stopping = False
         self._task = asyncio.create_task(self.run(), name="scheduler")
 
     async def stop(self) -> None:
-        """Fire no longer; an execution that is being created may or may not exist then, and its name says which."""
+        """Fire no longer; what is being created gets a few seconds.
+
+        Nothing is cancelled in the middle of a transaction; what the wait is too short for happens under the same
+        name at the next start.
+        """
+        self._stopping = True
+        self._wake.set()
         if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            await self._task
             self._task = None
+        if self._firing:
+            await asyncio.wait(self._firing.values(), timeout=self._config.stop_timeout.total_seconds())
 
     async def run(self) -> None:
-        """Fire what is due, wait for the next, for ever."""
-        while True:
+        """Fire what is due, wait for the next, until stopped."""
+        while not self._stopping:
             self._wake.clear()
             try:
                 await self._refresh()
-                due = [entry for entry in self._entries.values() if entry.at <= self._clock.now()]
-                await asyncio.gather(*(self._fire(entry) for entry in due))
-            except Exception:  # noqa: BLE001 - one failed round must not be the last
-                _log.exception("the scheduler failed, trying again")
-            limit = self._clock.now() + self._config.poll_interval
-            await self._clock.sleep_until(min([limit, *(entry.at for entry in self._entries.values())]), self._wake)
+            except Exception:  # noqa: BLE001 - one failed look at the schedules must not be the last
+                _log.exception("the schedules cannot be read, trying again")
+            now = self._clock.now()
+            waiting = [entry for row_id, entry in self._entries.items() if row_id not in self._firing]
+            for entry in waiting:
+                if entry.at <= now:
+                    self._firing[entry.plan.id] = asyncio.create_task(self._fire(entry))
+            later = [entry.at for entry in waiting if entry.at > now]
+            await self._clock.sleep_until(min([now + self._config.poll_interval, *later]), self._wake)
 
     # Its work
 
@@ -136,6 +153,8 @@ class Scheduler:
         for gone in self._entries.keys() - plans.keys():
             del self._entries[gone]
         for row_id, plan in plans.items():
+            if row_id in self._firing:
+                continue
             known = self._entries.get(row_id)
             if known is None or known.plan != plan:
                 self._plan(plan)
@@ -153,33 +172,38 @@ class Scheduler:
 
     async def _fire(self, entry: _Entry) -> None:
         """Create the executions that are due for one schedule; its failures stay its own."""
-        plan, now = entry.plan, self._clock.now()
+        now = self._clock.now()
         try:
-            for at in self._pending(entry, now):
-                async with self._launches:
-                    if not await self._launch(plan, at):
-                        return
-                plan = await self._record(plan, at)
-            # What catch-up leaves out counts as done.
-            if plan.since < entry.due:
-                plan = await self._record(plan, self._latest_before(entry, now))
-            self._plan(plan)
+            plan = await self._create(entry, now)
+            if plan is not None:
+                self._plan(plan)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with this one, the others must fire
             self._retry_later(entry, now, error)
+        finally:
+            del self._firing[entry.plan.id]
+            self._wake.set()
 
-    def _pending(self, entry: _Entry, now: datetime) -> list[datetime]:
-        """Return the firings to make up for, and the present one."""
+    async def _create(self, entry: _Entry, now: datetime) -> ScheduledPlan | None:
+        """Return the plan as it stands after its firings up to now; None if it is no longer active."""
         plan = entry.plan
+        for at in self._pending(plan, now):
+            async with self._launches:
+                if not await self._launch(plan, at):
+                    return None
+            plan = await self._record(plan, at)
+        if plan.since < entry.due:
+            # What catch-up leaves out counts as done.
+            (latest,) = latest_firings(plan.schedule(), plan.since, now, 1, anchor=plan.activated_at)
+            plan = await self._record(plan, latest)
+        return plan
+
+    def _pending(self, plan: ScheduledPlan, now: datetime) -> list[datetime]:
+        """Return the firings to make up for, and the present one."""
         count = max(self._config.catch_up, 1)
         found = latest_firings(plan.schedule(), plan.since, now, count, anchor=plan.activated_at)
         if self._config.catch_up == 0:
             return [at for at in found if at >= now - self._config.punctuality]
         return found
-
-    @staticmethod
-    def _latest_before(entry: _Entry, now: datetime) -> datetime:
-        plan = entry.plan
-        return latest_firings(plan.schedule(), plan.since, now, 1, anchor=plan.activated_at)[0]
 
     async def _launch(self, plan: ScheduledPlan, at: datetime) -> bool:
         """Create the execution; False if the schedule is no longer active.
@@ -190,8 +214,7 @@ class Scheduler:
             if not await store.is_active(tx, plan):
                 return False
         try:
-            async with asyncio.timeout(self._config.launch_timeout.total_seconds()):
-                await self._launcher.launch(create_request(plan, at), mode=ExecutionMetadata.SCHEDULED, scheduled_at=at)
+            await self._launcher.launch(create_request(plan, at), mode=ExecutionMetadata.SCHEDULED, scheduled_at=at)
         except EntityExistsError:
             _log.debug("%s has fired for %s before", plan.launch_plan, at)
         except ControlPlaneError as error:

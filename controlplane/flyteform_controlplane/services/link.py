@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from flyteform.proto.flyteform.v1 import link_pb2, link_pb2_grpc
-from flyteform_controlplane.errors import ControlPlaneError, InvalidArgumentError
+from flyteform_controlplane.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -27,13 +27,14 @@ class LinkService(link_pb2_grpc.DataPlaneLinkServicer):
     def __init__(self, dispatcher: Dispatcher) -> None:
         self._dispatcher = dispatcher
 
-    async def Connect(  # noqa: N802 - the method's name in the proto; typed for aio alone
+    async def Connect(
         self,
         request_iterator: AsyncIterator[link_pb2.FromDataPlane],
         context: ServicerContext[link_pb2.FromDataPlane, link_pb2.ToDataPlane],  # noqa: ARG002 - gRPC's signature
     ) -> AsyncIterator[link_pb2.ToDataPlane]:
         """Register the data plane, then exchange messages until either side ends."""
-        connection = await self._dispatcher.connect(await _registration(request_iterator))
+        register = await _registration(request_iterator)
+        connection = await self._dispatcher.unbroken(self._dispatcher.connect(register))
         reader = asyncio.create_task(self._read(connection, request_iterator))
         try:
             while (message := await connection.receive()) is not None:
@@ -47,11 +48,12 @@ class LinkService(link_pb2_grpc.DataPlaneLinkServicer):
     async def _read(self, connection: Connection, messages: AsyncIterator[link_pb2.FromDataPlane]) -> None:
         try:
             async for message in messages:
-                await self._handle(connection, message)
-        except ControlPlaneError as error:
+                await self._dispatcher.unbroken(self._handle(connection, message))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other half of the stream ends with it
             connection.close(error)
         finally:
-            connection.close()
+            # Here too: the sending half may be busy with a message that nobody takes any more.
+            self._dispatcher.disconnect(connection)
 
     async def _handle(self, connection: Connection, message: link_pb2.FromDataPlane) -> None:
         match message.WhichOneof("message"):

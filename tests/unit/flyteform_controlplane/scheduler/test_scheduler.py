@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from flyteidl.admin.execution_pb2 import ExecutionCreateRequest, ExecutionMetadata
@@ -41,6 +41,7 @@ class VirtualClock:
         self.time = start
         self._moved = asyncio.Event()
         self._waiting: tuple[datetime, asyncio.Event] | None = None
+        self.scheduler: Scheduler | None = None
 
     def now(self) -> datetime:
         """Return the time that the test has set."""
@@ -60,9 +61,16 @@ class VirtualClock:
     async def idle(self) -> datetime:
         """Wait until the scheduler has nothing to do before a later time, and return that time."""
         async with asyncio.timeout(DEADLINE_SECONDS):
-            while self._waiting is None or self._waiting[0] <= self.time or self._waiting[1].is_set():  # noqa: ASYNC110 - no event tells that work has ended
+            while (due := self._next()) is None:  # noqa: ASYNC110 - no event tells that all work has ended
                 await asyncio.sleep(0)
-            return self._waiting[0]
+            return due
+
+    def _next(self) -> datetime | None:
+        """Return what the scheduler sleeps for, None while it works."""
+        if self._waiting is None or (self.scheduler and self.scheduler.busy):
+            return None
+        when, wake = self._waiting
+        return None if when <= self.time or wake.is_set() else when
 
     async def advance(self, by: timedelta) -> None:
         """Let time pass, stopping wherever the scheduler wants to be woken."""
@@ -119,7 +127,7 @@ class World:
     @asynccontextmanager
     async def running(self, config: SchedulerConfig | None = None) -> AsyncIterator[Scheduler]:
         """Run a scheduler while the block lasts."""
-        scheduler = Scheduler(self.database, self.launcher, self.clock, config)
+        scheduler = self.clock.scheduler = Scheduler(self.database, self.launcher, self.clock, config)
         await scheduler.start()
         try:
             yield scheduler
@@ -316,3 +324,31 @@ async def test_a_schedule_without_a_next_time_waits_for_nothing(world: World) ->
         await world.activate(scheduler, PLAN, cron("0 0 30 2 *"))
         await world.clock.advance(timedelta(hours=1))
     assert world.launcher.attempts == []
+
+
+async def test_a_slow_creation_holds_up_no_other_schedule(world: World) -> None:
+    """While one execution takes for ever to be created, the others fire on time, and a stop does not wait for it."""
+    never = asyncio.Event()
+    launch = world.launcher.launch
+
+    async def slow(request: ExecutionCreateRequest, **rest: Any) -> WorkflowExecutionIdentifier:
+        if request.spec.launch_plan.name == PLAN.name:
+            await never.wait()
+        return await launch(request, **rest)
+
+    world.launcher.launch = slow  # type: ignore[method-assign] - one method of the fake behaves otherwise
+    scheduler = Scheduler(
+        world.database, world.launcher, world.clock, SchedulerConfig(stop_timeout=timedelta(milliseconds=1))
+    )
+    await scheduler.start()
+    await world.activate(scheduler, PLAN, cron("*/10 * * * *"))
+    await world.activate(scheduler, OTHER, cron("*/10 * * * *"))
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while len(world.launcher.scheduled(OTHER)) < 3:
+            await world.clock.advance(timedelta(minutes=5))
+    await scheduler.stop()
+    never.set()
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while scheduler.busy:  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0)
+    assert world.launcher.scheduled(PLAN) == [at(10, 10)]
