@@ -573,6 +573,7 @@ def main(entry: str, descriptor: int) -> None:
     sys.path[:] = [path for path in sys.path if os.path.abspath(path) != here]  # its names are none of the task's
     os.set_inheritable(descriptor, False)
     prctl(PR_SET_CHILD_SUBREAPER, 1)
+    prctl(PR_SET_PDEATHSIG, signal.SIGTERM)  # the end of the socket is not seen while an import hangs
     reason = preload(entry)
     template = Template(socket.socket(fileno=descriptor))
     template.send("ready", warm=entry != "exec" and not reason, reason=reason)

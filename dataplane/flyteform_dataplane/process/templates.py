@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+READY_TIMEOUT = 60.0  # seconds that a template may import; attempts start cold after that
 _END_TIMEOUT = 2.0  # seconds; longer than a template needs to kill what it has started
 
 
@@ -168,6 +169,13 @@ def _spawn(python: Path, entry: str, control: socket.socket, environment: Mappin
     )
 
 
+async def _readiness(template: Template) -> Ready:
+    try:
+        return await asyncio.wait_for(asyncio.shield(template.ready), READY_TIMEOUT)
+    except TimeoutError:
+        return Ready(warm=False, reason=f"its imports took longer than {READY_TIMEOUT:g} s")
+
+
 class Templates:
     """The templates by interpreter and entry point; a dead one is replaced when it is next needed."""
 
@@ -189,7 +197,7 @@ class Templates:
             template = await self._get(key)
         except OSError as error:
             return f"{python} can't be started: {error.strerror}"
-        ready = await template.ready
+        ready = await _readiness(template)
         if ready.warm:
             return template
         logger.warning("attempts on %s start without a template process: %s", python, ready.reason)

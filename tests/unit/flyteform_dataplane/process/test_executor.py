@@ -248,6 +248,22 @@ async def test_a_template_with_threads_is_not_forked(bench: Bench, tmp_path: Pat
     assert run.log == "cold code\n"
 
 
+async def test_a_template_whose_imports_hang_is_given_up(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the time that imports may take, attempts start cold, and the template is ended."""
+    monkeypatch.setattr("flyteform_dataplane.process.templates.READY_TIMEOUT", 0.3)
+    monkeypatch.setattr("flyteform_dataplane.process.templates._END_TIMEOUT", 0.1)
+    run_module = tmp_path / "library" / "flyteform" / "run.py"
+    run_module.write_text("def preload():\n    import time\n    time.sleep(600)\n")
+    program = tmp_path / "bin" / "flyteform-execute"
+    program.write_text('#!/bin/sh\necho "cold $1"\n')
+    program.chmod(0o755)
+    run = await bench.warm("code").start()
+    assert (await run.end()).exit_code == 0
+    assert run.log == "cold code\n"
+
+
 async def test_the_death_of_a_template_loses_its_attempts_only(bench: Bench) -> None:
     """Its attempts are LOST with their whole trees, others go on, and the next attempt gets a new template."""
     other = await bench.cold("import time; time.sleep(600)").start()
