@@ -20,9 +20,22 @@ from flyteform_controlplane.domain.validation import require
 from flyteform_controlplane.errors import InvalidArgumentError, MissingEntityError
 
 if TYPE_CHECKING:
+    from flyteidl.admin.cluster_assignment_pb2 import ClusterAssignment
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from flyteform_controlplane.services.backend import Backend
+
+
+_CONFIG = MatchableResource.WORKFLOW_EXECUTION_CONFIG
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionAttributes:
+    """What attributes say about an execution: settings by falling precedence, a label or "", an assignment or None."""
+
+    configs: tuple[WorkflowExecutionConfig, ...]
+    cluster_label: str
+    cluster_assignment: ClusterAssignment | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +56,7 @@ class Attributes:
     ) -> project_attributes_pb2.ProjectAttributesGetResponse:
         """Return attributes of a project; execution settings fall back to the application's."""
         found = await self._find(Scope(request.project), request.resource_type)
-        if found is None and request.resource_type == MatchableResource.WORKFLOW_EXECUTION_CONFIG:
+        if found is None and request.resource_type == _CONFIG:
             found = MatchingAttributes(workflow_execution_config=application_config(self.backend.config))
         attributes = project_attributes_pb2.ProjectAttributes(
             project=request.project, matching_attributes=_found(found)
@@ -135,27 +148,26 @@ class Attributes:
             ]
         )
 
-    async def execution_configs(self, tx: AsyncConnection, scope: Scope) -> list[WorkflowExecutionConfig]:
-        """Return the execution settings for a scope: the most specific ones, then the project's."""
-        resource = MatchableResource.WORKFLOW_EXECUTION_CONFIG
-        keys = [one.key(resource) for one in scope.covering()]
-        rows = await self.backend.store.matchables.get_many(tx, keys)
-        found = [rows[key] for key in keys if key in rows]
-        chosen = found[:1] + [row for row in found[1:] if not row.domain]
-        return [row.attributes.workflow_execution_config for row in chosen]
-
-    async def most_specific(
-        self, tx: AsyncConnection, scope: Scope, resource: MatchableResource
-    ) -> MatchingAttributes | None:
-        """Return the attributes of the most specific scope that has any."""
-        keys = [one.key(resource) for one in scope.covering()]
-        rows = await self.backend.store.matchables.get_many(tx, keys)
-        return next((rows[key].attributes for key in keys if key in rows), None)
+    async def for_execution(self, tx: AsyncConnection, scope: Scope) -> ExecutionAttributes:
+        """Return all attributes that matter to an execution, with one statement."""
+        kinds = (_CONFIG, MatchableResource.EXECUTION_CLUSTER_LABEL, MatchableResource.CLUSTER_ASSIGNMENT)
+        keys = {kind: [one.key(kind) for one in scope.covering()] for kind in kinds}
+        rows = await self.backend.store.matchables.get_many(tx, [key for some in keys.values() for key in some])
+        configs, labels, assignments = ([rows[key] for key in keys[kind] if key in rows] for kind in kinds)
+        # The most specific settings, then the project's.
+        chosen = configs[:1] + [row for row in configs[1:] if not row.domain]
+        return ExecutionAttributes(
+            configs=tuple(row.attributes.workflow_execution_config for row in chosen),
+            cluster_label=labels[0].attributes.execution_cluster_label.value if labels else "",
+            cluster_assignment=assignments[0].attributes.cluster_assignment if assignments else None,
+        )
 
     async def _find(self, scope: Scope, resource: MatchableResource) -> MatchingAttributes | None:
         require(scope.project, "project")
+        keys = [one.key(resource) for one in scope.covering()]
         async with self.backend.database.reading() as tx:
-            return await self.most_specific(tx, scope, resource)
+            rows = await self.backend.store.matchables.get_many(tx, keys)
+        return next((rows[key].attributes for key in keys if key in rows), None)
 
     async def _update(self, scope: Scope, attributes: MatchingAttributes) -> None:
         resource = resource_of(attributes)

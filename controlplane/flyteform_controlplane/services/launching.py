@@ -7,7 +7,6 @@ import secrets
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from flyteidl.admin.matchable_resource_pb2 import MatchableResource
 from flyteidl.core.identifier_pb2 import ResourceType, WorkflowExecutionIdentifier
 
 from flyteform.errors import AlreadyExistsError
@@ -21,7 +20,7 @@ from flyteform_controlplane.domain.records import ExecutionRecord, ExecutionTagR
 from flyteform_controlplane.domain.settings import merge_labels, resolve_spec
 from flyteform_controlplane.domain.times import to_timestamp
 from flyteform_controlplane.domain.validation import check_entries, check_labels, require
-from flyteform_controlplane.errors import EntityExistsError, MissingEntityError
+from flyteform_controlplane.errors import ControlPlaneError, EntityExistsError, MissingEntityError
 from flyteform_controlplane.services.listing import identifier_of
 
 if TYPE_CHECKING:
@@ -99,18 +98,19 @@ class Launching:
         config = self.backend.config
         scope = Scope(name.project, name.domain, target.workflow.name, target.launch_plan.name)
         async with self.backend.database.reading() as tx:
-            levels = await self.attributes.execution_configs(tx, scope)
-            resolved = resolve_spec(spec, target.launch_plan.spec, levels, config)
-            merge_labels(resolved, project.labels.values)
-            check_labels(resolved.labels.values)
-            check_entries(resolved.labels.values, config.max_label_entries, "labels")
-            check_entries(resolved.annotations.values, config.max_annotation_entries, "annotations")
+            attributes = await self.attributes.for_execution(tx, scope)
             parent = await self._parent(tx, spec)
             source = await self._source(tx, spec)
-            label = await self._cluster_label(tx, scope, spec, parent)
-            assignment = await self.attributes.most_specific(tx, scope, MatchableResource.CLUSTER_ASSIGNMENT)
-        if assignment is not None and not resolved.HasField("cluster_assignment"):
-            resolved.cluster_assignment.CopyFrom(assignment.cluster_assignment)
+        resolved = resolve_spec(spec, target.launch_plan.spec, attributes.configs, config)
+        merge_labels(resolved, project.labels.values)
+        check_labels(resolved.labels.values)
+        check_entries(resolved.labels.values, config.max_label_entries, "labels")
+        check_entries(resolved.annotations.values, config.max_annotation_entries, "annotations")
+        if attributes.cluster_assignment is not None and not resolved.HasField("cluster_assignment"):
+            resolved.cluster_assignment.CopyFrom(attributes.cluster_assignment)
+        inherited = parent.execution.spec.execution_cluster_label.value if parent else ""
+        own = spec.execution_cluster_label.value
+        label = own or inherited or attributes.cluster_label or config.default_cluster_label
         if label:
             resolved.execution_cluster_label.value = label
         _complete_metadata(resolved, name, parent, *cause)
@@ -137,8 +137,9 @@ class Launching:
         record = replace(draft.record, inputs_uri=inputs_uri, user_inputs_uri=user_inputs_uri)
         try:
             await self._insert(draft, record)
-        except BaseException:
-            # No row refers to them; what stays behind after a crash is found by no one and harms no one.
+        except ControlPlaneError:
+            # Refused, so no row refers to them. After anything else (a call cancelled while the database commits)
+            # a row may, and what is left behind without one harms nobody.
             await asyncio.gather(*(self.backend.objects.delete(uri) for uri in (inputs_uri, user_inputs_uri)))
             raise
         self.backend.dispatch.wake()
@@ -146,8 +147,6 @@ class Launching:
     async def _insert(self, draft: _Draft, record: ExecutionRecord) -> None:
         name, store = draft.name, self.backend.store
         async with self.backend.database.transaction() as tx:
-            if await store.executions.get(tx, name.project, name.domain, name.name) is not None:
-                raise _taken(name)
             await store.executions.add(tx, record)
             tags = [
                 ExecutionTagRecord(
@@ -190,18 +189,6 @@ class Launching:
         if not spec.metadata.HasField("reference_execution"):
             return None
         return (await self.backend.execution(tx, name)).id
-
-    async def _cluster_label(
-        self, tx: AsyncConnection, scope: Scope, spec: ExecutionSpec, parent: _Parent | None
-    ) -> str:
-        if spec.execution_cluster_label.value:
-            return spec.execution_cluster_label.value
-        if parent is not None and parent.execution.spec.execution_cluster_label.value:
-            return parent.execution.spec.execution_cluster_label.value
-        matched = await self.attributes.most_specific(tx, scope, MatchableResource.EXECUTION_CLUSTER_LABEL)
-        if matched is not None and matched.execution_cluster_label.value:
-            return matched.execution_cluster_label.value
-        return self.backend.config.default_cluster_label
 
 
 def _complete_metadata(
