@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-import grpc
-import grpc.aio
 import pytest
 from flyteidl.core import literals_pb2, tasks_pb2, types_pb2
 from flyteidl.core.identifier_pb2 import Identifier, WorkflowExecutionIdentifier
 from flyteidl.datacatalog import datacatalog_pb2 as messages
-from flyteidl.datacatalog.datacatalog_pb2_grpc import DataCatalogServicer, add_DataCatalogServicer_to_server
+from flyteidl.datacatalog.datacatalog_pb2_grpc import DataCatalogStub
 from hypothesis import given
 from hypothesis import strategies as st
 
 from flyteform.errors import UnavailableError
 from flyteform.objects import open_store
+from flyteform_controlplane.services.catalog import CatalogService
+from flyteform_controlplane.store.database import Database
+from flyteform_controlplane.store.migrate import migrate
+from flyteform_controlplane.transport.grpc_server import GrpcServer
+from flyteform_controlplane.transport.interceptors import STANDARD
+from flyteform_controlplane.transport.methods import Service, methods_of
 from flyteform_dataplane.catalog import DataCatalogClient, dataset_of, tag_of
 from flyteform_dataplane.channel import open_channel
 from flyteform_dataplane.ports import CacheKey, CacheSource
@@ -25,9 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from flyteform.objects.ports import ObjectStore
+    import grpc.aio
 
-StatusCode = grpc.StatusCode
+    from flyteform.objects.ports import ObjectStore
 
 
 def integer(value: int) -> literals_pb2.Literal:
@@ -59,78 +63,36 @@ def source(name: str, attempt: int = 0) -> CacheSource:
     return CacheSource(WorkflowExecutionIdentifier(project="p", domain="d", name=name), "n0", attempt)
 
 
-class Service(DataCatalogServicer):
-    """DataCatalog in memory, with the codes of the contract."""
-
-    def __init__(self) -> None:
-        self.datasets: set[bytes] = set()
-        self.artifacts: dict[tuple[bytes, str], messages.Artifact] = {}
-        self.tags: dict[tuple[bytes, str], str] = {}
-        self.broken: StatusCode | None = None
-
-    async def _check(self, context: Any, code: StatusCode, *, fails: bool) -> None:
-        if self.broken:
-            await context.abort(self.broken, "told to")
-        if fails:
-            await context.abort(code, "as the contract says")
-
-    async def CreateDataset(self, request: Any, context: Any) -> messages.CreateDatasetResponse:  # noqa: N802, D102 - gRPC's name
-        name = request.dataset.id.SerializeToString(deterministic=True)
-        await self._check(context, StatusCode.ALREADY_EXISTS, fails=name in self.datasets)
-        self.datasets.add(name)
-        return messages.CreateDatasetResponse()
-
-    async def CreateArtifact(self, request: Any, context: Any) -> messages.CreateArtifactResponse:  # noqa: N802, D102 - gRPC's name
-        name = request.artifact.dataset.SerializeToString(deterministic=True)
-        await self._check(context, StatusCode.FAILED_PRECONDITION, fails=name not in self.datasets)
-        exists = (name, request.artifact.id) in self.artifacts
-        await self._check(context, StatusCode.ALREADY_EXISTS, fails=exists)
-        self.artifacts[name, request.artifact.id] = request.artifact
-        return messages.CreateArtifactResponse()
-
-    async def AddTag(self, request: Any, context: Any) -> messages.AddTagResponse:  # noqa: N802, D102 - gRPC's name
-        name = request.tag.dataset.SerializeToString(deterministic=True)
-        await self._check(context, StatusCode.ALREADY_EXISTS, fails=(name, request.tag.name) in self.tags)
-        self.tags[name, request.tag.name] = request.tag.artifact_id
-        return messages.AddTagResponse()
-
-    async def GetArtifact(self, request: Any, context: Any) -> messages.GetArtifactResponse:  # noqa: N802, D102 - gRPC's name
-        name = request.dataset.SerializeToString(deterministic=True)
-        await self._check(context, StatusCode.NOT_FOUND, fails=(name, request.tag_name) not in self.tags)
-        return messages.GetArtifactResponse(artifact=self.artifacts[name, self.tags[name, request.tag_name]])
-
-    async def UpdateArtifact(self, request: Any, context: Any) -> messages.UpdateArtifactResponse:  # noqa: N802, D102 - gRPC's name
-        name = request.dataset.SerializeToString(deterministic=True)
-        await self._check(context, StatusCode.NOT_FOUND, fails=(name, request.tag_name) not in self.tags)
-        artifact = self.artifacts[name, self.tags[name, request.tag_name]]
-        del artifact.data[:]
-        artifact.data.extend(request.data)
-        artifact.metadata.CopyFrom(request.metadata)
-        return messages.UpdateArtifactResponse(artifact_id=artifact.id)
-
-
-@pytest.fixture
-async def service() -> Service:
-    """Return the service."""
-    return Service()
-
-
 @pytest.fixture
 def objects(tmp_path: Path) -> ObjectStore:
     """Return a store for what outputs refer to."""
-    return open_store(f"file://{tmp_path}")
+    return open_store(f"file://{tmp_path}/objects")
 
 
 @pytest.fixture
-async def catalog(service: Service, objects: ObjectStore) -> AsyncIterator[DataCatalogClient]:
-    """Return a client of the service."""
-    server = grpc.aio.server()
-    add_DataCatalogServicer_to_server(service, server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    async with open_channel(f"127.0.0.1:{port}") as channel:
-        yield DataCatalogClient(channel, objects)
+async def channel(tmp_path: Path, objects: ObjectStore) -> AsyncIterator[grpc.aio.Channel]:
+    """Return a channel to the control plane's own catalog."""
+    database = Database(f"sqlite+aiosqlite:///{tmp_path}/control.db")
+    await migrate(database)
+    descriptor = messages.DESCRIPTOR.services_by_name["DataCatalog"]
+    server = GrpcServer(methods_of([Service(descriptor, CatalogService(database, objects))], STANDARD))
+    port = await server.start("127.0.0.1:0")
+    async with open_channel(f"127.0.0.1:{port}") as opened:
+        yield opened
     await server.stop(0)
+    await database.close()
+
+
+@pytest.fixture
+def catalog(channel: grpc.aio.Channel, objects: ObjectStore) -> DataCatalogClient:
+    """Return a client of it."""
+    return DataCatalogClient(channel, objects)
+
+
+async def artifacts(channel: grpc.aio.Channel, wanted: CacheKey) -> int:
+    """Return how many artifacts the task's dataset has."""
+    stub = DataCatalogStub(channel)
+    return len((await stub.ListArtifacts(messages.ListArtifactsRequest(dataset=dataset_of(wanted)))).artifacts)
 
 
 def test_tags_are_those_of_flyte() -> None:
@@ -197,12 +159,12 @@ async def test_what_was_put_is_found_with_its_source(catalog: DataCatalogClient)
     assert await catalog.get(key(literals(x=integer(2)))) is None
 
 
-async def test_putting_again_changes_nothing(catalog: DataCatalogClient, service: Service) -> None:
+async def test_putting_again_changes_nothing(catalog: DataCatalogClient, channel: grpc.aio.Channel) -> None:
     """A repetition after a lost answer makes no second artifact."""
     wanted = key(literals(x=integer(1)))
     once = await catalog.put(wanted, literals(o0=integer(1)), source("e1"), overwrite=False)
     assert await catalog.put(wanted, literals(o0=integer(1)), source("e1"), overwrite=False) == once
-    assert len(service.artifacts) == 1
+    assert await artifacts(channel, wanted) == 1
 
 
 async def test_the_first_of_several_wins(catalog: DataCatalogClient) -> None:
@@ -263,11 +225,24 @@ async def test_outputs_of_another_interface_are_a_miss(catalog: DataCatalogClien
     assert await catalog.get(wanted) is None
 
 
-async def test_a_failing_service_is_unavailable(catalog: DataCatalogClient, service: Service) -> None:
+async def test_a_service_that_is_not_there_is_unavailable() -> None:
     """Whatever goes wrong is one error that never says that the task failed."""
-    service.broken = StatusCode.INTERNAL
     wanted = key(literals(x=integer(1)))
-    with pytest.raises(UnavailableError):
-        await catalog.get(wanted)
-    with pytest.raises(UnavailableError):
-        await catalog.put(wanted, literals(o0=integer(1)), source("e1"), overwrite=False)
+    async with open_channel("127.0.0.1:1") as channel:
+        catalog = DataCatalogClient(channel)
+        with pytest.raises(UnavailableError):
+            await catalog.get(wanted)
+        with pytest.raises(UnavailableError):
+            await catalog.put(wanted, literals(o0=integer(1)), source("e1"), overwrite=False)
+
+
+async def test_large_outputs_come_back_whole(catalog: DataCatalogClient) -> None:
+    """A value that the service keeps as an object is as good as a small one."""
+    text = literals_pb2.Literal(
+        scalar=literals_pb2.Scalar(primitive=literals_pb2.Primitive(string_value="x" * 1_000_000))
+    )
+    wanted = key(literals(x=integer(1)))
+    await catalog.put(wanted, literals(o0=text), source("e1"), overwrite=False)
+    found = await catalog.get(wanted)
+    assert found is not None
+    assert found.outputs == literals(o0=text)
