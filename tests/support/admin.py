@@ -6,11 +6,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from flyteform_controlplane.domain.config import AdminConfig
-from flyteform_controlplane.services.admin import AdminService
-from flyteform_controlplane.store.database import Database
-from flyteform_controlplane.store.migrate import migrate
-from flyteform_controlplane.store.seed import seed
 from flyteidl.admin.execution_pb2 import ExecutionCreateRequest, ExecutionSpec
 from flyteidl.admin.launch_plan_pb2 import (
     ACTIVE,
@@ -30,16 +25,21 @@ from flyteidl.core.workflow_pb2 import Node, NodeMetadata, TaskNode, WorkflowTem
 
 from flyteform.objects import open_store
 from flyteform.objects.signing import UrlSigner
+from flyteform_controlplane.domain.config import AdminConfig
+from flyteform_controlplane.services.admin import AdminService
+from flyteform_controlplane.store.database import Database
+from flyteform_controlplane.store.migrate import migrate
+from flyteform_controlplane.store.seed import seed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from datetime import datetime
     from pathlib import Path
 
-    from flyteform_controlplane.domain.ports import EntityKey, ExecutionKey
     from flyteidl.admin.schedule_pb2 import Schedule
 
     from flyteform.objects.ports import ObjectStore
+    from flyteform_controlplane.domain.ports import EntityKey, ExecutionKey
 
 PROJECT, DOMAIN = "flytesnacks", "development"
 INTEGER = LiteralType(simple=SimpleType.INTEGER)

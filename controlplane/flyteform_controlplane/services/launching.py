@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from flyteform_controlplane.domain.records import ProjectRecord
-    from flyteform_controlplane.services.attributes import Attributes
+    from flyteform_controlplane.services.attributes import Attributes, ExecutionAttributes
     from flyteform_controlplane.services.backend import Backend
     from flyteform_controlplane.services.targets import Target, Targets
 
@@ -95,22 +95,15 @@ class Launching:
         project: ProjectRecord,
         cause: tuple[ExecutionMetadata.ExecutionMode, datetime | None],
     ) -> _Draft:
-        config = self.backend.config
         scope = Scope(name.project, name.domain, target.workflow.name, target.launch_plan.name)
         async with self.backend.database.reading() as tx:
             attributes = await self.attributes.for_execution(tx, scope)
             parent = await self._parent(tx, spec)
             source = await self._source(tx, spec)
-        resolved = resolve_spec(spec, target.launch_plan.spec, attributes.configs, config)
-        merge_labels(resolved, project.labels.values)
-        check_labels(resolved.labels.values)
-        check_entries(resolved.labels.values, config.max_label_entries, "labels")
-        check_entries(resolved.annotations.values, config.max_annotation_entries, "annotations")
-        if attributes.cluster_assignment is not None and not resolved.HasField("cluster_assignment"):
-            resolved.cluster_assignment.CopyFrom(attributes.cluster_assignment)
+        resolved = self._resolve(spec, target, project, attributes)
         inherited = parent.execution.spec.execution_cluster_label.value if parent else ""
         own = spec.execution_cluster_label.value
-        label = own or inherited or attributes.cluster_label or config.default_cluster_label
+        label = own or inherited or attributes.cluster_label or self.backend.config.default_cluster_label
         if label:
             resolved.execution_cluster_label.value = label
         _complete_metadata(resolved, name, parent, *cause)
@@ -127,6 +120,19 @@ class Launching:
             source_execution_id=parent.execution.id if parent else source,
         )
         return _Draft(name, record, label, tuple(dict.fromkeys(spec.tags)))
+
+    def _resolve(
+        self, spec: ExecutionSpec, target: Target, project: ProjectRecord, attributes: ExecutionAttributes
+    ) -> ExecutionSpec:
+        config = self.backend.config
+        resolved = resolve_spec(spec, target.launch_plan.spec, attributes.configs, config)
+        merge_labels(resolved, project.labels.values)
+        check_labels(resolved.labels.values)
+        check_entries(resolved.labels.values, config.max_label_entries, "labels")
+        check_entries(resolved.annotations.values, config.max_annotation_entries, "annotations")
+        if attributes.cluster_assignment is not None and not resolved.HasField("cluster_assignment"):
+            resolved.cluster_assignment.CopyFrom(attributes.cluster_assignment)
+        return resolved
 
     async def _write(self, draft: _Draft, inputs: LiteralMap, given: LiteralMap) -> None:
         prefix, name = self.backend.metadata_prefix, draft.name
