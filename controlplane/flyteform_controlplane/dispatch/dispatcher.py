@@ -61,7 +61,6 @@ class Dispatcher:
         self.config = config or DispatchConfig()
         self._database = database
         self._leases = LeaseBuilder(database, objects)
-        self._connected = connected or (lambda _: None)
         self._now = now
         # Told whether any data plane is connected here, whenever that may have changed.
         self._connected = connected
@@ -162,7 +161,6 @@ class Dispatcher:
         connection.close()
         if self._connections.get(connection.cluster) is connection:
             del self._connections[connection.cluster]
-            self._connected(bool(self._connections))
         self._connected(bool(self._connections))
 
     async def heartbeat(self, connection: Connection) -> None:
