@@ -74,6 +74,15 @@ def test_only_loopback_is_served(tmp_path: Path, host: str) -> None:
     assert_clear_refusal(refused, host, "127.0.0.1")
 
 
+@pytest.mark.parametrize("rule", ["nothing", "*=", "=/usr/bin/python3", "*=/no/such/python"])
+def test_a_wrong_image_rule_is_refused_before_anything_starts(tmp_path: Path, rule: str) -> None:
+    """A rule of another form, or with an interpreter that is not there, is one message, and no state is made."""
+    state = tmp_path / "state"
+    refused = dev(tmp_path, f"--image={rule}", "--grpc-port=0", "--http-port=0", f"--state-dir={state}")
+    assert_clear_refusal(refused, "--image", rule)
+    assert not state.exists()
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signals_end_it_within_five_seconds(tmp_path: Path, number: signal.Signals) -> None:
     """SIGTERM and Ctrl-C end the platform with exit code 0 and leave no process behind."""

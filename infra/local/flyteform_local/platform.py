@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from flyteform_controlplane.server import ControlPlane
 from flyteform_controlplane.settings import ControlPlaneSettings
+from flyteform_dataplane.process.images import parse_rule
 from flyteform_local.dataplane import DataPlaneProcess
 from flyteform_local.errors import PlatformError
 from flyteform_local.state import Addresses, hold, write_addresses
@@ -36,8 +37,10 @@ class PlatformOptions:
 async def running_platform(options: PlatformOptions) -> AsyncIterator[Addresses]:
     """Run the platform for as long as the block lasts; when it begins, every part is ready.
 
-    Raise `StateDirectoryInUseError`, or a `FlyteformError` that names the port or the address at fault.
+    Raise `StateDirectoryInUseError`, or a `FlyteformError` that names the port, the address or the image rule at fault.
     """
+    for image in options.images:
+        parse_rule(image)  # the data plane reads them again; what is wrong is said here, before anything starts
     with hold(options.state_dir) as state_dir:
         settings = ControlPlaneSettings(
             state_dir,
