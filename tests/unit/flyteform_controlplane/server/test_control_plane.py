@@ -81,6 +81,25 @@ async def test_both_transports_serve_one_platform(tmp_path: Path) -> None:
         assert json.loads(body)["id"] == "flytesnacks"
 
 
+async def test_every_service_is_served(tmp_path: Path) -> None:
+    """The methods that data planes and clients call are all there: none answers that it is not implemented."""
+    names = {
+        "/datacatalog.DataCatalog/GetDataset",
+        "/flyteidl.cacheservice.CacheService/Get",
+        "/flyteidl.service.AdminService/GetExecution",
+        "/flyteidl.service.DataProxyService/GetData",
+        "/flyteidl.service.IdentityService/UserInfo",
+        "/flyteidl.service.SignalService/SetSignal",
+        "/flyteform.v1.EventService/ReportEvents",
+    }
+    async with running(free_settings(tmp_path)) as (_, addresses), grpc.aio.insecure_channel(addresses.grpc) as channel:
+        for name in names:
+            try:
+                await channel.unary_unary(name)(b"")
+            except grpc.aio.AioRpcError as error:
+                assert error.code() is not grpc.StatusCode.UNIMPLEMENTED, name  # noqa: PT017 - other refusals are fine
+
+
 async def test_data_survives_a_restart(tmp_path: Path) -> None:
     """What was written is there after a restart in the same directory, and the signing key is the same."""
     async with running(free_settings(tmp_path)) as (_, addresses), grpc.aio.insecure_channel(addresses.grpc) as channel:
