@@ -9,7 +9,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
-from flyteform_dataplane.process.template import PR_SET_PDEATHSIG, prctl
+from flyteform_dataplane.process.template.system import PR_SET_PDEATHSIG, prctl
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING
 
 from flyteform.unpacking import BUNDLE_DIR
 from flyteform_dataplane.ports import AttemptPhase, AttemptSpec, AttemptUpdate
-from flyteform_dataplane.process.images import ENTRY_POINTS, EXEC, ImageTable, entry_of, find_program, localise
+from flyteform_dataplane.process.images import ENTRY_POINTS, ImageTable, entry_of, find_program, localise
 from flyteform_dataplane.process.leftovers import OWNER_VARIABLE, end_owned
 from flyteform_dataplane.process.limits import Machine, quantity, shortfalls
-from flyteform_dataplane.process.template import ATTEMPT_VARIABLE
+from flyteform_dataplane.process.template.children import ATTEMPT_VARIABLE
+from flyteform_dataplane.process.template.entries import EXEC
 from flyteform_dataplane.process.templates import Exit, Template, Templates
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flyteform.errors import InvalidInputError
+from flyteform_dataplane.process.template.entries import EXEC
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +22,6 @@ ENTRY_POINTS = {
     "pyflyte-fast-execute": "flytekit",
     "pyflyte-map-execute": "flytekit",
 }
-EXEC = "exec"
 
 # What an interpreter or an import reads once, at its start: an attempt that sets one needs a start of its own.
 _READ_AT_START = ("LD_", "PYTHON", "FLYTE_SDK_", "MALLOC_", "GLIBC_TUNABLES")

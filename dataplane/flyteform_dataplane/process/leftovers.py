@@ -6,7 +6,9 @@ import os
 import signal
 import time
 
-from flyteform_dataplane.process.template import KILL_DEADLINE, descendants, kill, processes, variable_of
+from flyteform_dataplane.process.template.children import KILL_DEADLINE
+from flyteform_dataplane.process.template.proctable import descendants, processes, variable_of
+from flyteform_dataplane.process.template.system import kill
 
 # Every process of this data plane has in its environment, and so passes on, whose it is.
 OWNER_VARIABLE = "FLYTEFORM_OWNER"
@@ -17,9 +19,9 @@ def owned(owner: str) -> set[int]:
     table = processes()
     found: set[int] = set()
     for process in table.values():
-        if process.state not in "ZX" and (variable_of(process.pid, OWNER_VARIABLE) or "").startswith(owner):
+        if process.alive and (variable_of(process.pid, OWNER_VARIABLE) or "").startswith(owner):
             found |= {process.pid} | descendants(process.pid, table)
-    return {pid for pid in found if table[pid].state not in "ZX"} - {os.getpid()}
+    return {pid for pid in found if table[pid].alive} - {os.getpid()}
 
 
 def end_owned(owner: str) -> int:

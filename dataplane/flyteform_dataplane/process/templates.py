@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import os
 import socket
 import subprocess
 import uuid
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from flyteform_dataplane.process import template as template_program
-from flyteform_dataplane.process.images import EXEC
 from flyteform_dataplane.process.leftovers import OWNER_VARIABLE, end_owned
+from flyteform_dataplane.process.template.entries import EXEC
+from flyteform_dataplane.process.template.frames import Decoder, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
+    from collections.abc import Mapping
 
 logger = logging.getLogger(__name__)
 
+_PROGRAM = Path(template_program.__file__).parent  # an interpreter runs it by its path, whatever it can import
 READY_TIMEOUT = 60.0  # seconds that a template may import; attempts start cold after that
 _END_TIMEOUT = 2.0  # seconds; longer than a template needs to kill what it has started
 
@@ -69,7 +70,7 @@ class Template(asyncio.Protocol):
     def __init__(self, owner: str, watcher: Watcher) -> None:
         self.owner = f"{owner}:{uuid.uuid4().hex}"  # what all that it starts has in its environment
         self._watcher = watcher
-        self._received = bytearray()
+        self._decoder = Decoder()
         self._transport: asyncio.Transport | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._ended = asyncio.Event()
@@ -92,8 +93,7 @@ class Template(asyncio.Protocol):
     def send(self, kind: str, **fields: Any) -> None:
         """Tell the template; one that is gone has been reported, or will be in a moment."""
         if self._transport is not None:
-            data = json.dumps({kind: fields}).encode()
-            self._transport.write(template_program.LENGTH.pack(len(data)) + data)
+            self._transport.write(encode(kind, fields))
 
     async def close(self) -> None:
         """End the process with everything that it has started; nobody is told."""
@@ -108,9 +108,7 @@ class Template(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what arrived, a part of a message or several."""
-        self._received += data
-        for message in self._messages():
-            [(kind, fields)] = message.items()
+        for kind, fields in self._decoder.feed(data):
             self._take(kind, fields)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - why the socket ended changes nothing
@@ -124,16 +122,6 @@ class Template(asyncio.Protocol):
             self._watcher.exited(fields.pop("name"), Exit(**fields))
         elif kind == "ready" and not self.ready.done():
             self.ready.set_result(Ready(**fields))
-
-    def _messages(self) -> Iterator[dict[str, Any]]:
-        head = template_program.LENGTH
-        while len(self._received) >= head.size:
-            end = head.size + head.unpack_from(self._received)[0]
-            if len(self._received) < end:
-                return
-            message = json.loads(self._received[head.size : end])
-            del self._received[:end]
-            yield message
 
     async def _bury(self) -> None:
         await asyncio.to_thread(self._end)
@@ -157,7 +145,7 @@ class Template(asyncio.Protocol):
 
 
 def _spawn(python: Path, entry: str, control: socket.socket, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    command = [str(python), template_program.__file__, entry, str(control.fileno())]
+    command = [str(python), str(_PROGRAM), entry, str(control.fileno())]
     return subprocess.Popen(  # noqa: S603 - the interpreter comes from the platform's own command line
         command,
         env=dict(environment),

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from flyteform.errors import InvalidInputError
-from flyteform_dataplane.process.images import EXEC, ImageTable, entry_of, find_program, localise, parse_rule
+from flyteform_dataplane.process.images import ImageTable, entry_of, find_program, localise, parse_rule
+from flyteform_dataplane.process.template.entries import EXEC
 
 HERE = Path(sys.executable)
 
