@@ -29,7 +29,10 @@ _GENERATED_LENGTH = 20
 # What a client sends goes into logs and headers: nothing that could break a line of either.
 _ACCEPTABLE_ID = re.compile(r"[\x21-\x7e]{1,128}").fullmatch
 # Clients poll these, and data planes send events by the thousand: only a failure is news.
-_QUIET = re.compile(r".*/(Get|List|ReportEvents|Create(Workflow|Node|Task)Event|ReleaseReservation)").match
+_QUIET = re.compile(r".*/(Get|List|ReportEvents|Create(Workflow|Node|Task)Event)").match
+# Of these, even a miss is no news: a data plane looks up every cached task.
+_CACHES = ("/datacatalog.DataCatalog/", "/flyteidl.cacheservice.CacheService/")
+_USUAL = frozenset({StatusCode.OK, StatusCode.NOT_FOUND, StatusCode.ALREADY_EXISTS})
 _SERVERS_FAULT = frozenset({StatusCode.INTERNAL, StatusCode.UNKNOWN, StatusCode.DATA_LOSS, StatusCode.UNAVAILABLE})
 
 
@@ -65,7 +68,7 @@ def _log_access(call: Call, code: StatusCode, seconds: float) -> None:
     level = logging.INFO
     if code in _SERVERS_FAULT:
         level = logging.WARNING
-    elif code is StatusCode.OK and _QUIET(call.method):
+    elif (code is StatusCode.OK and _QUIET(call.method)) or (code in _USUAL and call.method.startswith(_CACHES)):
         level = logging.DEBUG
     if ACCESS.isEnabledFor(level):
         line = "method=%s code=%s ms=%.2f request_id=%s peer=%s"

@@ -76,6 +76,7 @@ async def test_request_ids() -> None:
         ("/flyteidl.service.AdminService/GetExecution", logging.DEBUG),
         ("/flyteidl.service.AdminService/CreateNodeEvent", logging.DEBUG),
         ("/flyteform.v1.EventService/ReportEvents", logging.DEBUG),
+        ("/datacatalog.DataCatalog/CreateArtifact", logging.DEBUG),
     ],
 )
 async def test_polls_are_quiet(method: str, level: int, caplog: pytest.LogCaptureFixture) -> None:
@@ -86,6 +87,16 @@ async def test_polls_are_quiet(method: str, level: int, caplog: pytest.LogCaptur
     assert record.levelno == level
     assert f"method={method} code=OK" in record.getMessage()
     assert "request_id=mine peer=peer" in record.getMessage()
+
+
+async def test_a_cache_miss_is_quiet(caplog: pytest.LogCaptureFixture) -> None:
+    """A look-up that finds nothing is no news of a cache, and is of everything else."""
+    caplog.set_level(logging.INFO, "flyteform.access")
+    for method in ("/datacatalog.DataCatalog/GetArtifact", "/flyteidl.service.AdminService/GetTask"):
+        with pytest.raises(CallError):
+            await compose(STANDARD, raising(NotFoundError("none")))(call(method))
+    (record,) = caplog.records
+    assert "GetTask code=NOT_FOUND" in record.getMessage()
 
 
 async def test_failures_are_logged_with_their_code(caplog: pytest.LogCaptureFixture) -> None:
