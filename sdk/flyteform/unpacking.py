@@ -9,7 +9,7 @@ import shutil
 import sys
 import tarfile
 import tempfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from flyteform.errors import InvalidInputError
@@ -40,7 +40,7 @@ def _unpack(uri: str, data: bytes, directory: Path) -> None:
     partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=directory.parent))
     try:
         with tarfile.open(fileobj=io.BytesIO(data), mode="r:gz") as archive:
-            archive.extractall(partial, filter="data")  # refuses paths that lead out, links and devices
+            _extract(archive, partial)
         partial.chmod(0o755)
         partial.rename(directory)
     except (tarfile.TarError, EOFError, ValueError) as error:
@@ -50,3 +50,22 @@ def _unpack(uri: str, data: bytes, directory: Path) -> None:
             raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _extract(archive: tarfile.TarFile, directory: Path) -> None:
+    """Write the archive's files below the directory; refuse links, devices and paths that lead out of it.
+
+    tarfile's own filter does the same and more, but Python has it only from 3.11.4 on.
+    """
+    for member in archive:
+        path = PurePosixPath(member.name)
+        if path.is_absolute() or ".." in path.parts:
+            raise tarfile.TarError(f"{member.name!r} leads out of the bundle")
+        if member.isdir():
+            continue
+        content = archive.extractfile(member) if member.isfile() else None
+        if content is None:
+            raise tarfile.TarError(f"{member.name!r} is no regular file")
+        target = directory / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content.read())
