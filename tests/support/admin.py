@@ -47,8 +47,9 @@ INTEGER = LiteralType(simple=SimpleType.INTEGER)
 
 @dataclass
 class RecordingDispatch:
-    """Remembers what it was asked for; `refuse` is raised by the next enqueue."""
+    """Remembers what it was asked for; `refuse` is raised by the next enqueue; a data plane has what is in `held`."""
 
+    held: set[str] = field(default_factory=set)
     enqueued: list[tuple[ExecutionKey, str]] = field(default_factory=list)
     aborted: list[tuple[ExecutionKey, str]] = field(default_factory=list)
     woken: int = 0
@@ -60,9 +61,10 @@ class RecordingDispatch:
             raise self.refuse
         self.enqueued.append((execution, cluster_label))
 
-    async def abort(self, _tx: object, execution: ExecutionKey, cause: str) -> None:
+    async def abort(self, _tx: object, execution: ExecutionKey, cause: str) -> bool:
         """Remember it."""
         self.aborted.append((execution, cause))
+        return execution.name in self.held
 
     def wake(self) -> None:
         """Count it."""

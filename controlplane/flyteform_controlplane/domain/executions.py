@@ -52,15 +52,14 @@ def new_execution(
     )
 
 
-def abort(record: ExecutionRecord, cause: str, principal: str) -> ExecutionRecord:
+def abort(record: ExecutionRecord, cause: str, principal: str, *, held: bool) -> ExecutionRecord:
     """Return the record once its abortion is asked for; FAILED_PRECONDITION if it has ended.
 
-    Nothing has to be stopped for an execution that no data plane has: it is ABORTED at once.
+    Nothing has to be stopped for an execution that no data plane has (`held` is false): it is ABORTED at once.
     """
     if is_terminal(record):
         refuse_terminal(record.phase, f"execution {record.execution_name}")
-    waits = record.phase == UNDEFINED and not record.cluster
-    phase = WorkflowExecution.ABORTED if waits else WorkflowExecution.ABORTING
+    phase = WorkflowExecution.ABORTING if held else WorkflowExecution.ABORTED
     at = now()
     closure = ExecutionClosure()
     closure.CopyFrom(record.closure)

@@ -120,9 +120,10 @@ class Executions:
         check_execution(request.id)
         async with self.backend.database.transaction() as tx:
             record = await self.backend.execution(tx, request.id)
-            await self.backend.store.executions.save_many(tx, [abort(record, request.cause, record.user)])
             key = ExecutionKey(record.execution_project, record.execution_domain, record.execution_name)
-            await self.backend.dispatch.abort(tx, key, request.cause)
+            held = await self.backend.dispatch.abort(tx, key, request.cause)
+            ended = abort(record, request.cause, record.user, held=held)
+            await self.backend.store.executions.save_many(tx, [ended])
         self.backend.dispatch.wake()
         return execution_pb2.ExecutionTerminateResponse()
 

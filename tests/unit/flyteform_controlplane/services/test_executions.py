@@ -271,6 +271,7 @@ async def test_waiting_execution_is_aborted_at_once_and_a_running_one_by_its_dat
     plan = await world.register_launch_plan("wf")
     waiting, running = await world.execute(plan, "waiting", x=1), await world.execute(plan, "running", x=1)
     await report(world, running, WorkflowExecution.RUNNING)
+    world.dispatch.held.add("running")
     for name in (waiting, running):
         await world.admin.TerminateExecution(ExecutionTerminateRequest(id=name, cause="enough"), None)
     found = await get(world, waiting)
