@@ -35,8 +35,9 @@ class ControlPlaneSettings:
     http_port: int = HTTP_PORT
     database_url: str = ""
     objects_prefix: str = ""
-    # Flyte's default. Whoever serves people with a browser and no login may want to name origins instead.
-    cors_origins: tuple[str, ...] = ("*",)
+    # Pages that may call although there is no login; those served from loopback always may. "*" is Flyte's default
+    # and lets every page in: only for a platform that asks for a login.
+    cors_origins: tuple[str, ...] = ()
     # Whether the platform is ready only with a data plane connected here.
     needs_data_plane: bool = False
     admin: AdminConfig = field(default_factory=AdminConfig)

@@ -12,6 +12,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
+from flyteform_controlplane.rest.browsers import LOOPBACK_ORIGIN, LoopbackOnly
 from flyteform_controlplane.rest.gateway import Gateway
 from flyteform_controlplane.rest.objects import PREFIX
 from flyteform_controlplane.rest.openapi import openapi
@@ -38,7 +39,10 @@ def http_app(
     version: str,
     origins: Sequence[str],
 ) -> ASGIApp:
-    """Assemble the application; without `objects` the store signs its URLs for a service of its own."""
+    """Assemble the application; without `objects` the store signs its URLs for a service of its own.
+
+    `origins` are those of the pages that may call; with none given only pages that are served from loopback may.
+    """
     gateway = Gateway(methods)
 
     @cache
@@ -58,5 +62,16 @@ def http_app(
         await app(scope, receive, send)
 
     routes = [Route("/healthcheck", health), Route("/api/v1/openapi", api), Mount("/", rest)]
-    cors = Middleware(CORSMiddleware, allow_origins=origins, allow_methods=CORS_METHODS, allow_headers=CORS_HEADERS)
-    return Starlette(routes=routes, middleware=[cors])
+    return Starlette(routes=routes, middleware=_browsers(origins))
+
+
+def _browsers(origins: Sequence[str]) -> list[Middleware]:
+    """Say which pages may call, and refuse the others where `origins` does not let every page in."""
+    cors = Middleware(
+        CORSMiddleware,
+        allow_origins=origins,
+        allow_origin_regex=LOOPBACK_ORIGIN,
+        allow_methods=CORS_METHODS,
+        allow_headers=CORS_HEADERS,
+    )
+    return [cors] if "*" in origins else [Middleware(LoopbackOnly, origins=origins), cors]

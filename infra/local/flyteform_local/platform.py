@@ -42,12 +42,8 @@ async def running_platform(options: PlatformOptions) -> AsyncIterator[Addresses]
     for image in options.images:
         parse_rule(image)  # the data plane reads them again; what is wrong is said here, before anything starts
     with hold(options.state_dir) as state_dir:
-        settings = ControlPlaneSettings(
-            state_dir,
-            host=options.host,
-            grpc_port=options.grpc_port,
-            http_port=options.http_port,
-            needs_data_plane=True,
+        settings = ControlPlaneSettings.embedded(
+            state_dir, host=options.host, grpc_port=options.grpc_port, http_port=options.http_port
         )
         control_plane = ControlPlane(settings)
         listening = await control_plane.start()
