@@ -88,6 +88,13 @@ class Executor(Protocol):
         """End the attempt with its whole tree; no error if it is not there. Returns when nothing of it is left."""
         ...
 
+    async def forget(self, execution: str) -> None:
+        """End all attempts whose names begin with `execution` and a slash; nobody who watches them is told.
+
+        A later start of one of these names runs it anew.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class CacheKey:
@@ -138,8 +145,17 @@ class Catalog(Protocol):
 class Reporter(Protocol):
     """Tells the control plane, in order, until it has acknowledged."""
 
-    def send(self, execution: WorkflowExecutionIdentifier, events: Sequence[tuple[int, Event]]) -> None:
-        """Queue events, each with its growing sequence number; returns at once."""
+    def send(
+        self, execution: WorkflowExecutionIdentifier, events: Sequence[tuple[int, Event]], *, again: bool = False
+    ) -> None:
+        """Queue events, each with its growing sequence number; returns at once.
+
+        `again` says that they may have arrived before, so that it is no surprise if they did.
+        """
+        ...
+
+    def drop(self, execution: WorkflowExecutionIdentifier) -> None:
+        """Send nothing more of what is queued for the execution; nobody is told of its acknowledgement."""
         ...
 
     def on_acknowledged(self, observe: Callable[[WorkflowExecutionIdentifier, int], Awaitable[None]]) -> None:

@@ -54,6 +54,7 @@ _AGAIN = {
     grpc.StatusCode.UNIMPLEMENTED,
     grpc.StatusCode.UNKNOWN,
 }
+_KNOWN = {grpc.StatusCode.ALREADY_EXISTS, grpc.StatusCode.FAILED_PRECONDITION}
 _TOO_LARGE = {grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.INVALID_ARGUMENT}
 
 
@@ -65,6 +66,13 @@ def judge(code: int) -> Verdict:
     return Verdict.AGAIN if status in _AGAIN else Verdict.REFUSED
 
 
+def _level(code: int, *, repeated: bool) -> int:
+    """Return how bad a refusal is: of an event that had arrived before it is what has to be expected."""
+    if _CODES.get(code) in _KNOWN:
+        return logging.DEBUG if repeated else logging.WARNING
+    return logging.ERROR
+
+
 @dataclass(eq=False, slots=True)
 class _Lane:
     """The events of one execution that are not acknowledged; they leave at the front only."""
@@ -73,6 +81,7 @@ class _Lane:
     events: deque[tuple[int, Event]] = field(default_factory=deque)
     failures: int = 0
     not_before: float = 0.0
+    repeated: int = 0  # events up to this number may have arrived before
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +106,6 @@ class EventReporter:
         self._lanes: OrderedDict[tuple[str, str, str], _Lane] = OrderedDict()
         self._observers: list[Acknowledged] = []
         self._acknowledged: dict[tuple[str, str, str], tuple[WorkflowExecutionIdentifier, int]] = {}
-        self._muted: set[tuple[str, str, str]] = set()
         self._work = asyncio.Event()
         self._news = asyncio.Event()
         self._batched = True
@@ -114,30 +122,26 @@ class EventReporter:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def send(self, execution: WorkflowExecutionIdentifier, events: Sequence[tuple[int, Event]]) -> None:
-        """Queue events, each with its growing sequence number; returns at once."""
-        if not events:
-            return
-        if _key(execution) in self._muted:
-            self._acknowledged[_key(execution)] = (execution, events[-1][0])
-            self._news.set()
-        else:
+    def send(
+        self, execution: WorkflowExecutionIdentifier, events: Sequence[tuple[int, Event]], *, again: bool = False
+    ) -> None:
+        """Queue events, each with its growing sequence number; returns at once.
+
+        `again` says that they may have arrived before, so that it is no surprise if they did.
+        """
+        if events:
             lane = self._lanes.setdefault(_key(execution), _Lane(execution))
             lane.events.extend(events)
+            if again:
+                lane.repeated = events[-1][0]
             self._work.set()
 
-    def mute(self, execution: WorkflowExecutionIdentifier) -> None:
-        """Send nothing more of the execution, as it is another data plane's now; its events count as acknowledged."""
-        self._muted.add(_key(execution))
-        lane = self._lanes.get(_key(execution))
+    def drop(self, execution: WorkflowExecutionIdentifier) -> None:
+        """Send nothing more of what is queued for the execution; nobody is told of its acknowledgement."""
+        lane = self._lanes.pop(_key(execution), None)
         if lane is not None:
-            last = lane.events[-1][0]
-            lane.events.clear()
-            self._acknowledge(lane, last)
-
-    def listen(self, execution: WorkflowExecutionIdentifier) -> None:
-        """Send the events of the execution again: it is this data plane's."""
-        self._muted.discard(_key(execution))
+            lane.events.clear()  # so that the answer to a batch on its way finds nothing to settle
+        self._acknowledged.pop(_key(execution), None)
 
     def on_acknowledged(self, observe: Acknowledged) -> None:
         """Call `observe` with the highest sequence number up to which all events are acknowledged."""
@@ -191,6 +195,8 @@ class EventReporter:
         elif judge(error.code().value[0]) is Verdict.REFUSED:
             self._settle(batch, [EventStatus(code=error.code().value[0], message=error.details() or "")] * len(batch))
         else:
+            for parcel in batch:  # it may be the answer only that was lost
+                parcel.lane.repeated = max(parcel.lane.repeated, parcel.sequence)
             self._failures += 1
             level = logging.WARNING if self._failures == 1 else logging.DEBUG
             logger.log(level, "events can't be reported now (%s), trying again", error.code().name)
@@ -242,8 +248,9 @@ class EventReporter:
                 held_up.add(id(lane))
                 self._hold(lane, status)
                 continue
-            if verdict is Verdict.REFUSED:
-                logger.error("the control plane refused an event of %s: %s", lane.execution.name, status.message)
+            if status.code:
+                level = _level(status.code, repeated=parcel.sequence <= lane.repeated)
+                logger.log(level, "the control plane refused an event of %s: %s", lane.execution.name, status.message)
             lane.events.popleft()
             lane.failures = 0
             self._acknowledge(lane, parcel.sequence)

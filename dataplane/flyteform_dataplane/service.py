@@ -22,13 +22,10 @@ from flyteform_dataplane.report import EventReporter
 from flyteform_dataplane.runner import Runner, RunnerConfig
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Sequence
+    from collections.abc import AsyncIterator, Iterator
     from datetime import timedelta
     from pathlib import Path
 
-    from flyteidl.core.identifier_pb2 import WorkflowExecutionIdentifier
-
-    from flyteform.proto.flyteform.v1.link_pb2 import Lease
     from flyteform_dataplane.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -47,32 +44,6 @@ class SystemClock:
     async def sleep(self, duration: timedelta) -> None:
         """Wait."""
         await asyncio.sleep(duration.total_seconds())
-
-
-class LeasedExecutions:
-    """The runner as the link sees it, and what the link makes the runner and the reporter do together."""
-
-    def __init__(self, runner: Runner, reporter: EventReporter) -> None:
-        self._runner = runner
-        self._reporter = reporter
-
-    async def accept(self, lease: Lease) -> None:
-        """Take the execution over, durably."""
-        self._reporter.listen(lease.id)
-        await self._runner.accept(lease)
-
-    async def abort(self, execution: WorkflowExecutionIdentifier, cause: str) -> None:
-        """End the execution as ABORTED."""
-        await self._runner.abort(execution, cause)
-
-    async def revoke(self, execution: WorkflowExecutionIdentifier) -> None:
-        """End the execution without a word: nothing that it still reports leaves this process."""
-        self._reporter.mute(execution)
-        await self._runner.abort(execution, "the control plane has given it to another cluster")
-
-    def held(self) -> Sequence[WorkflowExecutionIdentifier]:
-        """Return the executions that were accepted and whose end is not acknowledged."""
-        return self._runner.held()
 
 
 @contextlib.asynccontextmanager
@@ -98,9 +69,7 @@ async def running(settings: Settings) -> AsyncIterator[None]:
             SystemClock(),
             RunnerConfig(cluster=settings.cluster),
         )
-        link = LinkClient(
-            channel, LeasedExecutions(runner, reporter), cluster=settings.cluster, version=version("flyteform")
-        )
+        link = LinkClient(channel, runner, cluster=settings.cluster, version=version("flyteform"))
         runner.on_finished(link.finished)
         await executor.open()
         stack.push_async_callback(runner.stop)

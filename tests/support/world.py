@@ -114,6 +114,11 @@ class FakeExecutor:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
+    async def forget(self, execution: str) -> None:
+        """End what runs of the execution, and note which it was."""
+        for name in [name for name in self.running if name.startswith(f"{execution}/")]:
+            await self.stop(name)
+
     async def kill(self) -> None:
         """End everything without a word, as a crash does."""
         for task in self._tasks.values():
@@ -176,14 +181,19 @@ class FakeReporter:
 
     def __init__(self) -> None:
         self.silent = False
+        self.repeated = 0
+        self.dropped: list[str] = []
         self.sent: list[tuple[int, Event]] = []
         self.rows: dict[str, AdminRows] = {}
         self._observers: list[Callable[[WorkflowExecutionIdentifier, int], Awaitable[None]]] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def send(self, execution: WorkflowExecutionIdentifier, events: Sequence[tuple[int, Event]]) -> None:
+    def send(
+        self, execution: WorkflowExecutionIdentifier, events: Sequence[tuple[int, Event]], *, again: bool = False
+    ) -> None:
         """Take events."""
         self.sent.extend(events)
+        self.repeated += len(events) if again else 0
         rows = self.rows.setdefault(execution.name, AdminRows())
         for number, event in events:
             rows.take(number, event)
@@ -191,6 +201,11 @@ class FakeReporter:
             task = asyncio.create_task(self._acknowledge(execution, events[-1][0]))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+
+    def drop(self, execution: WorkflowExecutionIdentifier) -> None:
+        """Begin a new row, as the control plane does for an execution that it gives away again."""
+        self.dropped.append(execution.name)
+        self.rows.pop(execution.name, None)
 
     def on_acknowledged(self, observe: Callable[[WorkflowExecutionIdentifier, int], Awaitable[None]]) -> None:
         """Have a new runner told, and only that."""

@@ -145,6 +145,16 @@ class ProcessExecutor:
             attempt.stopping = True
         await attempt.ended.wait()
 
+    async def forget(self, execution: str) -> None:
+        """End all attempts whose names begin with `execution` and a slash; nobody is told, and they may run anew."""
+        prefix = f"{execution}/"
+        running = [attempt for name, attempt in self._attempts.items() if name.startswith(prefix)]
+        for attempt in running:
+            attempt.observers.clear()
+        await asyncio.gather(*(self.stop(attempt.spec.name) for attempt in running))
+        for name in [name for name in self._ended if name.startswith(prefix)]:
+            del self._ended[name]
+
     def started(self, name: str, pid: int) -> None:
         """Be told by a template that the attempt runs."""
         attempt = self._attempts.get(name)

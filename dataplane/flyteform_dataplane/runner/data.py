@@ -50,6 +50,11 @@ class LiteralCache:
             _, (_, dropped) = self._kept.popitem(last=False)
             self._weight -= dropped
 
+    def drop(self, uri: str) -> None:
+        """Keep them no more."""
+        _, size = self._kept.pop(uri, (None, 0))
+        self._weight -= size
+
 
 class ExecutionData:
     """What flows between the nodes of one execution. `UserError` where bindings or outputs are wrong."""
@@ -64,8 +69,14 @@ class ExecutionData:
         self._output_bytes = output_bytes
         self._inputs: dict[str, asyncio.Task[LiteralMap]] = {}
 
-    async def write_start(self) -> None:
-        """Write the execution's inputs as the start node's outputs, where people look for them."""
+    async def begin(self) -> None:
+        """Remove what a former life of the execution, revoked since, has left: it would pass for results of this one.
+
+        Then write the execution's inputs as the start node's outputs, where people look for them.
+        """
+        async for left in self._objects.list(f"{self._context.lease.metadata_prefix}/"):
+            self._cache.drop(left.uri)
+            await self._objects.delete(left.uri)
         await self._put(self._context.node_outputs_uri(START_NODE), self._context.lease.inputs)
 
     async def inputs(self, node: str) -> LiteralMap:

@@ -142,10 +142,10 @@ class Execution:
             await self._data.close()
 
     async def _resume(self) -> None:
-        self._outbox.add(self._unsent)
+        self._outbox.repeat(self._unsent)
         self._unsent = []
         if self._state.phase is WorkflowPhase.READY:
-            await self._data.write_start()
+            await self._data.begin()
             self.observe(Started(self._now()))
         else:
             self._dispatcher.submit(pending(self._context.graph, self._state), resumed=True)

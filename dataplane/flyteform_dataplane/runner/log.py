@@ -99,8 +99,9 @@ class ExecutionLog:
         self._thread.shutdown()
 
     async def accept(self, key: str, lease: bytes, at: float) -> None:
-        """Keep a new execution; one that is known stays as it is."""
-        self._queue("INSERT OR IGNORE INTO executions (key, lease, accepted_at) VALUES (?, ?, ?)", key, lease, at)
+        """Keep a new execution, instead of whatever there is of a former life of it."""
+        self._queue("DELETE FROM steps WHERE key = ?", key)
+        self._queue("INSERT OR REPLACE INTO executions (key, lease, accepted_at) VALUES (?, ?, ?)", key, lease, at)
         await self._flush()
 
     async def append(self, key: str, step: LoggedStep, snapshot: Snapshot | None = None) -> None:
@@ -132,6 +133,12 @@ class ExecutionLog:
         """Keep of an execution only that it was here."""
         self._queue("DELETE FROM steps WHERE key = ?", key)
         self._queue("UPDATE executions SET finished = 1, lease = x'', snapshot = NULL WHERE key = ?", key)
+        await self._flush()
+
+    async def remove(self, key: str) -> None:
+        """Keep nothing of an execution, not even that it was here."""
+        self._queue("DELETE FROM steps WHERE key = ?", key)
+        self._queue("DELETE FROM executions WHERE key = ?", key)
         await self._flush()
 
     async def finished(self, key: str) -> bool:

@@ -46,20 +46,26 @@ class Outbox:
         else:
             self.flush()
 
+    def repeat(self, events: Sequence[tuple[int, Event]]) -> None:
+        """Send at once what had not been acknowledged before a restart; it comes before all else."""
+        self._send(events, again=True)
+
     def flush(self) -> None:
         """Send what waits."""
         self.close()
         waiting, self._waiting = self._waiting, []
-        if waiting:
-            folded = _fold(waiting)
-            rendered = [(sequence, self._renderer.render(sequence, event)) for sequence, event in folded]
-            self._reporter.send(self._context.id, rendered)
+        self._send(waiting)
 
     def close(self) -> None:
         """Stop waiting for more."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _send(self, events: Sequence[tuple[int, Event]], *, again: bool = False) -> None:
+        if events:
+            rendered = [(sequence, self._renderer.render(sequence, event)) for sequence, event in _fold(events)]
+            self._reporter.send(self._context.id, rendered, again=again)
 
     async def _flush_later(self) -> None:
         await self._clock.sleep(self._interval)

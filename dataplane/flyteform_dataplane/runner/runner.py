@@ -49,6 +49,7 @@ class Runner:
         self._executions: dict[str, Execution] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._ids: dict[str, WorkflowExecutionIdentifier] = {}
+        self._changing = asyncio.Lock()
         self._told: list[Callable[[WorkflowExecutionIdentifier], Awaitable[None]]] = []
         reporter.on_acknowledged(self._acknowledged)
 
@@ -79,14 +80,14 @@ class Runner:
         Raises `UnavailableError` when the log cannot be written; the execution is not accepted then.
         """
         key = key_of(lease.id)
-        if key in self._tasks:
-            return
-        if await self._log.finished(key):
-            await self._tell(lease.id)
-            return
-        at = self._world.clock.now().timestamp()
-        await self._log.accept(key, lease.SerializeToString(), at)
-        if key not in self._tasks:
+        async with self._changing:
+            if key in self._tasks:
+                return
+            if await self._log.finished(key):
+                await self._tell(lease.id)
+                return
+            at = self._world.clock.now().timestamp()
+            await self._log.accept(key, lease.SerializeToString(), at)
             self._begin(LoggedExecution(key, lease.SerializeToString(), at, 0, None, ()))
 
     async def abort(self, execution: WorkflowExecutionIdentifier, cause: str) -> None:
@@ -94,6 +95,23 @@ class Runner:
         running = self._executions.get(key_of(execution))
         if running is not None:
             running.abort(cause)
+
+    async def revoke(self, execution: WorkflowExecutionIdentifier) -> None:
+        """Stop an execution and forget it: nothing more of it is told, and a later lease of it begins anew.
+
+        A crash before this returns may leave it in the log. It is held again then, and has to be revoked again.
+        """
+        key = key_of(execution)
+        async with self._changing:
+            task = self._tasks.pop(key, None)
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+            self._executions.pop(key, None)
+            self._ids.pop(key, None)
+            self._world.reporter.drop(execution)
+            await self._world.executor.forget(key)
+            await self._log.remove(key)
 
     def held(self) -> list[WorkflowExecutionIdentifier]:
         """Return the executions that were accepted and whose end the control plane does not know yet."""

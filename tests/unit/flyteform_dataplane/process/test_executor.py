@@ -235,6 +235,22 @@ async def test_an_entry_point_whose_library_is_missing_says_why(bench: Bench) ->
     assert sys.executable in ended.reason
 
 
+async def test_forgotten_attempts_run_anew(bench: Bench) -> None:
+    """Of one execution all is ended and nobody told; its attempts run again, where others keep their end."""
+    ended = await bench.cold("pass", name="one/n0/0").start()
+    other = await bench.cold("pass", name="one-more/n0/0").start()
+    for run in (ended, other):
+        await run.end()
+    running = await bench.cold("import time; time.sleep(600)", name="one/n1/0").start()
+    await running.running()
+    await bench.executor.forget("one")
+    assert [update.phase for update in running.updates] == [RUNNING]
+    for run, phases in ((ended, [RUNNING, EXITED] * 2), (other, [RUNNING, EXITED, EXITED])):
+        await run.start()
+        await until(lambda run=run, phases=phases: len(run.updates) == len(phases))
+        assert [update.phase for update in run.updates] == phases
+
+
 async def test_a_template_with_threads_is_not_forked(bench: Bench, tmp_path: Path) -> None:
     """When an import starts a thread, attempts start cold, and still run."""
     run_module = tmp_path / "library" / "flyteform" / "run.py"

@@ -139,14 +139,15 @@ async def test_a_lone_event_leaves_at_once_and_the_rest_in_batches(server: Serve
 async def test_already_there_and_refused_events_are_acknowledged(
     server: Server, start: Start, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Neither a repetition nor an event that can never be accepted holds up what follows; the latter is logged."""
+    """Neither a repetition nor what can never be accepted holds up what follows; only the latter is an error."""
     answers = {"a-1": StatusCode.ALREADY_EXISTS, "a-2": StatusCode.FAILED_PRECONDITION, "a-3": StatusCode.NOT_FOUND}
     server.answer = lambda name: answers.get(name, StatusCode.OK)
     async with Sender(await start()) as sender:
         sender.reporter.send(execution("a"), [event("a", number) for number in range(1, 5)])
         await until(lambda: sender.last("a") == 4)
     assert len(server.batches) == 1
-    assert sum("refused" in record.message for record in caplog.records) == 2
+    levels = [record.levelname for record in caplog.records if "refused" in record.message]
+    assert levels == ["WARNING", "WARNING", "ERROR"]
 
 
 async def test_an_event_that_fails_for_now_keeps_its_place(server: Server, start: Start) -> None:
@@ -224,22 +225,39 @@ async def test_a_batch_that_is_too_large_is_halved(server: Server, start: Start)
     assert server.batches == [["a-0", "a-1", "a-2", "a-3"], ["a-0", "a-1"], ["a-2", "a-3"]]
 
 
-async def test_a_muted_execution_says_nothing_more(server: Server, start: Start) -> None:
-    """Its events, queued and new, count as acknowledged without being sent, until it is listened to again."""
+async def test_a_dropped_execution_says_nothing_more(server: Server, start: Start) -> None:
+    """What was queued of it is neither sent nor acknowledged, not even what was on its way; new events are sent."""
     async with Sender(await start()) as sender:
         server.gate.clear()
         sender.reporter.send(execution("b"), [event("b", 1)])
         await until(lambda: len(server.batches) == 1)
         sender.reporter.send(execution("a"), [event("a", 1), event("a", 2)])
-        sender.reporter.mute(execution("a"))
+        for name in ("a", "b"):
+            sender.reporter.drop(execution(name))
+        server.gate.set()
+        sender.reporter.send(execution("a"), [event("a", 1)])
+        await until(lambda: sender.last("a") == 1)
+    assert server.batches == [["b-1"], ["a-1"]]
+    assert sender.last("b") is None
+
+
+@pytest.mark.parametrize("code", [StatusCode.ALREADY_EXISTS, StatusCode.FAILED_PRECONDITION])
+async def test_only_a_new_event_that_is_known_is_worth_a_warning(
+    server: Server, start: Start, caplog: pytest.LogCaptureFixture, code: StatusCode
+) -> None:
+    """Events sent again after a restart, or after a lost answer, may have arrived before: that is no trouble."""
+    caplog.set_level("DEBUG", "flyteform_dataplane.report")
+    server.answer = lambda _: code
+    async with Sender(await start()) as sender:
+        sender.reporter.send(execution("a"), [event("a", 1)], again=True)
+        await until(lambda: sender.last("a") == 1)
+        sender.reporter.send(execution("a"), [event("a", 2)])
         await until(lambda: sender.last("a") == 2)
+        server.broken = [StatusCode.UNAVAILABLE]
         sender.reporter.send(execution("a"), [event("a", 3)])
         await until(lambda: sender.last("a") == 3)
-        server.gate.set()
-        sender.reporter.listen(execution("a"))
-        sender.reporter.send(execution("a"), [event("a", 4)])
-        await until(lambda: sender.last("a") == 4)
-    assert server.batches == [["b-1"], ["a-4"]]
+    levels = [record.levelname for record in caplog.records if "refused" in record.message]
+    assert levels == ["DEBUG", "WARNING", "DEBUG"]
 
 
 async def test_an_observer_that_fails_stops_nothing(start: Start) -> None:

@@ -14,6 +14,7 @@ from flyteidl.core.catalog_pb2 import CatalogCacheStatus
 from flyteidl.core.execution_pb2 import NodeExecution, TaskExecution, WorkflowExecution
 from flyteidl.core.literals_pb2 import LiteralMap
 
+from flyteform.errors import UnavailableError
 from flyteform_dataplane.runner import log as log_module
 from support.closures import Flow, integer, integers, literals, promise
 from support.world import Broken, World
@@ -341,6 +342,120 @@ async def test_events_are_sent_again_until_acknowledged(make_world: MakeWorld) -
     await world.crash()
     await world.end_of("e")
     assert world.reporter.sent == before
+
+
+async def test_events_of_a_former_life_are_marked(make_world: MakeWorld) -> None:
+    """What is sent again after a crash says so, and nothing else does: it is no surprise if it had arrived."""
+    world = await make_world(one)
+    world.reporter.silent = True
+    await world.runner.accept(Flow().task("n0").lease())
+    await until(
+        lambda: any(event.workflow.event.phase == WorkflowExecution.SUCCEEDED for _, event in world.reporter.sent)
+    )
+    assert world.reporter.repeated == 0
+    before = len(world.reporter.sent)
+    world.reporter.silent = False
+    await world.crash()
+    await world.end_of("e")
+    assert world.reporter.repeated == before
+
+
+async def test_a_revoked_execution_is_forgotten(make_world: MakeWorld) -> None:
+    """Its attempts are stopped and nothing more is told; leased again, it begins anew as if it had never been here."""
+    runs = itertools.count()
+    world = await make_world(lambda spec: literals(o=next(runs)) if "/n0/" in spec.name or next(runs) > 2 else None)
+    lease = Flow().task("n0").task("n1", {"x": promise("n0", "o")}).returns(r=promise("n1", "o")).lease()
+    other = Flow().task("n0").lease("e-other")
+    await world.runner.accept(lease)
+    await until(lambda: world.executor.running == {"p/d/e/n1/0"})
+    await world.execute(other)
+    sent = sum(event.HasField("node") for _, event in world.reporter.sent)
+    await world.runner.revoke(lease.id)
+    assert world.executor.running == set()
+    assert world.runner.held() == []
+    assert world.reporter.dropped == ["e"]
+    await world.crash()
+    assert sum(event.HasField("node") for _, event in world.reporter.sent) == sent
+    assert world.executor.started == []
+
+    rows = await world.execute(lease)
+    assert rows.workflow == WorkflowExecution.SUCCEEDED
+    assert world.executor.started == ["p/d/e/n0/0", "p/d/e/n1/0"]
+    assert world.outputs(other) is not None
+
+
+async def test_results_of_a_former_life_do_not_count(make_world: MakeWorld) -> None:
+    """What a revoked execution had written is not taken for the results of the new one."""
+    results = iter((literals(o=1), None, Broken("USER:Oops", "broken now", recoverable=False)))
+    world = await make_world(lambda _: next(results))
+    lease = Flow().task("n0").task("n1", after=["n0"]).lease()
+    await world.runner.accept(lease)
+    await until(lambda: world.executor.running == {"p/d/e/n1/0"})
+    await world.runner.revoke(lease.id)
+    rows = await world.execute(lease)
+    assert rows.workflow == WorkflowExecution.FAILED
+    assert rows.nodes["n0"] == NodeExecution.FAILED
+
+
+async def test_revoking_what_has_ended_or_was_never_here(make_world: MakeWorld) -> None:
+    """Nothing happens for the latter; the former is run anew when it is leased again."""
+    world = await make_world(one)
+    lease = Flow().task("n0").lease()
+    await world.runner.revoke(lease.id)
+    await world.execute(lease)
+    await world.runner.revoke(lease.id)
+    world.finished.clear()
+    await world.execute(lease)
+    assert world.executor.started == ["p/d/e/n0/0"] * 2
+
+
+async def test_crash_while_revoking(make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until the log has forgotten it, the execution is held again after a crash, and can be revoked again."""
+    world = await make_world(lambda _: None)
+    lease = Flow().task("n0").lease()
+    await world.runner.accept(lease)
+    await until(lambda: len(world.executor.running) == 1)
+    dying = asyncio.Event()
+
+    async def die(*_: object) -> None:
+        dying.set()
+        await asyncio.Event().wait()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(log_module.ExecutionLog, "remove", die)
+        revoking = asyncio.create_task(world.runner.revoke(lease.id))
+        await dying.wait()
+        revoking.cancel()
+    await world.crash()
+    assert [execution.name for execution in world.runner.held()] == ["e"]
+    await until(lambda: len(world.executor.running) == 1)
+    await world.runner.revoke(lease.id)
+    await world.crash()
+    assert world.runner.held() == []
+    assert world.executor.started == []
+
+
+async def test_a_log_that_cannot_forget(make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When a revocation could not be written, the next lease still begins anew, now and after another crash."""
+    results = iter((None, literals(o=1), None, literals(o=1)))
+    world = await make_world(lambda _: next(results))
+    lease = Flow().task("n0").task("n1", after=["n0"]).lease()
+    await world.runner.accept(lease)
+    await until(lambda: len(world.executor.running) == 1)
+
+    async def fail(*_: object) -> None:
+        raise UnavailableError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(log_module.ExecutionLog, "remove", fail)
+        with pytest.raises(UnavailableError):
+            await world.runner.revoke(lease.id)
+    await world.runner.accept(lease)
+    await until(lambda: world.executor.running == {"p/d/e/n1/0"})
+    await world.crash()
+    rows = await world.end_of("e")
+    assert rows.workflow == WorkflowExecution.SUCCEEDED
+    assert world.executor.started == ["p/d/e/n1/0"]
 
 
 async def test_snapshots_keep_the_log_short(make_world: MakeWorld) -> None:
