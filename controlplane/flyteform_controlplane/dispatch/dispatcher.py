@@ -17,9 +17,10 @@ from google.protobuf.message import DecodeError
 from flyteform.errors import FlyteformError
 from flyteform.proto.flyteform.v1 import link_pb2
 from flyteform_controlplane.dispatch.choice import choose
+from flyteform_controlplane.dispatch.config import DispatchConfig
 from flyteform_controlplane.dispatch.connection import Connection
 from flyteform_controlplane.dispatch.leases import LeaseBuilder
-from flyteform_controlplane.dispatch.model import ClusterState, DispatchConfig, DispatchRecord, DispatchState
+from flyteform_controlplane.domain.dispatches import ClusterState, DispatchRecord, DispatchState
 from flyteform_controlplane.domain.ports import ExecutionKey
 from flyteform_controlplane.domain.times import now as present
 from flyteform_controlplane.errors import FailedPreconditionError, UnavailableError
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from flyteform.objects.ports import ObjectStore
-    from flyteform_controlplane.dispatch.model import Cluster
+    from flyteform_controlplane.domain.dispatches import Cluster
     from flyteform_controlplane.store.database import Database
 
 T = TypeVar("T")

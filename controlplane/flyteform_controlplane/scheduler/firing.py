@@ -2,52 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from flyteidl.admin.execution_pb2 import ExecutionCreateRequest, ExecutionMetadata, ExecutionSpec
 from flyteidl.core.identifier_pb2 import LAUNCH_PLAN, Identifier
 from flyteidl.core.literals_pb2 import Literal, LiteralMap, Primitive, Scalar
 
-from flyteform.schedules import Every, Schedule, parse_schedule
 from flyteform_controlplane.domain.times import to_timestamp
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from flyteform_controlplane.domain.ports import EntityKey
+    from flyteform_controlplane.domain.schedules import ScheduledPlan
 
 _FNV_OFFSET: Final = 0xCBF29CE484222325
 _FNV_PRIME: Final = 0x100000001B3
-# In the order of Flyte's FixedRateUnit.
-_UNITS: Final = (timedelta(minutes=1), timedelta(hours=1), timedelta(days=1))
-
-
-@dataclass(frozen=True, slots=True)
-class ScheduledPlan:
-    """A launch plan version's schedule: cron text, or a rate if that is empty; `unit` is FixedRateUnit."""
-
-    id: int
-    launch_plan: EntityKey
-    cron_expression: str
-    cron_offset: str
-    fixed_rate_value: int
-    unit: int
-    kickoff_time_input_arg: str
-    activated_at: datetime
-    last_fired_at: datetime | None
-
-    @property
-    def since(self) -> datetime:
-        """The time that the next firing is later than."""
-        return max(self.activated_at, self.last_fired_at or self.activated_at)
-
-    def schedule(self) -> Schedule:
-        """Return when it fires; `InvalidInputError` if this version of the program cannot read it."""
-        if self.cron_expression:
-            return parse_schedule(self.cron_expression, offset=self.cron_offset)
-        return Every(_UNITS[self.unit] * self.fixed_rate_value)
 
 
 def execution_name(launch_plan: EntityKey, at: datetime) -> str:

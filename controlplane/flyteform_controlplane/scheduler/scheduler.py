@@ -14,7 +14,7 @@ from flyteform.errors import FlyteformError, InvalidInputError
 from flyteform.schedules import from_idl, latest_firings, next_firing
 from flyteform_controlplane.errors import ControlPlaneError, EntityExistsError, InvalidArgumentError
 from flyteform_controlplane.scheduler.clock import Clock, SystemClock
-from flyteform_controlplane.scheduler.firing import ScheduledPlan, create_request
+from flyteform_controlplane.scheduler.firing import create_request
 from flyteform_controlplane.store.sql import schedules as store
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from flyteform_controlplane.domain.ports import EntityKey, Launcher
+    from flyteform_controlplane.domain.schedules import ScheduledPlan
     from flyteform_controlplane.store.database import Database
 
 _log = logging.getLogger(__name__)

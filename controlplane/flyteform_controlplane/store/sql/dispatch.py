@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import ColumnElement, RowMapping, and_, delete, insert, select, tuple_, update
 
-from flyteform_controlplane.dispatch.model import Cluster, ClusterState, DispatchRecord, DispatchState
+from flyteform_controlplane.domain.dispatches import Cluster, ClusterState, DispatchRecord, DispatchState
 from flyteform_controlplane.domain.ports import ExecutionKey
 from flyteform_controlplane.store.tables import EXECUTION_KEY, executions
 from flyteform_controlplane.store.tables_duties import clusters, dispatches

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import ColumnElement, RowMapping, and_, insert, select, update
 
 from flyteform_controlplane.domain.ports import EntityKey
-from flyteform_controlplane.scheduler.firing import ScheduledPlan
+from flyteform_controlplane.domain.schedules import ScheduledPlan
 from flyteform_controlplane.store.tables_duties import schedulable_entities as table
 
 if TYPE_CHECKING:

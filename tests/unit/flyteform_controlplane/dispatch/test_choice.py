@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flyteform_controlplane.dispatch.choice import choose, fnv64a
-from flyteform_controlplane.dispatch.model import Cluster, ClusterState
+from flyteform_controlplane.domain.dispatches import Cluster, ClusterState
 
 
 def cluster(name: str, *labels: str) -> Cluster:

@@ -19,8 +19,8 @@ from sqlalchemy import insert, select, update
 from flyteform.objects.local import LocalStore
 from flyteform.proto.flyteform.v1 import link_pb2
 from flyteform.proto.flyteform.v1.link_pb2_grpc import DataPlaneLinkStub
+from flyteform_controlplane.dispatch.config import DispatchConfig
 from flyteform_controlplane.dispatch.dispatcher import Dispatcher
-from flyteform_controlplane.dispatch.model import DispatchConfig
 from flyteform_controlplane.domain.ports import ExecutionKey
 from flyteform_controlplane.errors import FailedPreconditionError
 from flyteform_controlplane.services.link import LinkService
