@@ -78,7 +78,7 @@ class Dispatcher:
         if cluster_label and not any(cluster.serves(cluster_label) for cluster in await store.known_clusters(tx)):
             raise FailedPreconditionError(
                 f"no cluster has the label {cluster_label!r}",
-                remedy="Use a label that a data plane registers with, or none for any cluster.",
+                remedy="use a label that a data plane registers with, or none for any cluster",
             )
         await store.add(tx, execution, cluster_label, self._now())
 

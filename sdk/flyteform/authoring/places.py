@@ -33,6 +33,11 @@ def of_function(fn: Callable[..., Any]) -> str:
 def of_caller() -> str:
     """Return the line of the user's code that led here."""
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - inspect.stack reads source files, this does not
-    while frame is not None and is_ours(frame.f_code.co_filename):
+    while frame is not None and (is_ours(frame.f_code.co_filename) or _is_generated(frame)):
         frame = frame.f_back
     return f"{shown(frame.f_code.co_filename)}:{frame.f_lineno}" if frame is not None else "<unknown>"
+
+
+def _is_generated(frame: FrameType) -> bool:
+    """Tell whether this is the `__init__` of one of our dataclasses, which has no file."""
+    return frame.f_code.co_filename == "<string>" and str(frame.f_globals.get("__name__")).startswith("flyteform.")

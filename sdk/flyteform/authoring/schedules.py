@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
 from flyteform.authoring import places
-from flyteform.errors import DefinitionError
-
-_ALIASES = frozenset({"@hourly", "@daily", "@midnight", "@weekly", "@monthly", "@yearly", "@annually"})
-_PLAIN = frozenset({"hourly", "hours", "daily", "days", "weekly", "weeks", "monthly", "months", "yearly", "annually"})
-_FIELD = re.compile(r"[0-9A-Za-z*?/,-]+")
-_FIELDS = 5
-_ZONE = re.compile(r"(?:CRON_)?TZ=\S+\s+")
+from flyteform.errors import DefinitionError, InvalidInputError
 
 Unit = Literal["MINUTE", "HOUR", "DAY"]
 
@@ -23,24 +16,23 @@ Unit = Literal["MINUTE", "HOUR", "DAY"]
 class CronSchedule:
     """Times by a cron expression of five fields (minute hour day month weekday) or an alias such as `@daily`.
 
-    Times are UTC unless the expression starts with `CRON_TZ=<zone>`. `kickoff_time_input_arg` names a datetime input
-    that receives the scheduled time.
+    Times are UTC unless the expression starts with `CRON_TZ=<zone>`; `@every 90s` counts from the activation.
+    `kickoff_time_input_arg` names a datetime input that receives the scheduled time.
     """
 
     schedule: str
     kickoff_time_input_arg: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what is no cron expression."""
-        text = _ZONE.sub("", self.schedule, count=1).strip()
-        if text in _ALIASES or text in _PLAIN:
-            return
-        parts = text.split()
-        if len(parts) != _FIELDS or not all(_FIELD.fullmatch(part) for part in parts):
+        """Refuse what the scheduler would refuse."""
+        from flyteform.schedules import validate_schedule  # only who schedules pays for it
+
+        try:
+            validate_schedule(self.schedule)
+        except InvalidInputError as error:
             raise DefinitionError(
-                f"{places.of_caller()}: CronSchedule: {self.schedule!r} is no cron expression",
-                remedy='write five fields, for example "0 6 * * *" for six o\'clock every day, or "@daily"',
-            )
+                f"{places.of_caller()}: CronSchedule: {error.message}", remedy=error.remedy
+            ) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,8 @@ def parse_schedule(text: str, *, offset: str = "") -> Schedule:
 
     `offset` is an ISO 8601 duration of weeks, days, hours, minutes and seconds, "" for none.
     """
+    if not isinstance(text, str):
+        raise InvalidInputError(f"{text!r} is no cron expression", remedy=REMEDY)
     zoned = _ZONE.fullmatch(text.strip())
     zone = _zone(zoned.group(1), text) if zoned else UTC
     expression = zoned.group(2).strip() if zoned else text.strip()
@@ -168,14 +170,14 @@ def _zone(name: str, text: str) -> tzinfo:
     except (KeyError, ValueError, OSError) as error:
         raise InvalidInputError(
             f"cron expression {text!r} names the time zone {name!r}, which this machine does not know",
-            remedy="Use a name of the IANA database, like CRON_TZ=Europe/Berlin.",
+            remedy="use a name of the IANA database, like CRON_TZ=Europe/Berlin",
         ) from error
 
 
 def _every(expression: str) -> timedelta:
     text = expression.removeprefix("@every ").strip()
     if not _GO_DURATION.fullmatch(text):
-        raise InvalidInputError(f"{expression!r}: {text!r} is no duration", remedy="Write it like @every 1h30m.")
+        raise InvalidInputError(f"{expression!r}: {text!r} is no duration", remedy="write it like @every 1h30m")
     try:
         seconds = sum(float(number) * _GO_SECONDS[unit] for number, unit in _GO_PART.findall(text))
         return max(timedelta(seconds=int(seconds)), _SECOND)
@@ -200,7 +202,7 @@ def _offset(text: str) -> timedelta:
     if not found:
         raise InvalidInputError(
             f"cron offset {text!r} is no ISO 8601 duration of fixed length",
-            remedy="Write it in weeks, days, hours, minutes and seconds, like PT1H30M.",
+            remedy="write it in weeks, days, hours, minutes and seconds, like PT1H30M",
         )
     sign, *numbers = found.groups()
     weeks, days, hours, minutes, seconds = (int(number or 0) for number in numbers)

@@ -10,7 +10,8 @@ from flyteidl.admin import schedule_pb2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flyteform.errors import InvalidInputError
+from flyteform.authoring.schedules import CronSchedule
+from flyteform.errors import DefinitionError, InvalidInputError
 from flyteform.schedules import (
     Every,
     firings,
@@ -218,3 +219,10 @@ def test_a_fixed_rate_counts_from_its_activation() -> None:
     assert next_firing(rate, utc("2024-05-01T11:00"), anchor=anchor) == utc("2024-05-01T11:07:30")
     assert next_firing(rate, utc("2024-05-01T11:07:30"), anchor=anchor) == utc("2024-05-01T11:17:30")
     assert firings(rate, anchor, 2) == [utc("2024-05-01T10:17:30"), utc("2024-05-01T10:27:30")]
+
+
+def test_a_declared_schedule_is_checked_where_it_is_declared() -> None:
+    """The author gets the scheduler's own verdict, with file and line."""
+    assert CronSchedule("@every 90s").schedule == "@every 90s"
+    with pytest.raises(DefinitionError, match=r"test_schedules\.py:\d+: CronSchedule: .*day of week '7'"):
+        CronSchedule("0 0 * * 7")
