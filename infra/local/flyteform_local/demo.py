@@ -151,8 +151,8 @@ async def _serve_on(addresses: Addresses, ended: asyncio.Task[bool]) -> None:
     config = ClientConfig(addresses.grpc, insecure=True, project=PROJECT, domain=DOMAIN, http=addresses.http)
     _say(
         f"{addresses.http}/api/v1/executions/{PROJECT}/{DOMAIN}?limit=10\n"
-        f"flyteform run --remote, plan and apply find it by themselves; the schedule fires every minute.\n"
-        "Ctrl-C ends it."
+        f"flyteform run --remote --endpoint {addresses.grpc} FILE.py WORKFLOW runs your own work here.\n"
+        "The schedule fires every minute; Ctrl-C ends it."
     )
     firings = asyncio.create_task(announce_firings(config, LAUNCH_PLAN))
     await ended
