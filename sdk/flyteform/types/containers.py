@@ -92,7 +92,7 @@ class MapFamily(TypeFamily):
         for key in value:
             if not isinstance(key, str):
                 raise ValueMismatchError(f"expected keys of type str, got {key!r}")
-        return _each_value(self.item.check, value)
+        return _each_value(self.item.check, dict(sorted(value.items())))  # the order in which literals are read
 
     def to_plain(self, value: dict[str, Any]) -> dict[str, Any]:
         """Return the plain values."""
@@ -102,7 +102,7 @@ class MapFamily(TypeFamily):
         """Return the values."""
         if not isinstance(plain, dict):
             raise mismatch(self.name, plain)
-        return _each_value(self.item.from_plain, plain)
+        return _each_value(self.item.from_plain, dict(sorted(plain.items())))
 
     def schema(self) -> dict[str, Any]:
         """Return the schema of an object with any names."""

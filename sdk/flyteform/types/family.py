@@ -38,7 +38,10 @@ def describe(value: object) -> str:
     """Return the type of a value and a short form of it, for messages."""
     if value is None:
         return "None"
-    text = repr(value)
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 - a class of the user's may fail here, and so do ints of thousands of digits
+        return type(value).__name__
     shown = text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
     return f"{type(value).__name__} {shown}"
 

@@ -63,7 +63,8 @@ class DatetimeFamily(TimeFamily):
         if not isinstance(value, datetime):
             raise mismatch("datetime", value)
         try:
-            return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+            # A literal does not say which of two equal times an hour was, when clocks are set back.
+            return value.replace(tzinfo=UTC, fold=0) if value.tzinfo is None else value.astimezone(UTC).replace(fold=0)
         except OverflowError as error:
             raise ValueMismatchError(f"{value} is outside of the years 1 to 9999 in UTC") from error
 
