@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Protocol
 
 from flyteidl.cacheservice import cacheservice_pb2
 from flyteidl.datacatalog import datacatalog_pb2
-from flyteidl.service import admin_pb2, dataproxy_pb2, identity_pb2, signal_pb2
+from flyteidl.service import admin_pb2, agent_pb2, dataproxy_pb2, identity_pb2, signal_pb2
 
 from flyteform.proto.flyteform.v1 import events_pb2, link_pb2
 from flyteform_controlplane.dispatch.dispatcher import Dispatcher
 from flyteform_controlplane.scheduler.scheduler import Scheduler
 from flyteform_controlplane.services.admin import AdminService
+from flyteform_controlplane.services.agents import AgentService
 from flyteform_controlplane.services.cache import CacheService
 from flyteform_controlplane.services.catalog import CatalogService
 from flyteform_controlplane.services.dataproxy import DataProxyService
@@ -74,6 +75,7 @@ def assemble(
         _service(dataproxy_pb2.DESCRIPTOR, "DataProxyService", DataProxyService(objects, admin)),
         _service(datacatalog_pb2.DESCRIPTOR, "DataCatalog", CatalogService(database, objects)),
         _service(cacheservice_pb2.DESCRIPTOR, "CacheService", CacheService(database)),
+        _service(agent_pb2.DESCRIPTOR, "AgentMetadataService", AgentService(config.agents)),
         _service(identity_pb2.DESCRIPTOR, "IdentityService", IdentityService()),
         _service(events_pb2.DESCRIPTOR, "EventService", EventService(admin.events)),
         _service(link_pb2.DESCRIPTOR, "DataPlaneLink", LinkService(dispatcher)),

@@ -17,6 +17,15 @@ class Domain:
 
 
 @dataclass(frozen=True, slots=True)
+class AgentConfig:
+    """An agent (connector) that runs tasks; `task_types` are names with versions."""
+
+    name: str
+    task_types: tuple[tuple[str, int], ...] = ()
+    is_sync: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class AdminConfig:
     """Settings of the AdminService; sizes are bytes, and 0 as a limit of number or size means none."""
 
@@ -43,6 +52,7 @@ class AdminConfig:
     max_inline_bytes: int = 2 * MIB
     # Longest error message in a list; a Get answers it whole.
     list_error_message_length: int = 100
+    agents: tuple[AgentConfig, ...] = ()
     signed_url_expiry: timedelta = timedelta(hours=1)
 
     @property

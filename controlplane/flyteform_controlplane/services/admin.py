@@ -10,6 +10,7 @@ from flyteform_controlplane.services.attributes import Attributes
 from flyteform_controlplane.services.backend import Backend
 from flyteform_controlplane.services.description_entities import DescriptionEntities
 from flyteform_controlplane.services.events import Events
+from flyteform_controlplane.services.execution_metrics import ExecutionMetrics
 from flyteform_controlplane.services.executions import Executions
 from flyteform_controlplane.services.launch_plans import LaunchPlans
 from flyteform_controlplane.services.launching import Launching
@@ -38,7 +39,7 @@ _METHODS = frozenset(name for name in vars(AdminServiceServicer) if name[0].isup
 
 
 class AdminService(AdminServiceServicer):
-    """Serves the AdminService; a method that no part has is UNIMPLEMENTED.
+    """Serves the AdminService.
 
     It is the scheduler's `Launcher` too; `events` is what `EventService` applies batches with.
     """
@@ -60,7 +61,8 @@ class AdminService(AdminServiceServicer):
         self._launching = launching
         self._compose(Projects(backend), attributes, Versions())
         self._compose(Tasks(backend), workflows, launch_plans, names, DescriptionEntities(backend))
-        self._compose(Executions(backend, launching), NodeExecutions(backend), TaskExecutions(backend), self.events)
+        self._compose(Executions(backend, launching), NodeExecutions(backend), TaskExecutions(backend))
+        self._compose(ExecutionMetrics(backend), self.events)
 
     async def launch(
         self,
