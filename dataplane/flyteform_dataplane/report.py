@@ -94,19 +94,23 @@ class _Parcel:
 class EventReporter:
     """Reports through `EventService`, or through FlyteAdmin's own calls where the control plane has no such service.
 
-    While a batch is on its way the next one fills, so batches grow with the load and a lone event leaves at once.
+    While a batch is on its way, and for `gather` seconds after it has arrived, the next one fills: every batch costs
+    the control plane a transaction, which on one machine is taken from the tasks. A lone event leaves at once, and the
+    end of an execution waits for nothing.
     A refusal that repeating can't change (the execution is terminal, the event is malformed) is logged and counts as
     acknowledged: nothing would ever get past it.
     """
 
-    def __init__(self, channel: grpc.aio.Channel, *, backoff: Backoff | None = None) -> None:
+    def __init__(self, channel: grpc.aio.Channel, *, backoff: Backoff | None = None, gather: float = 0.03) -> None:
         self._events = EventServiceStub(channel)
         self._admin = AdminServiceStub(channel)  # type: ignore[no-untyped-call] # flyteidl's stubs have no types
         self._backoff = backoff or Backoff()
         self._lanes: OrderedDict[tuple[str, str, str], _Lane] = OrderedDict()
         self._observers: list[Acknowledged] = []
         self._acknowledged: dict[tuple[str, str, str], tuple[WorkflowExecutionIdentifier, int]] = {}
+        self._gather = gather
         self._work = asyncio.Event()
+        self._urgent = asyncio.Event()
         self._news = asyncio.Event()
         self._batched = True
         self._failures = 0
@@ -135,6 +139,8 @@ class EventReporter:
             if again:
                 lane.repeated = events[-1][0]
             self._work.set()
+            if any(event.HasField("workflow") for _, event in events):
+                self._urgent.set()
 
     def drop(self, execution: WorkflowExecutionIdentifier) -> None:
         """Send nothing more of what is queued for the execution; nobody is told of its acknowledgement."""
@@ -150,9 +156,12 @@ class EventReporter:
     async def _send_all(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
+            self._urgent.clear()
             batch = self._take(loop.time())
             if batch:
                 await self._deliver(batch)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._urgent.wait(), self._gather)
                 continue
             self._work.clear()
             waits = [lane.not_before - loop.time() for lane in self._lanes.values() if lane.events]

@@ -35,6 +35,7 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
+        self.volatile: set[str] = set()
 
     async def get(self, uri: str, *, limit: int | None = None) -> bytes:
         """Return the content."""
@@ -45,10 +46,17 @@ class MemoryStore:
             raise InvalidInputError(f"{uri} has more than {limit} bytes")
         return content
 
-    async def put(self, uri: str, data: bytes, *, if_absent: bool = False) -> None:
+    async def put(self, uri: str, data: bytes, *, if_absent: bool = False, durable: bool = True) -> None:
         """Store the content."""
         assert not if_absent
         self.objects[uri] = data
+        (self.volatile.discard if durable else self.volatile.add)(uri)
+
+    def lose(self) -> None:
+        """Forget what was not stored durably, as a power cut does."""
+        for uri in self.volatile:
+            self.objects.pop(uri, None)
+        self.volatile.clear()
 
     async def head(self, uri: str) -> ObjectInfo | None:
         """Describe the object."""
@@ -263,6 +271,7 @@ class World:
         """Let everything but the log, the objects and the control plane vanish, and start anew."""
         await self.runner.stop()
         await self.executor.kill()
+        self.store.lose()
         self.executor = FakeExecutor(self.store, self.body)
         self.runner = self._runner()
         await self.runner.start()

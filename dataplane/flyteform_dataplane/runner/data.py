@@ -154,7 +154,8 @@ class ExecutionData:
         outputs = await self._outputs_of(record.bindings)
         variables = record.task.interface.inputs.variables if record.task is not None else None
         resolved = resolve(record.bindings, outputs, variables)
-        await self._objects.put(self._context.inputs_uri(node), resolved.SerializeToString())
+        # Not durable: after a crash they are made again before an attempt that needs them starts.
+        await self._objects.put(self._context.inputs_uri(node), resolved.SerializeToString(), durable=False)
         return resolved
 
     async def _outputs_of(self, bindings: Sequence[Binding]) -> Mapping[str, LiteralMap]:

@@ -38,10 +38,11 @@ class StagedFile:
         self._digest.update(data)
         self.size += len(data)
 
-    def commit(self, *, if_absent: bool = False) -> None:
+    def commit(self, *, if_absent: bool = False, durable: bool = True) -> None:
         """Make the content durable and visible at once; `FileExistsError` with `if_absent` if the target exists."""
         self._file.flush()
-        os.fsync(self._file.fileno())
+        if durable:
+            os.fsync(self._file.fileno())
         self._file.close()
         if if_absent:
             # A hard link, unlike a rename, fails when its name is taken.
@@ -49,7 +50,8 @@ class StagedFile:
             self._temporary.unlink()
         else:
             self._temporary.replace(self._target)
-        sync_directory(self._target.parent)
+        if durable:
+            sync_directory(self._target.parent)
 
     def discard(self) -> None:
         """Forget what was written; nothing to do after a commit."""
@@ -60,7 +62,7 @@ class StagedFile:
 @contextmanager
 def staged(target: Path) -> Iterator[StagedFile]:
     """Open a staged file for `target`, creating its directories; discarded unless it was committed."""
-    make_directories(target.parent)
+    make_directories(target.parent)  # durable even if the file is not, as others below may be
     file = StagedFile(target)
     try:
         yield file
@@ -68,11 +70,11 @@ def staged(target: Path) -> Iterator[StagedFile]:
         file.discard()
 
 
-def write(target: Path, data: bytes, *, if_absent: bool = False) -> None:
-    """Replace the content of `target` durably and atomically."""
+def write(target: Path, data: bytes, *, if_absent: bool = False, durable: bool = True) -> None:
+    """Replace the content of `target` atomically and, unless told otherwise, durably."""
     with staged(target) as file:
         file.write(data)
-        file.commit(if_absent=if_absent)
+        file.commit(if_absent=if_absent, durable=durable)
 
 
 def md5_of(path: Path) -> bytes:

@@ -62,11 +62,11 @@ class LocalStore:
                 raise InvalidInputError(f"{uri} has {size} bytes, more than the {limit} that are allowed here")
             return path.read_bytes() if size <= INLINE_BYTES else await _in_thread(path.read_bytes)
 
-    async def put(self, uri: str, data: bytes, *, if_absent: bool = False) -> None:
+    async def put(self, uri: str, data: bytes, *, if_absent: bool = False, durable: bool = True) -> None:
         """Store the content; with `if_absent` raise `AlreadyExistsError` rather than replace an object."""
         with _object_errors(uri, writing=True):
             path = self.path(uri)
-            await _in_thread(lambda: files.write(path, data, if_absent=if_absent))
+            await _in_thread(lambda: files.write(path, data, if_absent=if_absent, durable=durable))
 
     async def head(self, uri: str) -> ObjectInfo | None:
         """Describe the object, or return None if there is none."""

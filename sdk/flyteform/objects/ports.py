@@ -52,8 +52,12 @@ class ObjectStore(Protocol):
         """Return the content; `NotFoundError` if there is none, `InvalidInputError` if it is over `limit` bytes."""
         ...
 
-    async def put(self, uri: str, data: bytes, *, if_absent: bool = False) -> None:
-        """Store the content; with `if_absent` raise `AlreadyExistsError` rather than replace an object."""
+    async def put(self, uri: str, data: bytes, *, if_absent: bool = False, durable: bool = True) -> None:
+        """Store the content; with `if_absent` raise `AlreadyExistsError` rather than replace an object.
+
+        Without `durable` the machine's sudden end may take the object, or its content, with it: for what can be made
+        again. It is atomic all the same.
+        """
         ...
 
     async def head(self, uri: str) -> ObjectInfo | None:

@@ -42,6 +42,15 @@ async def test_put_replaces(store: ObjectStore) -> None:
     assert await store.get(f"{store.prefix}/a") == b"two"
 
 
+async def test_put_of_what_need_not_last(store: ObjectStore) -> None:
+    """What is not stored durably is read, replaced and refused as anything else."""
+    await store.put(f"{store.prefix}/a/b", b"one", durable=False)
+    await store.put(f"{store.prefix}/a/b", b"two", durable=False)
+    assert await store.get(f"{store.prefix}/a/b") == b"two"
+    with pytest.raises(AlreadyExistsError):
+        await store.put(f"{store.prefix}/a/b", b"three", if_absent=True, durable=False)
+
+
 async def test_put_if_absent_keeps_the_first(store: ObjectStore) -> None:
     """A conditional put refuses to replace, and the first content stays."""
     await store.put(f"{store.prefix}/a", b"one", if_absent=True)

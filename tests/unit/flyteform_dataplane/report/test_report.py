@@ -98,9 +98,9 @@ async def start(server: Server) -> AsyncIterator[Start]:
 class Sender:
     """A reporter and what it has acknowledged."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, gather: float = 0.0) -> None:
         self.channel = open_channel(address)
-        self.reporter = EventReporter(self.channel, backoff=Backoff(0.01, 0.05))
+        self.reporter = EventReporter(self.channel, backoff=Backoff(0.01, 0.05), gather=gather)
         self.acknowledged: dict[str, list[int]] = {}
         self.reporter.on_acknowledged(self._note)
 
@@ -258,6 +258,21 @@ async def test_only_a_new_event_that_is_known_is_worth_a_warning(
         await until(lambda: sender.last("a") == 3)
     levels = [record.levelname for record in caplog.records if "refused" in record.message]
     assert levels == ["DEBUG", "WARNING", "DEBUG"]
+
+
+async def test_what_follows_a_batch_is_gathered(server: Server, start: Start) -> None:
+    """Events that come one by one after a batch leave together; the end of an execution takes them along at once."""
+    async with Sender(await start(), gather=3600.0) as sender:
+        sender.reporter.send(execution("a"), [event("a", 1)])
+        await until(lambda: sender.last("a") == 1)
+        for number in (2, 3):
+            sender.reporter.send(execution("a"), [event("a", number)])
+            await asyncio.sleep(0)
+        assert server.batches == [["a-1"]]
+        end = Event(workflow=event_pb2.WorkflowExecutionEventRequest(request_id="end"))
+        sender.reporter.send(execution("a"), [(4, end)])
+        await until(lambda: sender.last("a") == 4)
+    assert server.batches == [["a-1"], ["a-2", "a-3", ""]]
 
 
 async def test_an_observer_that_fails_stops_nothing(start: Start) -> None:

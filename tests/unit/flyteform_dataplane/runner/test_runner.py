@@ -409,6 +409,21 @@ async def test_revoking_what_has_ended_or_was_never_here(make_world: MakeWorld) 
     assert world.executor.started == ["p/d/e/n0/0"] * 2
 
 
+async def test_inputs_lost_in_a_crash_are_made_again(make_world: MakeWorld) -> None:
+    """Inputs are not stored durably, so after a power cut an attempt that starts again finds them anew."""
+    results = iter((literals(o=1), None, literals(o=2)))
+    world = await make_world(lambda _: next(results))
+    lease = Flow().task("n0").task("n1", {"x": promise("n0", "o")}).returns(r=promise("n1", "o")).lease()
+    uri = f"{lease.metadata_prefix}/n1/data/inputs.pb"
+    await world.runner.accept(lease)
+    await until(lambda: world.executor.running == {"p/d/e/n1/0"})
+    assert world.store.volatile == {f"{lease.metadata_prefix}/n0/data/inputs.pb", uri}
+    await world.crash()
+    await world.end_of("e")
+    assert world.outputs(lease) == literals(r=2)
+    assert world.store.literals(uri) == literals(x=1)
+
+
 async def test_crash_while_revoking(make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     """Until the log has forgotten it, the execution is held again after a crash, and can be revoked again."""
     world = await make_world(lambda _: None)
