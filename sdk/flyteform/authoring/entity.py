@@ -21,7 +21,7 @@ def dependencies(entity: Entity) -> tuple[Entity, ...]:
         case LaunchPlan():
             return (entity.workflow,)
         case Workflow():
-            return tuple({_key(node.entity): node.entity for node in entity.nodes}.values())
+            return _called(entity)
         case _:
             assert_never(entity)
 
@@ -30,6 +30,14 @@ def entities(root: Entity) -> tuple[Entity, ...]:
     """Return an entity and all that it refers to, dependencies first, each once."""
     found: dict[tuple[str, str], Entity] = {}
     _visit(root, found, ())
+    return tuple(found.values())
+
+
+def _called(workflow: Workflow) -> tuple[Entity, ...]:
+    found: dict[tuple[str, str], Entity] = {}
+    for node in workflow.nodes:
+        known = found.setdefault(_key(node.entity), node.entity)
+        _refuse_namesake(node.entity, known)
     return tuple(found.values())
 
 

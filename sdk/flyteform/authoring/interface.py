@@ -171,7 +171,11 @@ def _input(parameter: inspect.Parameter, hints: Mapping[str, Any], place: str) -
 
 def _default(parameter: inspect.Parameter, optional: bool, python_type: Any, subject: str) -> Any:
     if parameter.default is not parameter.empty:
-        return check_value(parameter.default, python_type, f"{subject} has a wrong default")
+        try:
+            return check(parameter.default, python_type)
+        except ValueMismatchError as error:
+            problem = f"{error.path}: {error.problem}" if error.path else error.problem
+            raise DefinitionError(f"{subject} has a wrong default: {problem}", remedy=error.remedy) from error
     return None if optional else REQUIRED
 
 
