@@ -5,6 +5,7 @@ Importing this package loads next to nothing; each public name is loaded when it
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -42,11 +43,7 @@ def __getattr__(name: str) -> Any:
     """Load a public name from where it is defined."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if name in _ERRORS:
-        from flyteform import errors as home
-    else:
-        from flyteform import authoring as home
-    value = getattr(home, name)
+    value = getattr(import_module(f"flyteform.{'errors' if name in _ERRORS else 'authoring'}"), name)
     globals()[name] = value
     return value
 
