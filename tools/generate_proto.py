@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent / "sdk" / "flyteform" / "proto"
 IMPORTED = ("flyteidl.admin.event_pb2", "flyteidl.admin.execution_pb2", "flyteidl.core.compiler_pb2")
 PACKAGE = "flyteform/v1"
+PROGRAMS = Path(sys.executable).parent
 
 
 def collect(file: FileDescriptor, into: dict[str, descriptor_pb2.FileDescriptorProto]) -> None:
@@ -46,6 +47,7 @@ def generate(out: Path) -> dict[str, str]:
         [
             "protoc",
             f"--descriptor_set_in={descriptors}",
+            *(f"--plugin=protoc-gen-{name}={PROGRAMS / f'protoc-gen-{name}'}" for name in ("mypy", "mypy_grpc")),
             f"--proto_path={ROOT}",
             f"--python_out={out}",
             f"--grpc_python_out={out}",
