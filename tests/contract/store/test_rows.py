@@ -1,4 +1,4 @@
-"""What every adapter of the store ports does, over each database that is there: SQLite files here."""
+"""What every adapter of the store ports does, over each kind of database."""
 
 from __future__ import annotations
 
@@ -15,27 +15,13 @@ from flyteidl.core.identifier_pb2 import ResourceType
 from flyteform_controlplane.domain.filters import Entity, Filter, Function, Query, Sort, parse_filters
 from flyteform_controlplane.domain.records import NamedEntityRecord, ProjectRecord, TaskRecord
 from flyteform_controlplane.errors import EntityExistsError, InvalidArgumentError
-from flyteform_controlplane.store.database import Database
-from flyteform_controlplane.store.migrate import migrate
 from flyteform_controlplane.store.sql.store import SqlStore
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
-
+    from flyteform_controlplane.store.database import Database
     from flyteform_controlplane.store.ports import Store
 
 TASK = ResourceType.TASK
-
-
-@pytest.fixture(params=["sqlite"])
-async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
-    """Give an empty database of each kind."""
-    urls = {"sqlite": f"sqlite+aiosqlite:///{tmp_path}/store.db"}
-    database = Database(urls[request.param])
-    await migrate(database)
-    yield database
-    await database.close()
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import BigInteger, Column, Integer, LargeBinary, Select, Table, and_, exists, not_
+from sqlalchemy import BigInteger, Column, Integer, LargeBinary, Select, String, Table, Text, and_, cast, exists, not_
 
 from flyteform_controlplane.domain.filters import Entity, Filter, Function, Query
 from flyteform_controlplane.errors import InvalidArgumentError
@@ -97,9 +97,9 @@ def compare(one: Filter, column: ColumnElement[Any]) -> ColumnElement[bool]:
     """Return the comparison of a column or expression with the filter's values, all of them bound."""
     match one.function:
         case Function.CONTAINS:
-            return column.contains(one.values[0], autoescape=True)
+            return _text(column).contains(one.values[0], autoescape=True)
         case Function.NOT_LIKE:
-            return not_(column.like(one.values[0]))
+            return not_(_text(column).like(one.values[0]))
         case Function.IN:
             return column.in_([_value(column, text) for text in one.values])
         case Function.NOT_IN:
@@ -107,6 +107,10 @@ def compare(one: Filter, column: ColumnElement[Any]) -> ColumnElement[bool]:
         case function:
             result: ColumnElement[bool] = _COMPARISONS[function](column, _value(column, one.values[0]))
             return result
+
+
+def _text(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    return column if isinstance(column.type, String) else cast(column, Text)
 
 
 def _value(column: ColumnElement[Any], text: str) -> str | int | datetime:

