@@ -1,16 +1,17 @@
-"""Runs the measurements that are named, or all: `python -m benchmarks [local_run] [embedded]`."""
+"""Runs the measurements that are named, or all: `python -m benchmarks [local_run] [embedded] [controlplane]`."""
 
 from __future__ import annotations
 
 import sys
 from importlib import import_module
 
-NAMES = ("local_run", "embedded")
+NAMES = ("local_run", "embedded", "controlplane")
 
 
 def main() -> int:
     """Run them one after the other, so that none disturbs another."""
-    wanted = sys.argv[1:] or NAMES
+    # What follows a name with dashes is an option of that measurement, which reads it itself.
+    wanted = [word for word in sys.argv[1:] if not word.startswith("--")] or NAMES
     unknown = [name for name in wanted if name not in NAMES]
     if unknown:
         print(f"no such measurement: {', '.join(unknown)}; there are {', '.join(NAMES)}", file=sys.stderr)

@@ -1,0 +1,130 @@
+"""The control plane under load, on SQLite and PostgreSQL, against the floors of the same machine in the same run.
+
+A row per method and number of clients: calls (or events) per second, p50 and p99 in ms, the server's processor time
+per call in ms, and two ratios: that time to the one of an empty grpc.aio method, and the rate to the one of as many
+clients that do one bare INSERT (SELECT for reads) each, on the same database through the bare driver.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.controlplane.bare import postgres_rates, sqlite_rates
+from benchmarks.controlplane.load import Client, Round
+from benchmarks.controlplane.requests import SUBJECTS
+from benchmarks.controlplane.servers import Server, control_plane, empty_method, postgres
+
+CLIENTS = (1, 8, 16, 64)
+SECONDS = 0.9
+CALLS = 2_000
+QUICK = ((1, 16), 0.3)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What one round came to; times in ms."""
+
+    rate: float
+    p50: float
+    p99: float
+    cpu: float
+
+
+def main() -> None:
+    """Print a table per database; `--quick` measures less, `--sqlite`, `--postgres` or a method's name only that."""
+    clients, seconds = QUICK if "--quick" in sys.argv else (CLIENTS, SECONDS)
+    with tempfile.TemporaryDirectory(prefix="flyteform-bench-") as name:
+        folder = Path(name)
+        with empty_method() as server:
+            empty = _rounds(server, -1, clients, seconds, 1)
+        _print("empty grpc.aio method", clients, empty, None, None)
+        if "--postgres" not in sys.argv:
+            rates = dict.fromkeys(clients, sqlite_rates(folder))
+            with control_plane(folder / "on-sqlite") as server:
+                _database("SQLite", server, clients, seconds, empty, rates)
+        if "--sqlite" not in sys.argv:
+            with postgres(folder) as address:
+                rates = {number: postgres_rates(address, number) for number in clients}
+                with control_plane(folder / "on-postgres", f"postgresql+asyncpg://{address}") as server:
+                    _database("PostgreSQL", server, clients, seconds, empty, rates)
+
+
+def _database(
+    name: str,
+    server: Server,
+    clients: tuple[int, ...],
+    seconds: float,
+    empty: dict[int, Row],
+    floors: dict[int, tuple[float, float]],
+) -> None:
+    inserts = ", ".join(f"{number}: {floors[number][0]:.0f}" for number in clients)
+    selects = ", ".join(f"{number}: {floors[number][1]:.0f}" for number in clients)
+    print(f"\n{name}; bare INSERTs/s by clients {inserts}; bare SELECTs/s {selects}", flush=True)
+    client = Client(server.address)
+    try:
+        client.prepare()
+        before = server.resident_mib()
+        for number, subject in enumerate(SUBJECTS):
+            if (wanted := _wanted()) and subject.name.split()[0] not in wanted:
+                continue
+            rows = _rounds(server, number, clients, seconds, subject.units, client)
+            _print(subject.name, clients, rows, empty, {n: floors[n][0 if subject.writes else 1] for n in clients})
+        print(f"resident memory: {before:.0f} MiB before the load, {server.resident_mib():.0f} MiB after", flush=True)
+    finally:
+        client.close()
+
+
+def _wanted() -> set[str]:
+    return {word for word in sys.argv[1:] if not word.startswith("--") and word[0].isupper()}
+
+
+def _rounds(
+    server: Server, subject: int, clients: tuple[int, ...], seconds: float, units: int, client: Client | None = None
+) -> dict[int, Row]:
+    own = client or Client(server.address)
+    rows = {}
+    try:
+        own.run(Round(subject, clients[0], 0.1, 10))
+        for number in clients:
+            cpu = server.cpu_seconds()
+            calls = max(CALLS // units * (1 if subject >= 0 else 4), 4 * number)
+            result = own.run(Round(subject, number, seconds, calls))
+            cpu = server.cpu_seconds() - cpu
+            done = len(result.latencies)
+            ordered = sorted(result.latencies)
+            rows[number] = Row(
+                done * units / result.seconds,
+                statistics.median(ordered) * 1000,
+                ordered[int(done * 0.99)] * 1000,
+                cpu * 1000 / (done * units),
+            )
+    finally:
+        if client is None:
+            own.close()
+    return rows
+
+
+def _print(
+    name: str,
+    clients: tuple[int, ...],
+    rows: dict[int, Row],
+    empty: dict[int, Row] | None,
+    floor: dict[int, float] | None,
+) -> None:
+    for number in clients:
+        row = rows[number]
+        line = f"{name:26} {number:3} clients {row.rate:8.0f}/s"
+        line += f"  p50 {row.p50:7.2f}  p99 {row.p99:7.2f}  cpu {row.cpu:6.3f}"
+        if empty and floor:
+            line += f"  = {row.cpu / empty[number].cpu:5.1f} x empty, {row.rate / floor[number]:5.2f} x bare"
+        print(line, flush=True)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    main()
