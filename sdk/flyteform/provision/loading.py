@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,7 +67,23 @@ def _load(files: list[Path]) -> list[ModuleType]:
             del sys.modules[name]
         # Another declaration with modules of the same names may have been loaded from elsewhere before.
         sys.path[:] = [str(root), *(entry for entry in sys.path if entry != str(root))]
-    return [load_module(file).module for file in files]
+    with _sources_only():
+        return [load_module(file).module for file in files]
+
+
+@contextmanager
+def _sources_only() -> Iterator[None]:
+    """Leave no byte code behind.
+
+    Python takes it for current when size and second are the source's, so a quick edit (a script's, say) would be
+    planned as if it had not been made.
+    """
+    before = sys.dont_write_bytecode
+    sys.dont_write_bytecode = True
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode = before
 
 
 def _root(file: Path) -> Path:

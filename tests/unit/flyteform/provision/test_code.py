@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from flyteform.provision.bundle import pack
 from flyteform.provision.code import Source, SourceTree, root_of
 from flyteform.provision.errors import DeclarationError
+from flyteform.unpacking import BUNDLE_DIR, use_bundle
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -120,13 +121,14 @@ def test_line_ends_do_not_count(tmp_path: Path) -> None:
     assert pack(first) == pack(second)
 
 
-def test_an_unpacked_bundle_can_be_imported(tmp_path: Path) -> None:
-    """A fresh interpreter imports a module of a package from the unpacked bundle."""
-    source, target = tmp_path / "source", tmp_path / "target"
+def test_an_unpacked_bundle_can_be_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fresh interpreter imports a module of a package from the bundle as a task's container unpacks it."""
+    monkeypatch.setenv(BUNDLE_DIR, str(tmp_path / "bundles"))
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+    source = tmp_path / "source"
     tree = write(
         source, {"pkg/__init__.py": "", "pkg/mod.py": "from .value import VALUE", "pkg/value.py": "VALUE = 42"}
     )
-    with tarfile.open(fileobj=io.BytesIO(pack(tree.reachable("pkg.mod")).data)) as archive:
-        archive.extractall(target, filter="data")
+    target = use_bundle("file:///bundle", lambda _: pack(tree.reachable("pkg.mod")).data)
     command = [sys.executable, "-c", "from pkg.mod import VALUE; print(VALUE)"]
     assert subprocess.check_output(command, cwd=target, text=True).strip() == "42"
