@@ -7,6 +7,7 @@ import logging
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 import uvloop
@@ -18,30 +19,25 @@ from flyteform_controlplane.settings import GRPC_PORT, HTTP_PORT, ControlPlaneSe
 
 @click.command()
 @click.option("--state-dir", type=click.Path(path_type=Path), required=True, help="Where data and keys are kept.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Loopback address to listen on.")
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, help="Address to listen on; with --auth any, else loopback."
+)
 @click.option("--grpc-port", default=GRPC_PORT, show_default=True, help="0 picks a free one.")
 @click.option("--http-port", default=HTTP_PORT, show_default=True, help="0 picks a free one.")
 @click.option("--database-url", default="", help="SQLAlchemy URL; by default SQLite in the state directory.")
 @click.option("--objects-prefix", default="", help="URI of the object store; by default in the state directory.")
+@click.option("--auth", is_flag=True, help="Ask every caller for a token; the first start makes keys and clients.")
+@click.option("--cluster", "clusters", multiple=True, help="Make a client for this cluster's data plane; repeatable.")
+@click.option("--public-url", default="", help="Where clients reach HTTP, if that is not the address listened on.")
 @click.option(
     "--log-level", default="INFO", show_default=True, type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"])
 )
-def command(
-    state_dir: Path, host: str, grpc_port: int, http_port: int, database_url: str, objects_prefix: str, log_level: str
-) -> None:
+def command(*, public_url: str, log_level: str, **settings: Any) -> None:
     """Serve a flyteform control plane: gRPC, REST and objects."""
     logging.basicConfig(level=log_level, format="%(asctime)s level=%(levelname)s logger=%(name)s %(message)s")
     for name in ("alembic", "uvicorn"):
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(log_level)))
-    settings = ControlPlaneSettings(
-        state_dir=state_dir,
-        host=host,
-        grpc_port=grpc_port,
-        http_port=http_port,
-        database_url=database_url,
-        objects_prefix=objects_prefix,
-    )
-    uvloop.run(_serve(settings))
+    uvloop.run(_serve(ControlPlaneSettings(public_url=public_url.rstrip("/"), **settings)))
 
 
 async def _serve(settings: ControlPlaneSettings) -> None:

@@ -57,6 +57,13 @@ class ResourceExhaustedError(ControlPlaneError):
     status = StatusCode.RESOURCE_EXHAUSTED
 
 
+class UnauthenticatedError(ControlPlaneError):
+    """The caller has not shown who it is."""
+
+    code = "Unauthenticated"
+    status = StatusCode.UNAUTHENTICATED
+
+
 class PermissionDeniedError(ControlPlaneError):
     """The caller is known and may not do this."""
 

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Protocol
 
 from flyteidl.cacheservice import cacheservice_pb2
 from flyteidl.datacatalog import datacatalog_pb2
-from flyteidl.service import admin_pb2, agent_pb2, dataproxy_pb2, identity_pb2, signal_pb2
+from flyteidl.service import admin_pb2, agent_pb2, auth_pb2, dataproxy_pb2, identity_pb2, signal_pb2
 
 from flyteform.proto.flyteform.v1 import events_pb2, link_pb2
 from flyteform_controlplane.dispatch.dispatcher import Dispatcher
 from flyteform_controlplane.scheduler.scheduler import Scheduler
 from flyteform_controlplane.services.admin import AdminService
 from flyteform_controlplane.services.agents import AgentService
+from flyteform_controlplane.services.auth_metadata import AuthMetadataService, LoginConfig
 from flyteform_controlplane.services.cache import CacheService
 from flyteform_controlplane.services.catalog import CatalogService
 from flyteform_controlplane.services.dataproxy import DataProxyService
@@ -58,11 +59,16 @@ class Parts:
 
 
 def assemble(
-    database: Database, objects: ObjectStore, config: AdminConfig, *, connected: Callable[[bool], None]
+    database: Database,
+    objects: ObjectStore,
+    config: AdminConfig,
+    *,
+    login: LoginConfig,
+    connected: Callable[[bool], None],
 ) -> Parts:
     """Build all parts around one database and one object store; nothing is started.
 
-    `connected` is told whether any data plane is connected to this process.
+    `login` is what clients are told about it; `connected` is told whether any data plane is connected to this process.
     """
     dispatcher = Dispatcher(database, objects, connected=connected)
     launcher = _Launcher()
@@ -78,6 +84,7 @@ def assemble(
         _service(agent_pb2.DESCRIPTOR, "AgentMetadataService", AgentService(config.agents)),
         _service(identity_pb2.DESCRIPTOR, "IdentityService", IdentityService()),
         _service(events_pb2.DESCRIPTOR, "EventService", EventService(admin.events)),
+        _service(auth_pb2.DESCRIPTOR, "AuthMetadataService", AuthMetadataService(login)),
         _service(link_pb2.DESCRIPTOR, "DataPlaneLink", LinkService(dispatcher)),
     )
     return Parts(services, (dispatcher, scheduler))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -12,15 +13,20 @@ from flyteform.errors import ConflictError, InvalidInputError
 from flyteform.objects import open_store
 from flyteform.objects.local import LocalStore
 from flyteform.objects.signing import UrlSigner
+from flyteform_controlplane.auth.authority import Authority
+from flyteform_controlplane.auth.clients import USER_CLIENT
 from flyteform_controlplane.parts import assemble
 from flyteform_controlplane.readiness import Readiness
 from flyteform_controlplane.rest.app import http_app
+from flyteform_controlplane.rest.oauth import JWKS_PATH, TOKEN_PATH
 from flyteform_controlplane.rest.objects import ObjectEndpoint
+from flyteform_controlplane.services.auth_metadata import LoginConfig
 from flyteform_controlplane.settings import signing_key
 from flyteform_controlplane.store.database import Database
 from flyteform_controlplane.store.migrate import migrate
 from flyteform_controlplane.store.seed import seed
 from flyteform_controlplane.transport import ports
+from flyteform_controlplane.transport.authentication import METADATA_KEY, authentication
 from flyteform_controlplane.transport.grpc_server import GrpcServer
 from flyteform_controlplane.transport.http_server import HttpServer
 from flyteform_controlplane.transport.interceptors import STANDARD
@@ -30,7 +36,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from flyteform.objects.ports import ObjectStore
+    from flyteform_controlplane.auth.authority import IssuedToken
     from flyteform_controlplane.settings import ControlPlaneSettings
+    from flyteform_controlplane.transport.calls import Interceptor
 
 ITSELF = "control plane"
 DATA_PLANE = "data plane"
@@ -57,6 +65,7 @@ class ControlPlane:
         self._settings = settings
         self._running = AsyncExitStack()
         self._grace = GRACE_SECONDS
+        self._authority: Authority | None = None
 
     async def start(self) -> Addresses:
         """Bind, migrate, seed, serve; on an error whatever was started is stopped again.
@@ -73,6 +82,12 @@ class ControlPlane:
         """Return as soon as everything is ready, as `/healthcheck` then says."""
         await self.readiness.wait()
 
+    def cluster_token(self, cluster: str) -> IssuedToken:
+        """Return a token for the data plane of a cluster; only once started, and where a login is asked for."""
+        if self._authority is None:
+            raise InvalidInputError("this control plane asks for no login", remedy="start it with --auth")
+        return self._authority.cluster_token(cluster)
+
     async def stop(self, grace: float = GRACE_SECONDS) -> None:
         """Take nothing new, give open calls `grace` seconds, then end them; again is no error."""
         self._grace = grace
@@ -85,12 +100,23 @@ class ControlPlane:
         ports.probe(settings.host, settings.grpc_port, flag="--grpc-port")
         listener = ports.listen(settings.host, settings.http_port, flag="--http-port")
         self._running.callback(listener.close)
-        http = f"http://{_address(settings.host, listener.getsockname()[1])}"
+        http = settings.public_url or f"http://{_address(_reachable(settings.host), listener.getsockname()[1])}"
         objects, endpoint = _objects(settings, f"{http}/objects")
+        authority = self._authority = (
+            Authority.open(settings.state_dir, http, settings.clusters) if settings.auth else None
+        )
         database = await self._database()
-        parts = assemble(database, objects, settings.admin, connected=self._report_data_plane)
-        methods = methods_of(parts.services, STANDARD)
-        app = http_app(methods, self.readiness, endpoint, version=version("flyteform"), origins=settings.cors_origins)
+        login = _login(http, authority)
+        parts = assemble(database, objects, settings.admin, login=login, connected=self._report_data_plane)
+        methods = methods_of(parts.services, _interceptors(authority))
+        app = http_app(
+            methods,
+            self.readiness,
+            endpoint,
+            version=version("flyteform"),
+            origins=settings.cors_origins,
+            authority=authority,
+        )
         grpc_server, http_server = GrpcServer(methods), HttpServer(app, listener)
         self._running.push_async_callback(lambda: asyncio.gather(grpc_server.stop(self._grace), http_server.stop()))
         grpc_port = await self._start_grpc(grpc_server)
@@ -99,7 +125,7 @@ class ControlPlane:
             await duty.start()
             self._running.push_async_callback(duty.stop)
         self.readiness.report(ITSELF)
-        return Addresses(_address(settings.host, grpc_port), http)
+        return Addresses(_address(_reachable(settings.host), grpc_port), http)
 
     async def _database(self) -> Database:
         database = Database(self._settings.database_url)
@@ -142,6 +168,23 @@ def _objects(settings: ControlPlaneSettings, url: str) -> tuple[ObjectStore, Obj
     return store, ObjectEndpoint(store, signer) if isinstance(store, LocalStore) else None
 
 
+def _interceptors(authority: Authority | None) -> tuple[Interceptor, ...]:
+    return STANDARD if authority is None else (*STANDARD, authentication(authority.authenticate))
+
+
+def _login(http: str, authority: Authority | None) -> LoginConfig:
+    if authority is None:
+        return LoginConfig(http)
+    return LoginConfig(
+        http,
+        client_id=USER_CLIENT,
+        audience=authority.audience,
+        metadata_key=METADATA_KEY,
+        token_path=TOKEN_PATH,
+        jwks_path=JWKS_PATH,
+    )
+
+
 def _make_state_dir(directory: Path) -> None:
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -150,6 +193,11 @@ def _make_state_dir(directory: Path) -> None:
             f"the state directory {directory} cannot be made: {error.strerror}",
             remedy="choose another with --state-dir",
         ) from error
+
+
+def _reachable(host: str) -> str:
+    """Return a name for this machine where it listens on all of its addresses."""
+    return socket.gethostname() if host in {"", "0.0.0.0", "::"} else host  # noqa: S104 - compared, not bound
 
 
 def _address(host: str, port: int) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from flyteform.errors import InvalidInputError
 from flyteform.objects.signing import KEY_BYTES
@@ -19,6 +21,7 @@ GRPC_PORT = 8089
 HTTP_PORT = 8088
 LARGEST_PORT = 65535
 KEY_FILE = "signing.key"
+_CLUSTER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}").fullmatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,12 @@ class ControlPlaneSettings:
     # Whether the platform is ready only with a data plane connected here.
     needs_data_plane: bool = False
     admin: AdminConfig = field(default_factory=AdminConfig)
+    # Whether callers need a token; without, only this machine is served.
+    auth: bool = False
+    # The clusters whose data planes get a client each, at the first start that names them.
+    clusters: tuple[str, ...] = ()
+    # Where clients reach HTTP, as http(s)://host[:port], if that is not the address that is listened on.
+    public_url: str = ""
 
     @classmethod
     def embedded(cls, state_dir: Path, *, host: str, grpc_port: int, http_port: int) -> ControlPlaneSettings:
@@ -49,7 +58,11 @@ class ControlPlaneSettings:
 
     def __post_init__(self) -> None:
         """Check and complete."""
-        _check_loopback(self.host)
+        if not self.auth:
+            _check_loopback(self.host)
+        elif not self.cors_origins:
+            object.__setattr__(self, "cors_origins", ("*",))
+        _check_login(self.clusters, self.public_url)
         for flag, port in (("--grpc-port", self.grpc_port), ("--http-port", self.http_port)):
             if not 0 <= port <= LARGEST_PORT:
                 raise InvalidInputError(f"{flag} {port} is not a port", remedy=f"use 0 to {LARGEST_PORT}")
@@ -72,8 +85,22 @@ def _check_loopback(host: str) -> None:
         loopback = False
     if not loopback:
         raise InvalidInputError(
-            f"the control plane cannot listen on {host}: it has no login yet, so it serves this machine alone",
-            remedy="use 127.0.0.1",
+            f"the control plane cannot listen on {host}: it has no login, so it serves this machine alone",
+            remedy="use 127.0.0.1, or turn the login on with --auth",
+        )
+
+
+def _check_login(clusters: tuple[str, ...], public_url: str) -> None:
+    for cluster in clusters:
+        if not _CLUSTER(cluster):
+            raise InvalidInputError(
+                f"--cluster {cluster!r} is not a cluster's name",
+                remedy="use letters, digits, '.', '_' and '-', up to 63",
+            )
+    parts = urlsplit(public_url)
+    if public_url and (parts.scheme not in {"http", "https"} or not parts.hostname or parts.path or parts.query):
+        raise InvalidInputError(
+            f"--public-url {public_url} is not an address", remedy="write for example https://flyte.example.org"
         )
 
 

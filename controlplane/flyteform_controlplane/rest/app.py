@@ -10,12 +10,16 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route
 
+from flyteform_controlplane.domain.principals import OPEN_METHODS
 from flyteform_controlplane.rest.browsers import LOOPBACK_ORIGIN, LoopbackOnly
 from flyteform_controlplane.rest.gateway import Gateway
+from flyteform_controlplane.rest.guard import Guard
+from flyteform_controlplane.rest.oauth import JWKS_PATH, TOKEN_PATH, oauth_routes
 from flyteform_controlplane.rest.objects import PREFIX
 from flyteform_controlplane.rest.openapi import openapi
+from flyteform_controlplane.transport.authentication import bearer_token
 from flyteform_controlplane.transport.interceptors import REQUEST_ID
 
 if TYPE_CHECKING:
@@ -24,11 +28,13 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import ASGIApp, Receive, Scope, Send
 
+    from flyteform_controlplane.auth.authority import Authority
     from flyteform_controlplane.readiness import Readiness
     from flyteform_controlplane.transport.methods import Method
 
+HEALTH_PATH = "/healthcheck"
 CORS_METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS")
-CORS_HEADERS = ("Content-Type", "Content-MD5", "flyte-authorization", REQUEST_ID)
+CORS_HEADERS = ("Content-Type", "Content-MD5", "authorization", "flyte-authorization", REQUEST_ID)
 
 
 def http_app(
@@ -38,10 +44,12 @@ def http_app(
     *,
     version: str,
     origins: Sequence[str],
+    authority: Authority | None = None,
 ) -> ASGIApp:
     """Assemble the application; without `objects` the store signs its URLs for a service of its own.
 
     `origins` are those of the pages that may call; with none given only pages that are served from loopback may.
+    With an `authority`, all but health, login and signed URLs is for those who have a token.
     """
     gateway = Gateway(methods)
 
@@ -61,8 +69,23 @@ def http_app(
         app = objects if objects is not None and scope["path"].startswith(PREFIX) else gateway
         await app(scope, receive, send)
 
-    routes = [Route("/healthcheck", health), Route("/api/v1/openapi", api), Mount("/", rest)]
-    return Starlette(routes=routes, middleware=_browsers(origins))
+    routes: list[BaseRoute] = [Route(HEALTH_PATH, health), Route("/api/v1/openapi", api), Mount("/", rest)]
+    middleware = _browsers(origins)
+    if authority is not None:
+        routes[:0] = oauth_routes(authority)
+        middleware.append(_guard(authority, gateway, (PREFIX,) if objects is not None else ()))
+    return Starlette(routes=routes, middleware=middleware)
+
+
+def _guard(authority: Authority, gateway: Gateway, prefixes: tuple[str, ...]) -> Middleware:
+    """Name the paths for those who have no token, below `prefixes` too; whatever else is added needs one."""
+    login = [route.template for route in gateway.routes if route.method.name in OPEN_METHODS]
+    return Middleware(
+        Guard,
+        admit=lambda metadata: authority.authenticate(bearer_token(metadata)),
+        open_paths=(HEALTH_PATH, TOKEN_PATH, JWKS_PATH, *login),
+        open_prefixes=prefixes,
+    )
 
 
 def _browsers(origins: Sequence[str]) -> list[Middleware]:

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from flyteform_controlplane.errors import ControlPlaneError, InvalidArgumentError
 from flyteform_controlplane.rest.codecs import request_codec, response_codec
 from flyteform_controlplane.rest.fields import setter
+from flyteform_controlplane.rest.guard import call_metadata
 from flyteform_controlplane.rest.routes import Match, Router, routes_of
 from flyteform_controlplane.transport.calls import Call
 from flyteform_controlplane.transport.interceptors import REQUEST_ID, request_id_of
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from flyteform_controlplane.transport.methods import Method
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
-METADATA_PREFIX = "grpc-metadata-"
 
 _cached_setter = lru_cache(maxsize=4096)(setter)
 
@@ -132,7 +132,6 @@ async def read_body(request: Request) -> bytes:
 
 
 def _call(route: Route, message: Message, request: Request, identity: str) -> Call:
-    metadata = {name.removeprefix(METADATA_PREFIX): value for name, value in request.headers.items()}
     client: Any = request.client
     peer = f"http:{client.host}:{client.port}" if client else "http"
-    return Call(route.method.name, message, metadata, peer, request_id=identity)
+    return Call(route.method.name, message, call_metadata(request.headers), peer, request_id=identity)

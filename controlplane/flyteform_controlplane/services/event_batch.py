@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from flyteform.proto.flyteform.v1.events_pb2 import EventStatus, ReportEventsRequest, ReportEventsResponse
 from flyteform.proto.flyteform.v1.events_pb2_grpc import EventServiceServicer
+from flyteform_controlplane.domain.principals import principal_of
 
 if TYPE_CHECKING:
     from flyteform_controlplane.errors import ControlPlaneError
@@ -18,9 +19,9 @@ class EventService(EventServiceServicer):
     def __init__(self, events: Events) -> None:
         self._events = events
 
-    async def ReportEvents(self, request: ReportEventsRequest, _context: object) -> ReportEventsResponse:
+    async def ReportEvents(self, request: ReportEventsRequest, context: object) -> ReportEventsResponse:
         """Apply all events; each gets the status that the single-event method would have answered."""
-        refusals = await self._events.apply(request.events)
+        refusals = await self._events.apply(request.events, principal_of(context))
         return ReportEventsResponse(statuses=[_status(refusal) for refusal in refusals])
 
 

@@ -9,8 +9,10 @@ from flyteidl.admin import event_pb2
 
 from flyteform.proto.flyteform.v1 import events_pb2
 from flyteform_controlplane.domain.event_checks import check_node_event, check_task_event, check_workflow_event
+from flyteform_controlplane.domain.principals import principal_of
 from flyteform_controlplane.errors import ControlPlaneError
 from flyteform_controlplane.services.event_data import store_event_data
+from flyteform_controlplane.services.event_holders import foreign_executions, refusal_of
 from flyteform_controlplane.services.event_steps import apply_event, keys_of
 from flyteform_controlplane.services.event_work import EventWork
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from flyteform.proto.flyteform.v1.events_pb2 import Event
+    from flyteform_controlplane.domain.principals import Principal
     from flyteform_controlplane.services.backend import Backend
 
 # Keeps a transaction short for other writers, and a statement below the databases' limits of parameters.
@@ -31,42 +34,55 @@ class Events:
     backend: Backend
 
     async def CreateWorkflowEvent(
-        self, request: event_pb2.WorkflowExecutionEventRequest, _context: object
+        self, request: event_pb2.WorkflowExecutionEventRequest, context: object
     ) -> event_pb2.WorkflowExecutionEventResponse:
         """Record a phase of an execution."""
-        await self._apply_one(events_pb2.Event(workflow=request))
+        await self._apply_one(events_pb2.Event(workflow=request), principal_of(context))
         return event_pb2.WorkflowExecutionEventResponse()
 
     async def CreateNodeEvent(
-        self, request: event_pb2.NodeExecutionEventRequest, _context: object
+        self, request: event_pb2.NodeExecutionEventRequest, context: object
     ) -> event_pb2.NodeExecutionEventResponse:
         """Record a phase of a node."""
-        await self._apply_one(events_pb2.Event(node=request))
+        await self._apply_one(events_pb2.Event(node=request), principal_of(context))
         return event_pb2.NodeExecutionEventResponse()
 
     async def CreateTaskEvent(
-        self, request: event_pb2.TaskExecutionEventRequest, _context: object
+        self, request: event_pb2.TaskExecutionEventRequest, context: object
     ) -> event_pb2.TaskExecutionEventResponse:
         """Record a phase of an attempt."""
-        await self._apply_one(events_pb2.Event(task=request))
+        await self._apply_one(events_pb2.Event(task=request), principal_of(context))
         return event_pb2.TaskExecutionEventResponse()
 
-    async def apply(self, events: Sequence[Event]) -> list[ControlPlaneError | None]:
-        """Apply events in order and return for each its refusal, or None; a refused one does not stop the others."""
+    async def apply(
+        self, events: Sequence[Event], principal: Principal | None = None
+    ) -> list[ControlPlaneError | None]:
+        """Apply events in order and return for each its refusal, or None; a refused one does not stop the others.
+
+        A `principal` that is a data plane may only report on what is leased to its cluster.
+        """
         refusals: list[ControlPlaneError | None] = []
         for start in range(0, len(events), _MAX_BATCH):
-            refusals += await self._apply_batch(events[start : start + _MAX_BATCH])
+            refusals += await self._apply_batch(events[start : start + _MAX_BATCH], principal)
         return refusals
 
-    async def _apply_one(self, event: Event) -> None:
-        refusal = (await self.apply([event]))[0]
+    async def _apply_one(self, event: Event, principal: Principal | None) -> None:
+        refusal = (await self.apply([event], principal))[0]
         if refusal is not None:
             raise refusal
 
-    async def _apply_batch(self, events: Sequence[Event]) -> list[ControlPlaneError | None]:
+    async def _apply_batch(
+        self, events: Sequence[Event], principal: Principal | None
+    ) -> list[ControlPlaneError | None]:
         refusals = [self._check(event) for event in events]
         valid = [event for event, refusal in zip(events, refusals, strict=True) if refusal is None]
         closures = [await store_event_data(self.backend, event) for event in valid]
+        if principal is not None and principal.cluster:
+            cluster = principal.cluster
+            foreign = await foreign_executions(self.backend, events, cluster)
+            refusals = [
+                refusal or refusal_of(event, foreign, cluster) for event, refusal in zip(events, refusals, strict=True)
+            ]
         work = EventWork(self.backend.store)
         async with self.backend.database.transaction() as tx:
             executions, nodes, tasks = keys_of(valid)

@@ -7,12 +7,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from flyteform.proto.flyteform.v1 import link_pb2, link_pb2_grpc
+from flyteform_controlplane.domain.principals import check_cluster_name, principal_of
 from flyteform_controlplane.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-
-    from grpc.aio import ServicerContext
 
     from flyteform_controlplane.dispatch.connection import Connection
     from flyteform_controlplane.dispatch.dispatcher import Dispatcher
@@ -30,10 +29,13 @@ class LinkService(link_pb2_grpc.DataPlaneLinkServicer):
     async def Connect(
         self,
         request_iterator: AsyncIterator[link_pb2.FromDataPlane],
-        context: ServicerContext[link_pb2.FromDataPlane, link_pb2.ToDataPlane],  # noqa: ARG002 - gRPC's signature
+        context: object,
     ) -> AsyncIterator[link_pb2.ToDataPlane]:
         """Register the data plane, then exchange messages until either side ends."""
         register = await _registration(request_iterator)
+        principal = principal_of(context)
+        if principal is not None:
+            check_cluster_name(principal, register.cluster)
         connection = await self._dispatcher.unbroken(self._dispatcher.connect(register))
         reader = asyncio.create_task(self._read(connection, request_iterator))
         try:

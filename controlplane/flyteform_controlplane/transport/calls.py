@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from flyteform_controlplane.domain.principals import Principal
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call; it is also the context that a unary method of a service gets.
+    """One call; it is also the context that a method of a service gets.
 
     `method` is the full name `/package.Service/Method`; `request` is the message, or the iterator of a stream;
-    `metadata` has lower-case names; `deadline` is in seconds of the event loop's clock, None without a limit.
+    `metadata` has lower-case names; `deadline` is in seconds of the event loop's clock, None without a limit;
+    `principal` is who calls, None where no login is asked for.
     """
 
     method: str
@@ -24,6 +27,7 @@ class Call:
     peer: str
     deadline: float | None = None
     request_id: str = ""
+    principal: Principal | None = None
 
 
 # A response message, or None once a stream has been answered.

@@ -114,7 +114,7 @@ def _stream(method: Method) -> Callable[[Any, Any], Awaitable[Any]]:
 
     async def handle(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
         async def endpoint(call: Call) -> None:
-            answer = implementation(call.request, context)
+            answer = implementation(call.request, call)
             if inspect.isawaitable(answer):
                 await answer
             else:

@@ -1,0 +1,1 @@
+"""Login: clients and their secrets, tokens issued and verified, and whom else to trust."""

@@ -1,0 +1,73 @@
+"""Who calls, and which methods that allows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from flyteform_controlplane.errors import PermissionDeniedError
+
+ALL_SCOPE: Final = "all"  # Flyte's one scope: everything
+DATA_PLANE_SCOPE: Final = "dataplane"
+
+# Clients ask these before they can have a token.
+OPEN_METHODS: Final = frozenset(
+    {
+        "/flyteidl.service.AuthMetadataService/GetOAuth2Metadata",
+        "/flyteidl.service.AuthMetadataService/GetPublicClientConfig",
+    }
+)
+_LINK: Final = "/flyteform.v1.DataPlaneLink/"
+_USER_INFO: Final = "/flyteidl.service.IdentityService/"
+# What a data plane needs to run what it was leased, and no more.
+_DATA_PLANE: Final = (
+    _LINK,
+    _USER_INFO,
+    "/flyteform.v1.EventService/",
+    "/flyteidl.service.AdminService/CreateWorkflowEvent",
+    "/flyteidl.service.AdminService/CreateNodeEvent",
+    "/flyteidl.service.AdminService/CreateTaskEvent",
+    "/datacatalog.DataCatalog/",
+    "/flyteidl.cacheservice.CacheService/",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A caller whose token was verified; `cluster` is set for a data plane, `expires_at` is in Unix seconds."""
+
+    subject: str
+    scopes: frozenset[str]
+    expires_at: float
+    cluster: str = ""
+    name: str = ""
+    given_name: str = ""
+    family_name: str = ""
+    email: str = ""
+    picture: str = ""
+
+
+def principal_of(context: object) -> Principal | None:
+    """Return the caller of a call, None where the control plane asks for no login."""
+    found = getattr(context, "principal", None)
+    return found if isinstance(found, Principal) else None
+
+
+def check_method(principal: Principal, method: str) -> None:
+    """Refuse a method that the caller may not call; `method` is `/package.Service/Method`."""
+    if principal.cluster:
+        if not method.startswith(_DATA_PLANE):
+            raise PermissionDeniedError(f"the data plane of cluster {principal.cluster!r} may not call {method}")
+        return
+    if method.startswith(_LINK):
+        raise PermissionDeniedError(
+            f"only the token of a data plane opens a link, and that of {principal.subject} is none"
+        )
+    if ALL_SCOPE not in principal.scopes and not method.startswith(_USER_INFO):
+        raise PermissionDeniedError(f"the token of {principal.subject} lacks the scope {ALL_SCOPE!r}")
+
+
+def check_cluster_name(principal: Principal, cluster: str) -> None:
+    """Refuse a data plane that names another cluster than its token does."""
+    if principal.cluster != cluster:
+        raise PermissionDeniedError(f"the token is for cluster {principal.cluster!r}, not for {cluster!r}")
