@@ -59,7 +59,8 @@ def parse_rule(text: str) -> ImageRule:
             f"--image {text!r} is not of the form PATTERN=PYTHON",
             remedy="Write for example --image 'ghcr.io/flyteorg/*=/opt/flytekit/bin/python'",
         )
-    python = Path(given).expanduser().absolute()  # not resolved: a link in a virtual environment says which it is
+    expanded = os.path.expanduser(given)  # noqa: PTH111 - pathlib's raises when there is no such user
+    python = Path(expanded).absolute()  # not resolved: a link in a virtual environment says which it is
     if python.is_dir():
         python = python / "bin" / "python"
     if not os.access(python, os.X_OK) or python.is_dir():

@@ -27,7 +27,9 @@ def test_a_rule_may_name_a_virtual_environment() -> None:
     assert parse_rule(f"*={HERE.parent.parent}").python == HERE.parent / "python"
 
 
-@pytest.mark.parametrize("text", ["", "image", "=python", "image=", "image=/no/such/python", "image=/etc/passwd"])
+@pytest.mark.parametrize(
+    "text", ["", "image", "=python", "image=", "image=/no/such/python", "image=/etc/passwd", "a=~no-such-user/python"]
+)
 def test_a_wrong_rule_says_what_it_should_be(text: str) -> None:
     """Every malformed rule, and one whose interpreter does not exist, is refused with a remedy."""
     with pytest.raises(InvalidInputError) as caught:
