@@ -100,6 +100,12 @@ def _as_type(value: object, target: LiteralType | None) -> Literal | None:
 
 
 def _msgpack_literal(value: object) -> Literal:
+    if isinstance(value, list):  # Flyte hands lists on as collections, so that arrays can map over them
+        return Literal(collection=LiteralCollection(literals=[_msgpack_item(item) for item in value]))
+    return _msgpack_item(value)
+
+
+def _msgpack_item(value: object) -> Literal:
     return Literal(scalar=Scalar(binary=Binary(value=msgpack.packb(value), tag=MSGPACK)))
 
 

@@ -14,7 +14,6 @@ from flyteform.types.family import (
     ValueMismatchError,
     mismatch,
     pack,
-    unexpected,
     unwrapped,
 )
 
@@ -113,8 +112,10 @@ class AnyFamily(TypeFamily):
         pack(literal, value)
 
     def read(self, literal: literals_pb2.Literal) -> Any:
-        """Refuse: every literal of this type is binary or generic."""
-        raise unexpected(self.name, literal)
+        """Read any literal: the engine hands parts of a dataclass on as primitives and collections."""
+        from flyteform.types.guess import guess_python
+
+        return self.check(guess_python(literal))
 
     def accepts(self, source: TypeFamily) -> bool:
         """Accept what travels as a STRUCT: untyped values, dataclasses and models."""

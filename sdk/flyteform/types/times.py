@@ -88,6 +88,8 @@ class DatetimeFamily(TimeFamily):
     def read(self, literal: literals_pb2.Literal) -> datetime:
         """Return the instant in UTC."""
         primitive = literal.scalar.primitive
+        if primitive.HasField("string_value"):  # a field of a dataclass, as the engine hands it on
+            return self.from_plain(primitive.string_value)
         if not primitive.HasField("datetime"):
             raise unexpected("datetime", literal)
         return primitive.datetime.ToDatetime(tzinfo=UTC)
@@ -127,6 +129,8 @@ class DateFamily(TimeFamily):
     def read(self, literal: literals_pb2.Literal) -> date:
         """Return the day."""
         primitive = literal.scalar.primitive
+        if primitive.HasField("string_value"):  # as above
+            return self.from_plain(primitive.string_value)
         if not primitive.HasField("datetime"):
             raise unexpected("date", literal)
         return primitive.datetime.ToDatetime(tzinfo=UTC).date()
@@ -183,6 +187,8 @@ class TimedeltaFamily(TimeFamily):
     def read(self, literal: literals_pb2.Literal) -> timedelta:
         """Return the duration."""
         primitive = literal.scalar.primitive
+        if primitive.HasField("float_value"):  # as above
+            return self.from_plain(primitive.float_value)
         if not primitive.HasField("duration"):
             raise unexpected("timedelta", literal)
         return primitive.duration.ToTimedelta()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import msgpack
@@ -116,6 +117,31 @@ def test_an_old_struct_is_read() -> None:
 def test_a_part_of_a_dataclass_is_read(plain: Any, python_type: Any, expected: Any) -> None:
     """Flyte's engine passes an attribute of a dataclass as a binary literal, whatever its type."""
     assert to_python(binary(plain), python_type) == expected
+
+
+@pytest.mark.parametrize(
+    ("primitive", "python_type", "expected"),
+    [
+        ({"string_value": "2030-01-31T06:00:00+00:00"}, datetime, datetime(2030, 1, 31, 6, tzinfo=UTC)),
+        ({"string_value": "2030-01-31"}, date, date(2030, 1, 31)),
+        ({"float_value": 1.5}, timedelta, timedelta(seconds=1.5)),
+        ({"integer": "2"}, float, 2.0),
+        ({"string_value": "red"}, Colour, Colour.RED),
+        ({"integer": "2"}, Any, 2),
+    ],
+)
+def test_a_plain_part_of_a_dataclass_is_read(primitive: dict[str, Any], python_type: Any, expected: Any) -> None:
+    """Flyte's engine passes text and numbers of a dataclass as primitives, without knowing the declared type."""
+    assert to_python(literal({"scalar": {"primitive": primitive}}), python_type) == expected
+
+
+def test_a_list_in_a_dataclass_is_read() -> None:
+    """Flyte's engine passes it as a collection of binary literals, whatever its items are."""
+    collection = literals_pb2.LiteralCollection(literals=[binary(1), binary([2.5, None])])
+    handed_on = literals_pb2.Literal(collection=collection)
+    assert to_python(handed_on, list) == [1, [2.5, None]]
+    assert to_python(handed_on, Any) == [1, [2.5, None]]
+    assert to_python(handed_on, list[int | list[float | None]]) == [1, [2.5, None]]
 
 
 def test_a_union_literal_names_its_variant() -> None:

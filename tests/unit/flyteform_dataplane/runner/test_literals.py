@@ -5,7 +5,16 @@ from __future__ import annotations
 import msgpack
 import pytest
 from flyteidl.core.interface_pb2 import Variable
-from flyteidl.core.literals_pb2 import Binary, Binding, BindingData, Literal, LiteralMap, Scalar, Union
+from flyteidl.core.literals_pb2 import (
+    Binary,
+    Binding,
+    BindingData,
+    Literal,
+    LiteralCollection,
+    LiteralMap,
+    Scalar,
+    Union,
+)
 from flyteidl.core.types_pb2 import LiteralType, OutputReference, PromiseAttribute, SimpleType
 from google.protobuf.struct_pb2 import Struct
 
@@ -67,10 +76,12 @@ def test_attributes_of_lists_maps_and_unions() -> None:
 
 
 def test_attributes_of_dataclasses() -> None:
-    """A field of a dataclass stays msgpack as in Flyte, unless the place it goes to is of a plain type."""
+    """As in Flyte a field stays msgpack, unless its place is of a plain type; a list becomes a collection."""
     value = packed({"a": {"b": [1, 2.5, "s", True, None]}})
     assert picked(value, "a", "b", 0) == packed(1)
-    assert picked(value, "a", "b") == packed([1, 2.5, "s", True, None])
+    items = [packed(item) for item in (1, 2.5, "s", True, None)]
+    assert picked(value, "a", "b") == Literal(collection=LiteralCollection(literals=items))
+    assert picked(value, "a") == packed({"b": [1, 2.5, "s", True, None]})
     assert picked(value, "a", "b", 0, target=SimpleType.INTEGER) == integer(1)
     assert picked(value, "a", "b", 0, target=SimpleType.FLOAT).scalar.primitive.float_value == 1.0
     assert picked(value, "a", "b", 2, target=SimpleType.STRING).scalar.primitive.string_value == "s"
