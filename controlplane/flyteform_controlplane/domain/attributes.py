@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from flyteidl.admin.matchable_resource_pb2 import MatchableResource, MatchingAttributes
 
+from flyteform_controlplane.domain.enums import name_of
 from flyteform_controlplane.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Scope:
 
     def key(self, resource: MatchableResource) -> tuple[str, str, str, str, str]:
         """Return the key of the row for this very scope."""
-        return self.project, self.domain, self.workflow, self.launch_plan, MatchableResource.Name(resource)
+        return self.project, self.domain, self.workflow, self.launch_plan, name_of(MatchableResource, resource)
 
     def covering(self) -> tuple[Scope, ...]:
         """Return all scopes that this one is part of, the most specific first."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from flyteidl.core.identifier_pb2 import Identifier, NodeExecutionIdentifier, ResourceType, WorkflowExecutionIdentifier
 
+from flyteform_controlplane.domain.enums import name_of
 from flyteform_controlplane.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
@@ -49,9 +50,9 @@ def check_scope(scope: ProjectAndDomain) -> None:
 
 def check_identifier(identifier: Identifier, resource_type: ResourceType) -> None:
     """Refuse an incomplete identifier of a version, or one of another kind."""
-    kind = ResourceType.Name(resource_type)
+    kind = name_of(ResourceType, resource_type)
     if identifier.resource_type not in (ResourceType.UNSPECIFIED, resource_type):
-        found = ResourceType.Name(identifier.resource_type)
+        found = name_of(ResourceType, identifier.resource_type)
         raise InvalidArgumentError(f"unexpected resource type {found} for identifier [{describe(identifier)}]: {kind}")
     check_scope(identifier)
     for field in ("name", "version"):
@@ -108,5 +109,5 @@ def check_project(project: Project) -> None:
 
 def describe(identifier: Identifier) -> str:
     """Return the identifier as one line of an error message."""
-    kind = ResourceType.Name(identifier.resource_type)
+    kind = name_of(ResourceType, identifier.resource_type)
     return f"{kind}:{identifier.project}:{identifier.domain}:{identifier.name}:{identifier.version}"

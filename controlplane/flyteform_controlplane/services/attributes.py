@@ -11,6 +11,7 @@ from flyteidl.admin import workflow_attributes_pb2 as workflow_pb2
 from flyteidl.admin.matchable_resource_pb2 import MatchableResource, MatchingAttributes, WorkflowExecutionConfig
 
 from flyteform_controlplane.domain.attributes import Scope, merge, resource_of
+from flyteform_controlplane.domain.enums import name_of
 from flyteform_controlplane.domain.filters import Query
 from flyteform_controlplane.domain.paging import UNLIMITED
 from flyteform_controlplane.domain.records import MatchableRecord
@@ -132,7 +133,7 @@ class Attributes:
         self, request: matchable_resource_pb2.ListMatchableAttributesRequest, _context: object
     ) -> matchable_resource_pb2.ListMatchableAttributesResponse:
         """Return all attributes of one kind."""
-        where = {"resource_type": MatchableResource.Name(request.resource_type)}
+        where = {"resource_type": name_of(MatchableResource, request.resource_type)}
         async with self.backend.database.reading() as tx:
             rows = await self.backend.store.matchables.page(tx, Query(limit=UNLIMITED), where)
         return matchable_resource_pb2.ListMatchableAttributesResponse(
@@ -203,7 +204,7 @@ class Attributes:
         require(scope.project, "project")
         async with self.backend.database.transaction() as tx:
             if not await self.backend.store.matchables.delete(tx, *scope.key(resource)):
-                raise MissingEntityError(f"no {MatchableResource.Name(resource)} attributes are set there")
+                raise MissingEntityError(f"no {name_of(MatchableResource, resource)} attributes are set there")
 
 
 def _workflow_scope(project: str, domain: str, workflow: str) -> Scope:

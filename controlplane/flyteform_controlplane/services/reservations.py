@@ -42,7 +42,10 @@ class Reservations:
         """Take or extend it for the owner unless a live one of another exists; return what then stands."""
         if not owner:
             raise InvalidArgumentError("missing owner_id")
-        asked = heartbeat.ToTimedelta()
+        try:
+            asked = heartbeat.ToTimedelta()
+        except (ValueError, OverflowError) as error:
+            raise InvalidArgumentError("heartbeat_interval is invalid") from error
         interval = min(asked, LONGEST_HEARTBEAT) if asked > timedelta() else LONGEST_HEARTBEAT
         try:
             holder, expires_at = await self._reserve(key, owner, interval)

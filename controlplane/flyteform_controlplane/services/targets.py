@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from flyteidl.admin.common_pb2 import SYSTEM_GENERATED, NamedEntityIdentifier, NamedEntityMetadata
 from flyteidl.core.identifier_pb2 import Identifier, ResourceType
 
+from flyteform_controlplane.domain.enums import name_of
 from flyteform_controlplane.domain.skeleton import skeleton_identifier, skeleton_launch_plan, skeleton_workflow
 from flyteform_controlplane.domain.validation import check_identifier
 from flyteform_controlplane.errors import EntityExistsError, InvalidArgumentError
@@ -59,7 +60,7 @@ class Targets:
                 return target
             case other:
                 raise InvalidArgumentError(
-                    f"a {ResourceType.Name(other)} cannot be executed", remedy="name a launch plan or a task"
+                    f"a {name_of(ResourceType, other)} cannot be executed", remedy="name a launch plan or a task"
                 )
 
     async def _load(self, launch_plan: Identifier, task: TaskRecord | None = None) -> Target | None:
