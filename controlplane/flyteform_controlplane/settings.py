@@ -28,8 +28,8 @@ _CLUSTER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}").fullmatch
 class ControlPlaneSettings:
     """Settings of one control-plane process; a port of 0 picks a free one.
 
-    `database_url` and `objects_prefix` are below `state_dir` unless they are given. `InvalidInputError` if a
-    setting cannot be.
+    `database_url` (`postgresql://user:password@host/name`) and `objects_prefix` are below `state_dir` unless they
+    are given; replicas share both, and each has a `state_dir` of its own. `InvalidInputError` if a setting cannot be.
     """
 
     state_dir: Path
@@ -48,13 +48,17 @@ class ControlPlaneSettings:
     auth: bool = False
     # The clusters whose data planes get a client each, at the first start that names them.
     clusters: tuple[str, ...] = ()
+    # How many of a schedule's firings are made up for that were missed while the platform was down: the latest ones.
+    catch_up: int = 1
     # Where clients reach HTTP, as http(s)://host[:port], if that is not the address that is listened on.
     public_url: str = ""
 
     @classmethod
-    def embedded(cls, state_dir: Path, *, host: str, grpc_port: int, http_port: int) -> ControlPlaneSettings:
+    def embedded(
+        cls, state_dir: Path, *, host: str, grpc_port: int, http_port: int, auth: bool = False
+    ) -> ControlPlaneSettings:
         """Return the settings of a platform on one machine: everything below one directory, and a data plane."""
-        return cls(state_dir, host, grpc_port, http_port, needs_data_plane=True)
+        return cls(state_dir, host, grpc_port, http_port, needs_data_plane=True, auth=auth)
 
     def __post_init__(self) -> None:
         """Check and complete."""
@@ -70,6 +74,8 @@ class ControlPlaneSettings:
             raise InvalidInputError(
                 f"gRPC and HTTP cannot share port {self.grpc_port}", remedy="choose another --grpc-port or --http-port"
             )
+        if self.catch_up < 0:
+            raise InvalidInputError(f"--catch-up {self.catch_up} is negative", remedy="use 0 for none")
         directory = self.state_dir.expanduser().absolute()
         object.__setattr__(self, "state_dir", directory)
         if not self.database_url:

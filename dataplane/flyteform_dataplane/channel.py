@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import grpc.aio
+
+from flyteform_dataplane.credentials import token_interceptors
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # gRPC's own pause between attempts to connect grows to two minutes; a control plane that restarts is back in seconds.
 # A closure travels in one message, so the limit is far above the 4 MiB that gRPC allows by itself.
@@ -20,9 +26,10 @@ _OPTIONS = (
 )
 
 
-def open_channel(address: str) -> grpc.aio.Channel:
-    """Return a channel to `host:port`; it connects when it is first used."""
-    return grpc.aio.insecure_channel(address, options=_OPTIONS)
+def open_channel(address: str, token_file: Path | None = None) -> grpc.aio.Channel:
+    """Return a channel to `host:port` with the token in the file, if one is named; it connects when it is used."""
+    interceptors = token_interceptors(token_file) if token_file is not None else ()
+    return grpc.aio.insecure_channel(address, options=_OPTIONS, interceptors=interceptors)
 
 
 @dataclass(frozen=True, slots=True)

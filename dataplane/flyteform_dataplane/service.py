@@ -55,7 +55,7 @@ async def running(settings: Settings) -> AsyncIterator[None]:
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(await _lock(settings.state_dir / "dataplane.lock"))
-        channel = await stack.enter_async_context(open_channel(settings.control_plane))
+        channel = await stack.enter_async_context(open_channel(settings.control_plane, settings.token_file))
         objects = open_store(settings.objects)
         reporter = EventReporter(channel)
         images = ImageTable(settings.images, settings.python)

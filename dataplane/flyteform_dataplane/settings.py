@@ -18,7 +18,10 @@ _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a data plane needs to know: `objects` is the URI prefix of its store, `parent` ends it with itself."""
+    """What a data plane needs to know: `objects` is the URI prefix of its store, `parent` ends it with itself.
+
+    `token_file` holds the token for a control plane that asks for one; it is read again for every call.
+    """
 
     state_dir: Path
     control_plane: str
@@ -27,6 +30,7 @@ class Settings:
     cluster: str = "embedded"
     max_attempts: int | None = None
     parent: int | None = None
+    token_file: Path | None = None
     log_level: str = "INFO"
 
     @property
@@ -49,6 +53,7 @@ def parse(arguments: Sequence[str]) -> Settings:
     parser.add_argument("--cluster", default="embedded", help="the name under which the control plane knows it")
     parser.add_argument("--max-attempts", type=_count, help="how many attempts run at once (default: 2 per CPU)")
     parser.add_argument("--parent", type=_count, metavar="PID", help="end when this process, its parent, ends")
+    parser.add_argument("--token-file", type=Path, metavar="PATH", help="the token for a control plane with login")
     parser.add_argument("--log-level", default="INFO", choices=_LEVELS)
     given = parser.parse_args(arguments)
     return Settings(
@@ -59,6 +64,7 @@ def parse(arguments: Sequence[str]) -> Settings:
         cluster=given.cluster,
         max_attempts=given.max_attempts,
         parent=given.parent,
+        token_file=given.token_file,
         log_level=given.log_level,
     )
 

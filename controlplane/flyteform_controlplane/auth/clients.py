@@ -71,7 +71,7 @@ def _make(directory: Path, name: str, cluster: str) -> Client:
     else:
         secret = generate()
         write_private(path, secret.encode())
-    _log.warning("the secret of client %s is in %s; only its hash is kept, so move it where it is used", name, path)
+    _log.warning("the secret of client %s is in %s and nowhere else: only its hash is kept", name, path)
     return Client(name, SecretHash.of(secret), cluster)
 
 

@@ -24,7 +24,15 @@ STEADY_SECONDS = 30.0
 class DataPlaneProcess:
     """Keeps one data-plane process alive for as long as this object is started."""
 
-    def __init__(self, state_dir: Path, *, control_plane: str, objects: str, images: Sequence[str]) -> None:
+    def __init__(
+        self,
+        state_dir: Path,
+        *,
+        control_plane: str,
+        objects: str,
+        images: Sequence[str],
+        token_file: Path | None = None,
+    ) -> None:
         self._command = [
             sys.executable,
             "-m",
@@ -34,6 +42,7 @@ class DataPlaneProcess:
             f"--objects={objects}",
             f"--parent={os.getpid()}",  # so that it does not outlive a platform that is killed while it starts
             *(f"--image={image}" for image in images),
+            *([f"--token-file={token_file}"] if token_file is not None else []),
         ]
         self._process: Process | None = None
         self._keeper: asyncio.Task[None] | None = None

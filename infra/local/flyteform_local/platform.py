@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from flyteform_controlplane.auth.authority import DIRECTORY
+from flyteform_controlplane.auth.clients import USER_CLIENT, secret_file
 from flyteform_controlplane.server import ControlPlane
 from flyteform_controlplane.settings import ControlPlaneSettings
 from flyteform_dataplane.process.images import parse_rule
 from flyteform_local.dataplane import DataPlaneProcess
 from flyteform_local.errors import PlatformError
 from flyteform_local.state import Addresses, hold, write_addresses
+from flyteform_local.tokens import renewed_token
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -31,6 +34,7 @@ class PlatformOptions:
     grpc_port: int = 0
     http_port: int = 0
     images: tuple[str, ...] = ()
+    auth: bool = False
 
 
 @asynccontextmanager
@@ -43,27 +47,36 @@ async def running_platform(options: PlatformOptions) -> AsyncIterator[Addresses]
         parse_rule(image)  # the data plane reads them again; what is wrong is said here, before anything starts
     with hold(options.state_dir) as state_dir:
         settings = ControlPlaneSettings.embedded(
-            state_dir, host=options.host, grpc_port=options.grpc_port, http_port=options.http_port
+            state_dir, host=options.host, grpc_port=options.grpc_port, http_port=options.http_port, auth=options.auth
         )
         control_plane = ControlPlane(settings)
-        listening = await control_plane.start()
-        try:
+        async with AsyncExitStack() as stack:
+            listening = await control_plane.start()
+            stack.push_async_callback(control_plane.stop)
+            token_file = None
+            if options.auth:
+                token_file = await stack.enter_async_context(renewed_token(control_plane, state_dir))
             data_plane = DataPlaneProcess(
                 state_dir,
                 control_plane=listening.grpc,
                 objects=settings.objects_prefix,
                 images=options.images,
+                token_file=token_file,
             )
             await data_plane.start()
-            try:
-                await _until_ready(control_plane)
-                addresses = Addresses(grpc=listening.grpc, http=listening.http, pid=os.getpid())
-                write_addresses(state_dir, addresses)
-                yield addresses
-            finally:
-                await data_plane.stop()
-        finally:
-            await control_plane.stop()
+            stack.push_async_callback(data_plane.stop)
+            await _until_ready(control_plane)
+            addresses = Addresses(listening.grpc, listening.http, os.getpid(), **_login(settings))
+            write_addresses(state_dir, addresses)
+            yield addresses
+
+
+def _login(settings: ControlPlaneSettings) -> dict[str, str]:
+    """Say how clients on this machine log in."""
+    if not settings.auth:
+        return {}
+    secret = secret_file(settings.state_dir / DIRECTORY, USER_CLIENT)
+    return {"client_id": USER_CLIENT, "client_secret_file": str(secret)}
 
 
 async def _until_ready(control_plane: ControlPlane) -> None:

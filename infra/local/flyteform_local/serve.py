@@ -44,9 +44,17 @@ def _banner(options: PlatformOptions, addresses: Addresses) -> str:
             f"  gRPC   {addresses.grpc}",
             f"  REST   {addresses.http}/api/v1",
             f"  state  {options.state_dir.expanduser().absolute()}",
+            *_login(addresses),
             "Ctrl-C ends it; what runs then goes on when it is started again.",
         ],
     )
+
+
+def _login(addresses: Addresses) -> list[str]:
+    """Tell where the secret lies, never the secret."""
+    if not addresses.client_id:
+        return []
+    return [f"  login  client {addresses.client_id}, its secret is in {addresses.client_secret_file}"]
 
 
 def end_on_signals() -> asyncio.Event:

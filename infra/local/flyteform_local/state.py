@@ -21,11 +21,16 @@ ADDRESSES_NAME = "platform.json"
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Where a running platform serves: gRPC as `host:port`, REST as a URL, and the process that does it."""
+    """Where a running platform serves: gRPC as `host:port`, REST as a URL, and the process that does it.
+
+    Where it asks for a login, `client_id` and the file with that client's secret are a way in.
+    """
 
     grpc: str
     http: str
     pid: int
+    client_id: str = ""
+    client_secret_file: str = ""
 
 
 def default_state_dir() -> Path:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from flyteidl.core import identifier_pb2
     from google.protobuf.message import Message
+    from grpc.aio import Channel
 
     from flyteform.client.channel import Authenticator
     from flyteform.client.config import ClientConfig
@@ -60,9 +61,17 @@ async def connect(config: ClientConfig, authenticator: Authenticator | None = No
     """Open a client for as long as the block lasts."""
     channel = await open_channel(config)
     try:
-        yield AdminClient(config, Caller(channel, config.endpoint, authenticator or Anonymous()))
+        yield AdminClient(config, Caller(channel, config.endpoint, authenticator or _authenticator(config, channel)))
     finally:
         await channel.close()
+
+
+def _authenticator(config: ClientConfig, channel: Channel) -> Authenticator:
+    if config.login is None and not config.proxy_command:
+        return Anonymous()
+    from flyteform.client.auth import authenticator_for
+
+    return authenticator_for(config, channel)
 
 
 class AdminClient:

@@ -55,6 +55,12 @@ class Caller:
             response_deserializer=response.FromString,
         )
         async with self._slots:
-            metadata = grpc.aio.Metadata(*await self.authenticator.metadata())
-            answer: Response = await call(request, timeout=_CALL_TIMEOUT, metadata=metadata)
+            sent = await self.authenticator.metadata()
+            try:
+                answer: Response = await call(request, timeout=_CALL_TIMEOUT, metadata=grpc.aio.Metadata(*sent))
+            except grpc.aio.AioRpcError as error:
+                if error.code() is not grpc.StatusCode.UNAUTHENTICATED or not await self.authenticator.refused(sent):
+                    raise
+                metadata = grpc.aio.Metadata(*await self.authenticator.metadata())
+                answer = await call(request, timeout=_CALL_TIMEOUT, metadata=metadata)
         return answer

@@ -38,6 +38,10 @@ class Authenticator(Protocol):
         """Return the metadata to send; `AccessDeniedError` if there is no way to log in."""
         ...
 
+    async def refused(self, sent: Metadata) -> bool:
+        """Replace what the platform refused; False if there is nothing else to send."""
+        ...
+
 
 class Anonymous:
     """No login: for platforms that do not ask for one."""
@@ -45,6 +49,10 @@ class Anonymous:
     async def metadata(self) -> Metadata:
         """Return nothing to send."""
         return ()
+
+    async def refused(self, sent: Metadata) -> bool:  # noqa: ARG002 - there is nothing to replace
+        """Return False."""
+        return False
 
 
 async def open_channel(config: ClientConfig) -> grpc.aio.Channel:

@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flyteform.client.errors import ConfigurationError
+from flyteform.client.login import ClientSecretLogin, command_of, login_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from flyteform.client.login import Login
 
 DEFAULT_PROJECT = "flytesnacks"
 DEFAULT_DOMAIN = "development"
@@ -34,7 +37,8 @@ class ClientConfig:
     """Where the platform is and in whose name we speak.
 
     `endpoint` is `host:port`; `source` names the place it was read from, for messages; `http` is the address of
-    the platform's REST API and console where that is known.
+    the platform's REST API and console where that is known. `login` is of the same source as the endpoint, so that a
+    secret goes to no other platform; `proxy_command` prints a token for a proxy in front of it.
     """
 
     endpoint: str
@@ -45,6 +49,8 @@ class ClientConfig:
     http: str | None = None
     ca_file: Path | None = None
     skip_verify: bool = False
+    login: Login | None = None
+    proxy_command: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,8 @@ class _Found:
     http: str | None = None
     ca_file: Path | None = None
     skip_verify: bool = False
+    login: Login | None = None
+    proxy_command: tuple[str, ...] = ()
 
 
 def resolve(
@@ -86,6 +94,8 @@ def resolve(
         http=found.http,
         ca_file=found.ca_file,
         skip_verify=found.skip_verify,
+        login=found.login,
+        proxy_command=found.proxy_command,
     )
 
 
@@ -120,6 +130,8 @@ def _from_flyte_config(environ: Mapping[str, str], home: Path) -> _Found | None:
         insecure=bool(admin.get("insecure", False)),
         ca_file=Path(str(ca_file)).expanduser() if ca_file else None,
         skip_verify=bool(admin.get("insecureSkipVerify", False)),
+        login=login_of(admin, str(path)),
+        proxy_command=command_of(admin, "proxyCommand"),
     )
 
 
@@ -145,7 +157,9 @@ def _from_local_platform(environ: Mapping[str, str], home: Path) -> _Found | Non
         endpoint, http, pid = str(document["grpc"]), str(document["http"]), int(document["pid"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return _Found(endpoint, "the local platform", insecure=True, http=http) if _is_alive(pid) else None
+    client, secret = document.get("client_id"), document.get("client_secret_file")
+    login = ClientSecretLogin(str(client), Path(str(secret))) if client and secret else None
+    return _Found(endpoint, "the local platform", insecure=True, http=http, login=login) if _is_alive(pid) else None
 
 
 def _is_alive(pid: int) -> bool:

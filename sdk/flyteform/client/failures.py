@@ -49,7 +49,11 @@ def from_call(error: grpc.aio.AioRpcError, endpoint: str, method: str) -> Flytef
         case StatusCode.DEADLINE_EXCEEDED:
             return UnavailableError(f"{endpoint} did not answer {method} in time", remedy="try again")
         case StatusCode.UNAUTHENTICATED:
-            return AccessDeniedError(f"{endpoint} asks for a login: {details}", remedy="log in and try again")
+            return AccessDeniedError(
+                f"{endpoint} asks for a login: {details}",
+                remedy="write admin.authType ClientSecret with clientId and clientSecretLocation, or ExternalCommand "
+                "with command, into ~/.flyte/config.yaml",
+            )
         case StatusCode.UNIMPLEMENTED:
             return UnsupportedError(
                 f"{endpoint} has no call {method}", remedy="check that the address is that of a FlyteAdmin (gRPC port)"

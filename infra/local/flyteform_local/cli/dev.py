@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 @state_dir_option
 @address_options(grpc_port=8089, http_port=8088)
 @image_option
-def dev(state_dir: Path | None, host: str, grpc_port: int, http_port: int, images: tuple[str, ...]) -> None:
+@click.option("--auth", is_flag=True, help="Ask every caller for a token; allows --host to be any address.")
+def dev(
+    *, state_dir: Path | None, host: str, grpc_port: int, http_port: int, images: tuple[str, ...], auth: bool
+) -> None:
     """Start the embedded platform: control plane and data plane in one process tree, all data in one directory.
 
     It serves until Ctrl-C or SIGTERM. Data survives a restart; executions that were running go on.
@@ -32,5 +35,6 @@ def dev(state_dir: Path | None, host: str, grpc_port: int, http_port: int, image
         grpc_port=grpc_port,
         http_port=http_port,
         images=images,
+        auth=auth,
     )
     serve(options)

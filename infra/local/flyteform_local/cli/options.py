@@ -46,7 +46,7 @@ def address_options(grpc_port: int, http_port: int) -> Callable[[Callable[..., A
                 "--host",
                 default="127.0.0.1",
                 show_default=True,
-                help="Address to listen on; loopback only, as there is no login yet.",
+                help="Address to listen on; loopback only without a login.",
             ),
         ):
             function = option(function)

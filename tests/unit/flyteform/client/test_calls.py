@@ -125,6 +125,9 @@ async def test_the_login_metadata_goes_with_every_call() -> None:
         async def metadata(self) -> tuple[tuple[str, str], ...]:
             return (("authorization", "Bearer t"),)
 
+        async def refused(self, _sent: tuple[tuple[str, str], ...]) -> bool:
+            return False
+
     async with (
         serving(Recording()) as endpoint,
         connect(ClientConfig(endpoint, insecure=True), Token()) as client,
