@@ -14,17 +14,30 @@ __all__ = ["open_store"]
 
 
 def open_store(prefix: str, *, signer: UrlSigner | None = None) -> ObjectStore:
-    """Open the store that holds the objects below `prefix` (`file:///absolute/directory`).
+    """Open the store that holds the objects below `prefix` (`file:///absolute/directory` or `s3://bucket/prefix`).
 
     `signer` makes signed URLs for a store that has no signing of its own; without it `sign` is refused.
-    `InvalidInputError` for a scheme that no adapter serves.
+    Keys and endpoint of S3 come from the AWS_* environment variables. `InvalidInputError` for a scheme that no
+    adapter serves.
     """
     scheme, separator, _ = prefix.partition("://")
     if separator and scheme == "file":
         from flyteform.objects.local import LocalStore
 
         return LocalStore(prefix, signer=signer)
+    if separator and scheme == "s3":
+        return _s3_store(prefix)
     raise InvalidInputError(
         f"there is no object store for {prefix!r}",
-        remedy="use a prefix of the form file:///absolute/directory",
+        remedy="use a prefix of the form file:///absolute/directory or s3://bucket/prefix",
     )
+
+
+def _s3_store(prefix: str) -> ObjectStore:
+    try:
+        from flyteform.objects.s3 import S3Store
+    except ModuleNotFoundError as error:
+        raise InvalidInputError(
+            f"{prefix} needs what is not installed: {error.name}", remedy="install flyteform[s3]"
+        ) from error
+    return S3Store(prefix)

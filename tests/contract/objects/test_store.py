@@ -15,12 +15,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from flyteform.objects.ports import ObjectStore
+    from support.s3 import S3Server
 
 
-@pytest.fixture(params=["local"])
-def store(tmp_path: Path) -> ObjectStore:
+@pytest.fixture(params=["local", "s3"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
     """Open an empty store of each kind."""
-    return open_store(f"file://{tmp_path}/objects")
+    if request.param == "local":
+        return open_store(f"file://{tmp_path}/objects")
+    server: S3Server = request.getfixturevalue("s3")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in server.environment.items():
+            patch.setenv(name, value)
+        return open_store(server.new_prefix())
 
 
 async def uris(store: ObjectStore, prefix: str) -> list[str]:
