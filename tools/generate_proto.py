@@ -65,6 +65,7 @@ def generate(out: Path) -> dict[str, str]:
         .replace("import flyteform.v1.", "import flyteform.proto.flyteform.v1.")
         .replace("flyteform.v1.events_pb2.", "flyteform.proto.flyteform.v1.events_pb2.")
         .replace("flyteform.v1.link_pb2.", "flyteform.proto.flyteform.v1.link_pb2.")
+        .replace("flyteform.v1.policies_pb2.", "flyteform.proto.flyteform.v1.policies_pb2.")
         for path in sorted((out / PACKAGE).iterdir())
     }
 

@@ -9,7 +9,7 @@ from flyteidl.cacheservice import cacheservice_pb2
 from flyteidl.datacatalog import datacatalog_pb2
 from flyteidl.service import admin_pb2, agent_pb2, auth_pb2, dataproxy_pb2, identity_pb2, signal_pb2
 
-from flyteform.proto.flyteform.v1 import events_pb2, link_pb2
+from flyteform.proto.flyteform.v1 import events_pb2, link_pb2, policies_pb2
 from flyteform_controlplane.dispatch.dispatcher import Dispatcher
 from flyteform_controlplane.scheduler.scheduler import Scheduler
 from flyteform_controlplane.services.admin import AdminService
@@ -20,8 +20,10 @@ from flyteform_controlplane.services.catalog import CatalogService
 from flyteform_controlplane.services.dataproxy import DataProxyService
 from flyteform_controlplane.services.event_batch import EventService
 from flyteform_controlplane.services.identity import IdentityService
+from flyteform_controlplane.services.launch_plan_policies import LaunchPlanPolicyService
 from flyteform_controlplane.services.link import LinkService
 from flyteform_controlplane.services.signals import SignalService
+from flyteform_controlplane.services.waiting_line import WaitingLine
 from flyteform_controlplane.transport.methods import Service
 
 if TYPE_CHECKING:
@@ -83,11 +85,14 @@ def assemble(
         _service(cacheservice_pb2.DESCRIPTOR, "CacheService", CacheService(database)),
         _service(agent_pb2.DESCRIPTOR, "AgentMetadataService", AgentService(config.agents)),
         _service(identity_pb2.DESCRIPTOR, "IdentityService", IdentityService()),
+        _service(
+            policies_pb2.DESCRIPTOR, "LaunchPlanPolicyService", LaunchPlanPolicyService(admin.backend, admin.ending)
+        ),
         _service(events_pb2.DESCRIPTOR, "EventService", EventService(admin.events)),
         _service(auth_pb2.DESCRIPTOR, "AuthMetadataService", AuthMetadataService(login)),
         _service(link_pb2.DESCRIPTOR, "DataPlaneLink", LinkService(dispatcher)),
     )
-    return Parts(services, (dispatcher, scheduler))
+    return Parts(services, (dispatcher, scheduler, WaitingLine(admin.ending)))
 
 
 class _Launcher:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -54,6 +55,13 @@ class RecordingDispatch:
     aborted: list[tuple[ExecutionKey, str]] = field(default_factory=list)
     woken: int = 0
     refuse: Exception | None = None
+    fail_abort: Exception | None = None
+    aborts: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def check_label(self, _tx: object, _cluster_label: str) -> None:
+        """Refuse as the next enqueue would."""
+        if self.refuse is not None:
+            raise self.refuse
 
     async def enqueue(self, _tx: object, execution: ExecutionKey, *, cluster_label: str) -> None:
         """Remember it."""
@@ -63,7 +71,10 @@ class RecordingDispatch:
 
     async def abort(self, _tx: object, execution: ExecutionKey, cause: str) -> bool:
         """Remember it."""
+        if self.fail_abort is not None:
+            raise self.fail_abort
         self.aborted.append((execution, cause))
+        self.aborts.set()
         return execution.name in self.held
 
     def wake(self) -> None:

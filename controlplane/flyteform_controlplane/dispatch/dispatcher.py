@@ -73,13 +73,17 @@ class Dispatcher:
 
     # The port
 
-    async def enqueue(self, tx: AsyncConnection, execution: ExecutionKey, *, cluster_label: str) -> None:
-        """Queue the execution; `FailedPreconditionError` if no cluster has the label."""
+    async def check_label(self, tx: AsyncConnection, cluster_label: str) -> None:
+        """Raise `FailedPreconditionError` if no cluster has the label."""
         if cluster_label and not any(cluster.serves(cluster_label) for cluster in await store.known_clusters(tx)):
             raise FailedPreconditionError(
                 f"no cluster has the label {cluster_label!r}",
                 remedy="use a label that a data plane registers with, or none for any cluster",
             )
+
+    async def enqueue(self, tx: AsyncConnection, execution: ExecutionKey, *, cluster_label: str) -> None:
+        """Queue the execution; `FailedPreconditionError` if no cluster has the label."""
+        await self.check_label(tx, cluster_label)
         await store.add(tx, execution, cluster_label, self._now())
 
     async def abort(self, tx: AsyncConnection, execution: ExecutionKey, cause: str) -> bool:

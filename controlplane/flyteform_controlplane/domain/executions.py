@@ -52,13 +52,26 @@ def new_execution(
     )
 
 
+def waiting(record: ExecutionRecord) -> ExecutionRecord:
+    """Return the record of a new execution that has its turn to come: QUEUED, so that people see that it waits."""
+    closure = ExecutionClosure()
+    closure.CopyFrom(record.closure)
+    closure.phase = WorkflowExecution.QUEUED
+    return replace(record, phase=WorkflowExecution.Phase.Name(WorkflowExecution.QUEUED), closure=closure)
+
+
+def refuse_ended(record: ExecutionRecord) -> None:
+    """Raise FAILED_PRECONDITION with its detail if the execution has ended."""
+    if is_terminal(record):
+        refuse_terminal(record.phase, f"execution {record.execution_name}")
+
+
 def abort(record: ExecutionRecord, cause: str, principal: str, *, held: bool) -> ExecutionRecord:
     """Return the record once its abortion is asked for; FAILED_PRECONDITION if it has ended.
 
     Nothing has to be stopped for an execution that no data plane has (`held` is false): it is ABORTED at once.
     """
-    if is_terminal(record):
-        refuse_terminal(record.phase, f"execution {record.execution_name}")
+    refuse_ended(record)
     phase = WorkflowExecution.ABORTING if held else WorkflowExecution.ABORTED
     at = now()
     closure = ExecutionClosure()

@@ -36,6 +36,10 @@ class EntityKey:
 class Dispatch(Protocol):
     """Takes executions over for running, within the transaction that creates or aborts them."""
 
+    async def check_label(self, tx: AsyncConnection, cluster_label: str) -> None:
+        """Raise `FailedPreconditionError` if no data plane has the label; "" is any."""
+        ...
+
     async def enqueue(self, tx: AsyncConnection, execution: ExecutionKey, *, cluster_label: str) -> None:
         """Queue the execution for any ready data plane with that label ("" for any)."""
         ...

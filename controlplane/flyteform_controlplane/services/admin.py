@@ -8,7 +8,9 @@ from flyteidl.service.admin_pb2_grpc import AdminServiceServicer
 
 from flyteform_controlplane.services.attributes import Attributes
 from flyteform_controlplane.services.backend import Backend
+from flyteform_controlplane.services.concurrency import Concurrency
 from flyteform_controlplane.services.description_entities import DescriptionEntities
+from flyteform_controlplane.services.ending import Ending
 from flyteform_controlplane.services.events import Events
 from flyteform_controlplane.services.execution_metrics import ExecutionMetrics
 from flyteform_controlplane.services.executions import Executions
@@ -41,7 +43,8 @@ _METHODS = frozenset(name for name in vars(AdminServiceServicer) if name[0].isup
 class AdminService(AdminServiceServicer):
     """Serves the AdminService.
 
-    It is the scheduler's `Launcher` too; `events` is what `EventService` applies batches with.
+    It is the scheduler's `Launcher` too; `events` is what `EventService` applies batches with, and
+    `ending` what ends executions and gives their slots on.
     """
 
     def __init__(
@@ -55,13 +58,17 @@ class AdminService(AdminServiceServicer):
         backend = Backend(database, SqlStore(), objects, dispatch, schedules, config)
         names, workflows, launch_plans = NamedEntities(backend), Workflows(backend), LaunchPlans(backend)
         attributes = Attributes(backend)
-        launching = Launching(backend, Targets(backend, workflows, launch_plans, names), attributes)
+        concurrency = Concurrency(backend)
+        ending = Ending(backend, concurrency)
+        targets = Targets(backend, workflows, launch_plans, names)
+        launching = Launching(backend, targets, attributes, concurrency, ending)
         self.backend = backend
-        self.events = Events(backend)
+        self.events = Events(backend, concurrency)
+        self.ending = ending
         self._launching = launching
         self._compose(Projects(backend), attributes, Versions())
         self._compose(Tasks(backend), workflows, launch_plans, names, DescriptionEntities(backend))
-        self._compose(Executions(backend, launching), NodeExecutions(backend), TaskExecutions(backend))
+        self._compose(Executions(backend, launching, ending), NodeExecutions(backend), TaskExecutions(backend))
         self._compose(ExecutionMetrics(backend), self.events)
 
     async def launch(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from flyteform.objects.ports import ObjectStore
     from flyteform_controlplane.domain.config import AdminConfig
-    from flyteform_controlplane.domain.ports import Dispatch, Schedules
+    from flyteform_controlplane.domain.ports import Dispatch, ExecutionKey, Schedules
     from flyteform_controlplane.domain.records import ExecutionRecord, ProjectRecord
     from flyteform_controlplane.domain.validation import ProjectAndDomain
     from flyteform_controlplane.store.database import Database
@@ -67,7 +67,7 @@ class Backend:
             )
         return project
 
-    async def execution(self, tx: AsyncConnection, name: WorkflowExecutionIdentifier) -> ExecutionRecord:
+    async def execution(self, tx: AsyncConnection, name: WorkflowExecutionIdentifier | ExecutionKey) -> ExecutionRecord:
         """Return the execution; `MissingEntityError` if there is none."""
         record = await self.store.executions.get(tx, name.project, name.domain, name.name)
         if record is None:

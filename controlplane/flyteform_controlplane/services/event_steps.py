@@ -12,7 +12,7 @@ from flyteform_controlplane.domain.node_events import apply_node_event, new_node
 from flyteform_controlplane.domain.records import ExecutionEventRecord, NodeExecutionEventRecord, NodeExecutionRecord
 from flyteform_controlplane.domain.task_events import apply_task_event, new_task
 from flyteform_controlplane.domain.times import to_datetime
-from flyteform_controlplane.domain.workflow_events import apply_workflow_event
+from flyteform_controlplane.domain.workflow_events import apply_workflow_event, is_terminal
 from flyteform_controlplane.errors import MissingEntityError
 
 if TYPE_CHECKING:
@@ -77,7 +77,10 @@ def _apply_workflow(work: EventWork, request: WorkflowExecutionEventRequest) -> 
     record = work.executions.get(key)
     if record is None:
         raise _missing_execution(key)
-    work.executions.put(key, apply_workflow_event(record, event))
+    record = apply_workflow_event(record, event)
+    work.executions.put(key, record)
+    if is_terminal(record):
+        work.ended.append(record)
     work.execution_events.append(
         ExecutionEventRecord(
             execution_project=record.execution_project,

@@ -74,6 +74,8 @@ class EventWork:
         self.nodes: Working[NodeExecutionRecord] = Working(store.node_executions)
         self.tasks: Working[TaskExecutionRecord] = Working(store.task_executions)
         self.execution_events: list[ExecutionEventRecord] = []
+        # Executions that have ended in this batch.
+        self.ended: list[ExecutionRecord] = []
         self.node_events: list[NodeExecutionEventRecord] = []
         # New nodes whose parent is new too: they can be written only once that has its number.
         self.node_parents: dict[Key, Key] = {}

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from flyteform.proto.flyteform.v1.events_pb2 import Event
     from flyteform_controlplane.domain.principals import Principal
     from flyteform_controlplane.services.backend import Backend
+    from flyteform_controlplane.services.concurrency import Concurrency
 
 # Keeps a transaction short for other writers, and a statement below the databases' limits of parameters.
 _MAX_BATCH = 500
@@ -32,6 +33,7 @@ class Events:
     """The AdminService's methods about events."""
 
     backend: Backend
+    concurrency: Concurrency
 
     async def CreateWorkflowEvent(
         self, request: event_pb2.WorkflowExecutionEventRequest, context: object
@@ -75,14 +77,14 @@ class Events:
         self, events: Sequence[Event], principal: Principal | None
     ) -> list[ControlPlaneError | None]:
         refusals = [self._check(event) for event in events]
-        valid = [event for event, refusal in zip(events, refusals, strict=True) if refusal is None]
-        closures = [await store_event_data(self.backend, event) for event in valid]
         if principal is not None and principal.cluster:
             cluster = principal.cluster
             foreign = await foreign_executions(self.backend, events, cluster)
             refusals = [
                 refusal or refusal_of(event, foreign, cluster) for event, refusal in zip(events, refusals, strict=True)
             ]
+        valid = [event for event, refusal in zip(events, refusals, strict=True) if refusal is None]
+        closures = [await store_event_data(self.backend, event) for event in valid]
         work = EventWork(self.backend.store)
         async with self.backend.database.transaction() as tx:
             executions, nodes, tasks = keys_of(valid)
@@ -91,6 +93,10 @@ class Events:
             await work.tasks.load(tx, tasks)
             applied = [_apply(work, event, closure) for event, closure in zip(valid, closures, strict=True)]
             await work.flush(tx)
+            slots = {record.launch_plan_id for record in work.ended if record.launch_plan_id}
+            started = await self.concurrency.release(tx, slots)
+        if started:
+            self.backend.dispatch.wake()
         results = iter(applied)
         return [next(results) if refusal is None else refusal for refusal in refusals]
 

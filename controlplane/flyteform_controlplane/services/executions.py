@@ -9,7 +9,7 @@ from flyteidl.admin import execution_pb2
 from flyteidl.admin.execution_pb2 import EXECUTION_ACTIVE, ExecutionMetadata
 from flyteidl.core.literals_pb2 import LiteralMap
 
-from flyteform_controlplane.domain.executions import abort, change_state
+from flyteform_controlplane.domain.executions import change_state
 from flyteform_controlplane.domain.filters import Entity
 from flyteform_controlplane.domain.paging import next_token, parse_query
 from flyteform_controlplane.domain.ports import ExecutionKey
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from flyteform_controlplane.domain.records import ExecutionRecord
     from flyteform_controlplane.services.backend import Backend
+    from flyteform_controlplane.services.ending import Ending
     from flyteform_controlplane.services.launching import Launching
 
 
@@ -34,6 +35,7 @@ class Executions:
 
     backend: Backend
     launching: Launching
+    ending: Ending
 
     async def CreateExecution(
         self, request: execution_pb2.ExecutionCreateRequest, _context: object
@@ -118,13 +120,8 @@ class Executions:
     ) -> execution_pb2.ExecutionTerminateResponse:
         """Ask for the end of an execution; FAILED_PRECONDITION if it has ended."""
         check_execution(request.id)
-        async with self.backend.database.transaction() as tx:
-            record = await self.backend.execution(tx, request.id)
-            key = ExecutionKey(record.execution_project, record.execution_domain, record.execution_name)
-            held = await self.backend.dispatch.abort(tx, key, request.cause)
-            ended = abort(record, request.cause, record.user, held=held)
-            await self.backend.store.executions.save_many(tx, [ended])
-        self.backend.dispatch.wake()
+        key = ExecutionKey(request.id.project, request.id.domain, request.id.name)
+        await self.ending.terminate(key, request.cause)
         return execution_pb2.ExecutionTerminateResponse()
 
     async def _again(

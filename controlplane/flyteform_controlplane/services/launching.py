@@ -12,7 +12,8 @@ from flyteidl.core.identifier_pb2 import ResourceType, WorkflowExecutionIdentifi
 from flyteform.errors import AlreadyExistsError
 from flyteform_controlplane.domain import locations
 from flyteform_controlplane.domain.attributes import Scope
-from flyteform_controlplane.domain.executions import new_execution
+from flyteform_controlplane.domain.concurrency import LaunchPlanName, WaitingRecord
+from flyteform_controlplane.domain.executions import new_execution, waiting
 from flyteform_controlplane.domain.inputs import resolve_inputs
 from flyteform_controlplane.domain.names import execution_name
 from flyteform_controlplane.domain.ports import ExecutionKey
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from flyteform_controlplane.domain.records import ProjectRecord
     from flyteform_controlplane.services.attributes import Attributes, ExecutionAttributes
     from flyteform_controlplane.services.backend import Backend
+    from flyteform_controlplane.services.concurrency import Concurrency
+    from flyteform_controlplane.services.ending import Ending
     from flyteform_controlplane.services.targets import Target, Targets
 
 
@@ -51,6 +54,7 @@ class _Draft:
 
     name: WorkflowExecutionIdentifier
     record: ExecutionRecord
+    target: Target
     cluster_label: str
     tags: tuple[str, ...]
 
@@ -62,6 +66,8 @@ class Launching:
     backend: Backend
     targets: Targets
     attributes: Attributes
+    concurrency: Concurrency
+    ending: Ending
 
     async def launch(
         self,
@@ -119,7 +125,7 @@ class Launching:
             parent_node_execution_id=parent.node_execution_id if parent else None,
             source_execution_id=parent.execution.id if parent else source,
         )
-        return _Draft(name, record, label, tuple(dict.fromkeys(spec.tags)))
+        return _Draft(name, record, target, label, tuple(dict.fromkeys(spec.tags)))
 
     def _resolve(
         self, spec: ExecutionSpec, target: Target, project: ProjectRecord, attributes: ExecutionAttributes
@@ -142,18 +148,24 @@ class Launching:
         )
         record = replace(draft.record, inputs_uri=inputs_uri, user_inputs_uri=user_inputs_uri)
         try:
-            await self._insert(draft, record)
+            starts = await self._insert(draft, record)
         except ControlPlaneError:
             # Refused, so no row refers to them. After anything else (a call cancelled while the database commits)
             # a row may, and what is left behind without one harms nobody.
             await asyncio.gather(*(self.backend.objects.delete(uri) for uri in (inputs_uri, user_inputs_uri)))
             raise
-        self.backend.dispatch.wake()
+        if starts:
+            self.backend.dispatch.wake()
+        else:
+            plan = draft.target.launch_plan
+            await self.ending.settle(LaunchPlanName(plan.project, plan.domain, plan.name))
 
-    async def _insert(self, draft: _Draft, record: ExecutionRecord) -> None:
+    async def _insert(self, draft: _Draft, record: ExecutionRecord) -> bool:
+        """Write everything in one transaction; False if the execution waits for its turn."""
         name, store = draft.name, self.backend.store
         async with self.backend.database.transaction() as tx:
-            await store.executions.add(tx, record)
+            starts = draft.target.task is not None or await self.concurrency.admit(tx, draft.target.launch_plan)
+            await store.executions.add(tx, record if starts else waiting(record))
             tags = [
                 ExecutionTagRecord(
                     execution_project=name.project,
@@ -164,8 +176,13 @@ class Launching:
                 for tag in draft.tags
             ]
             await store.execution_tags.add_many(tx, tags)
-            key = ExecutionKey(name.project, name.domain, name.name)
-            await self.backend.dispatch.enqueue(tx, key, cluster_label=draft.cluster_label)
+            if starts:
+                key = ExecutionKey(name.project, name.domain, name.name)
+                await self.backend.dispatch.enqueue(tx, key, cluster_label=draft.cluster_label)
+            else:
+                await self.backend.dispatch.check_label(tx, draft.cluster_label)
+                await store.waiting.add(tx, _waiting(draft))
+        return starts
 
     async def _put(self, uri: str, literals: LiteralMap) -> str:
         """Write without touching what another call with the same name has written; return where it went."""
@@ -214,6 +231,19 @@ def _complete_metadata(
     metadata.system_metadata.namespace = f"{name.project}-{name.domain}"
     if scheduled_at is not None:
         metadata.scheduled_at.CopyFrom(to_timestamp(scheduled_at))
+
+
+def _waiting(draft: _Draft) -> WaitingRecord:
+    name, plan = draft.name, draft.target.launch_plan
+    return WaitingRecord(
+        execution_project=name.project,
+        execution_domain=name.domain,
+        execution_name=name.name,
+        project=plan.project,
+        domain=plan.domain,
+        name=plan.name,
+        cluster_label=draft.cluster_label,
+    )
 
 
 def _taken(name: WorkflowExecutionIdentifier) -> EntityExistsError:

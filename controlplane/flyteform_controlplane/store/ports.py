@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from flyteidl.core.identifier_pb2 import ResourceType
     from sqlalchemy.ext.asyncio import AsyncConnection
 
+    from flyteform_controlplane.domain.concurrency import LaunchPlanName, Live, PolicyRecord, WaitingRecord
     from flyteform_controlplane.domain.filters import Query
 
 R = TypeVar("R", bound=Record)
@@ -96,6 +97,29 @@ class Names(Protocol):
         ...
 
 
+class Slots(Protocol):
+    """The executions of launch plans that have not ended."""
+
+    async def lock(self, tx: AsyncConnection, name: LaunchPlanName) -> None:
+        """Hold the launch plan's slots until the transaction ends.
+
+        Whoever also writes rows of executions that exist does that first, or two transactions wait for each other.
+        """
+        ...
+
+    async def live(self, tx: AsyncConnection, name: LaunchPlanName) -> Sequence[Live]:
+        """Return them, oldest first."""
+        ...
+
+    async def limited(self, tx: AsyncConnection, launch_plan_ids: Collection[int]) -> Sequence[LaunchPlanName]:
+        """Return those of the launch plans for which executions may wait, in one order everywhere."""
+        ...
+
+    async def waited_for(self, tx: AsyncConnection) -> Sequence[LaunchPlanName]:
+        """Return the launch plans of which executions wait."""
+        ...
+
+
 class Store(Protocol):
     """All tables of the AdminService."""
 
@@ -113,7 +137,10 @@ class Store(Protocol):
     node_execution_events: Rows[NodeExecutionEventRecord]
     task_executions: Rows[TaskExecutionRecord]
     signals: Rows[SignalRecord]
+    policies: Rows[PolicyRecord]
+    waiting: Rows[WaitingRecord]
     names: Names
+    slots: Slots
 
     async def tasks_with_nodes(self, tx: AsyncConnection, task_execution_ids: Sequence[int]) -> frozenset[int]:
         """Return those attempts that started nodes of their own."""

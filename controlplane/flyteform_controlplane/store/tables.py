@@ -143,7 +143,7 @@ resources = _table(
 executions = _table(
     "executions",
     *_execution_key(),
-    Column("launch_plan_id", RowId, ForeignKey("launch_plans.id"), index=True),
+    Column("launch_plan_id", RowId, ForeignKey("launch_plans.id")),
     Column("workflow_id", RowId, ForeignKey("workflows.id"), index=True),
     Column("task_id", RowId, ForeignKey("tasks.id"), index=True),
     Column("phase", String(32), nullable=False),
@@ -166,6 +166,7 @@ executions = _table(
     Column("state", Integer, nullable=False, default=0),
     Column("launch_entity", String(16), nullable=False, default=""),
     UniqueConstraint(*EXECUTION_KEY),
+    Index(None, "launch_plan_id", "phase"),
     Index(None, "execution_project", "execution_domain", "execution_created_at"),
 )
 

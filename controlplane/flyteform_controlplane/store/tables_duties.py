@@ -55,6 +55,24 @@ dispatches = _table(
     Index(None, "cluster", "state"),
 )
 
+# What was set for a launch plan through flyteform.v1.
+launch_plan_policies = _table(
+    "launch_plan_policies",
+    *(Column(name, NAME, nullable=False) for name in ("project", "domain", "name")),
+    Column("max", BigInteger, nullable=False),
+    Column("behavior", String(16), nullable=False),
+    Unique("project", "domain", "name"),
+)
+
+# Executions that wait for a slot of their launch plan: `project` to `name` name that.
+waiting_executions = _table(
+    "waiting_executions",
+    *(Column(name, NAME, nullable=False) for name in (*EXECUTION_KEY, "project", "domain", "name")),
+    Column("cluster_label", NAME, nullable=False),
+    Unique(*EXECUTION_KEY),
+    Index(None, "project", "domain", "name"),
+)
+
 # Flyte's columns, and below them ours: it keeps the last firings of all schedules in one blob elsewhere.
 schedulable_entities = _table(
     "schedulable_entities",

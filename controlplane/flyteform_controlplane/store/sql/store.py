@@ -17,17 +17,18 @@ from flyteidl.core.literals_pb2 import Literal
 from flyteidl.core.types_pb2 import LiteralType
 from sqlalchemy import select
 
-from flyteform_controlplane.domain import records
-from flyteform_controlplane.store import tables
+from flyteform_controlplane.domain import concurrency, records
+from flyteform_controlplane.store import tables, tables_duties
 from flyteform_controlplane.store.sql.names import SqlNames
 from flyteform_controlplane.store.sql.rows import SqlRows
+from flyteform_controlplane.store.sql.slots import SqlSlots
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from flyteform_controlplane.store.ports import Names, Rows
+    from flyteform_controlplane.store.ports import Names, Rows, Slots
 
 
 class SqlStore:
@@ -35,6 +36,13 @@ class SqlStore:
 
     def __init__(self) -> None:
         self.names: Names = SqlNames()
+        self.slots: Slots = SqlSlots()
+        self.policies: Rows[concurrency.PolicyRecord] = SqlRows(
+            tables_duties.launch_plan_policies, concurrency.PolicyRecord
+        )
+        self.waiting: Rows[concurrency.WaitingRecord] = SqlRows(
+            tables_duties.waiting_executions, concurrency.WaitingRecord
+        )
         self.projects: Rows[records.ProjectRecord] = SqlRows(tables.projects, records.ProjectRecord, labels=Labels)
         self.tasks: Rows[records.TaskRecord] = SqlRows(tables.tasks, records.TaskRecord, closure=TaskClosure)
         self.workflows: Rows[records.WorkflowRecord] = SqlRows(

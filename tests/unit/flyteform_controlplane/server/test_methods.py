@@ -11,7 +11,7 @@ from flyteidl.datacatalog import datacatalog_pb2
 from flyteidl.service import admin_pb2, agent_pb2, dataproxy_pb2, identity_pb2, signal_pb2
 from google.protobuf.message_factory import GetMessageClass
 
-from flyteform.proto.flyteform.v1 import events_pb2
+from flyteform.proto.flyteform.v1 import events_pb2, policies_pb2
 from flyteform_controlplane.server import ControlPlane
 from flyteform_controlplane.settings import ControlPlaneSettings
 
@@ -30,6 +30,7 @@ SERVICES = (
     (identity_pb2, "IdentityService", 1),
     (agent_pb2, "AgentMetadataService", 2),
     (events_pb2, "EventService", 1),
+    (policies_pb2, "LaunchPlanPolicyService", 3),
 )
 REFUSALS = {grpc.StatusCode.OK, grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND}
 

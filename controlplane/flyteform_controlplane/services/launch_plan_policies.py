@@ -1,0 +1,103 @@
+"""Policies of launch plans, beside FlyteIDL."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from flyteidl.core.identifier_pb2 import ResourceType
+
+from flyteform.proto.flyteform.v1 import policies_pb2
+from flyteform.proto.flyteform.v1.policies_pb2_grpc import LaunchPlanPolicyServiceServicer
+from flyteform_controlplane.domain.concurrency import Behavior, LaunchPlanName, PolicyRecord
+from flyteform_controlplane.domain.times import now
+from flyteform_controlplane.domain.validation import check_scope, require
+from flyteform_controlplane.errors import InvalidArgumentError, MissingEntityError
+
+if TYPE_CHECKING:
+    from flyteidl.admin.common_pb2 import NamedEntityIdentifier
+
+    from flyteform_controlplane.services.backend import Backend
+    from flyteform_controlplane.services.ending import Ending
+
+_PREFIX = "CONCURRENCY_BEHAVIOR_"
+
+
+class LaunchPlanPolicyService(LaunchPlanPolicyServiceServicer):
+    """Serves `flyteform.v1.LaunchPlanPolicyService`."""
+
+    def __init__(self, backend: Backend, ending: Ending) -> None:
+        self._backend = backend
+        self._ending = ending
+
+    async def SetLaunchPlanPolicy(
+        self, request: policies_pb2.SetLaunchPlanPolicyRequest, _context: object
+    ) -> policies_pb2.SetLaunchPlanPolicyResponse:
+        """Set the policies of a launch plan that has a version; those that wait may start by it."""
+        name = _name(request.id)
+        require(request.policy.HasField("concurrency"), "policy.concurrency")
+        record = _record(name, request.policy.concurrency)
+        async with self._backend.database.transaction() as tx:
+            await self._backend.check_project(tx, name)
+            kind = ResourceType.LAUNCH_PLAN
+            if not await self._backend.store.names.exists(tx, kind, name.project, name.domain, name.name):
+                raise MissingEntityError(
+                    f"missing entity of type LAUNCH_PLAN with identifier {name.project}:{name.domain}:{name.name}",
+                    remedy="register the launch plan first",
+                )
+            rows = self._backend.store.policies
+            known = await rows.get(tx, name.project, name.domain, name.name)
+            if known is None:
+                await rows.add(tx, record)
+            else:
+                changed = replace(known, max=record.max, behavior=record.behavior, updated_at=now())
+                await rows.save_many(tx, [changed])
+        await self._ending.settle(name)
+        return policies_pb2.SetLaunchPlanPolicyResponse()
+
+    async def GetLaunchPlanPolicy(
+        self, request: policies_pb2.GetLaunchPlanPolicyRequest, _context: object
+    ) -> policies_pb2.GetLaunchPlanPolicyResponse:
+        """Return what was set."""
+        name = _name(request.id)
+        async with self._backend.database.reading() as tx:
+            record = await self._backend.store.policies.get(tx, name.project, name.domain, name.name)
+        if record is None:
+            raise _missing(name)
+        policy = policies_pb2.LaunchPlanPolicy()
+        policy.concurrency.max = record.max
+        policy.concurrency.behavior = policies_pb2.ConcurrencyBehavior.Value(_PREFIX + record.behavior)
+        return policies_pb2.GetLaunchPlanPolicyResponse(policy=policy)
+
+    async def DeleteLaunchPlanPolicy(
+        self, request: policies_pb2.DeleteLaunchPlanPolicyRequest, _context: object
+    ) -> policies_pb2.DeleteLaunchPlanPolicyResponse:
+        """Remove what was set; everything that waits starts."""
+        name = _name(request.id)
+        async with self._backend.database.transaction() as tx:
+            if not await self._backend.store.policies.delete(tx, name.project, name.domain, name.name):
+                raise _missing(name)
+        await self._ending.settle(name)
+        return policies_pb2.DeleteLaunchPlanPolicyResponse()
+
+
+def _name(identifier: NamedEntityIdentifier) -> LaunchPlanName:
+    check_scope(identifier)
+    require(identifier.name, "name")
+    return LaunchPlanName(identifier.project, identifier.domain, identifier.name)
+
+
+def _record(name: LaunchPlanName, policy: policies_pb2.ConcurrencyPolicy) -> PolicyRecord:
+    if policy.max < 1:
+        raise InvalidArgumentError("invalid value for concurrency.max", remedy="allow at least 1 execution")
+    if policy.behavior not in policies_pb2.ConcurrencyBehavior.values() or not policy.behavior:
+        raise InvalidArgumentError(
+            "invalid value for concurrency.behavior",
+            remedy=f"use one of {', '.join(behavior for behavior in Behavior)}",
+        )
+    behavior = Behavior(policies_pb2.ConcurrencyBehavior.Name(policy.behavior).removeprefix(_PREFIX))
+    return PolicyRecord(project=name.project, domain=name.domain, name=name.name, max=policy.max, behavior=behavior)
+
+
+def _missing(name: LaunchPlanName) -> MissingEntityError:
+    return MissingEntityError(f"no policy is set for launch plan {name.project}:{name.domain}:{name.name}")
