@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from flyteform_controlplane.errors import InvalidArgumentError
+
 _NANOS = 1_000_000_000
 
 
@@ -23,8 +25,11 @@ def to_timestamp(when: datetime) -> Timestamp:
 
 
 def to_datetime(message: Timestamp) -> datetime:
-    """Return the aware time in UTC of a message."""
-    return message.ToDatetime(UTC)
+    """Return the aware time in UTC of a message; `InvalidArgumentError` for one before the year 1 or after 9999."""
+    try:
+        return message.ToDatetime(UTC)
+    except (ValueError, OverflowError) as error:
+        raise InvalidArgumentError(f"{message.seconds} s and {message.nanos} ns is no time") from error
 
 
 def elapsed(start: Timestamp, end: Timestamp) -> int:

@@ -9,7 +9,7 @@ from flyteidl.admin.common_pb2 import RawOutputDataConfig
 from google.protobuf import json_format
 from google.protobuf.message import DecodeError
 
-from flyteform_controlplane.errors import InvalidArgumentError
+from flyteform_controlplane.errors import FailedPreconditionError, InvalidArgumentError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,8 +58,14 @@ class JsonCodec:
             raise _unfit(message, error) from error
 
     def encode(self, message: Message) -> bytes:
-        """Represent the message with its unset fields."""
-        return _dump(as_dict(message))
+        """Represent the message with its unset fields; `FailedPreconditionError` if it has what JSON cannot show."""
+        try:
+            return _dump(as_dict(message))
+        except (ValueError, TypeError, RecursionError, json_format.Error) as error:
+            # A time in the year 300000, say: protobuf carries it, so whoever asks for that gets it.
+            raise FailedPreconditionError(
+                f"the answer cannot be shown as JSON: {error}", remedy=f"ask with Accept: {OCTET_STREAM}"
+            ) from error
 
     def error(self, status: Status) -> bytes:
         """Represent an error as grpc-gateway does."""

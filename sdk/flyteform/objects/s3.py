@@ -48,8 +48,9 @@ class S3Store:
     """
 
     def __init__(self, prefix: str, environment: Mapping[str, str] = os.environ) -> None:
-        self._prefix = prefix.rstrip("/")
-        self._bucket_name, _, self._below = self._prefix.removeprefix(SCHEME).partition("/")
+        path = prefix.removeprefix(SCHEME).rstrip("/")
+        self._prefix = SCHEME + path
+        self._bucket_name, _, self._below = path.partition("/")
         if not prefix.startswith(SCHEME) or not self._bucket_name:
             raise InvalidInputError(f"{prefix!r} is not a prefix of the form s3://bucket/prefix")
         if self._below:
