@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import URL, event, make_url
-from sqlalchemy.exc import ArgumentError, DisconnectionError
+from sqlalchemy import URL, AsyncAdaptedQueuePool, event, make_url
+from sqlalchemy.dialects import registry
+from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from flyteform.errors import InvalidInputError
+from flyteform_controlplane.store.direct import run
 from flyteform_controlplane.store.failures import connecting, translated
+from flyteform_controlplane.store.sqlite import Connection, Writer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
 BUSY_TIMEOUT_MS: Final = 10_000
-SQLITE: Final = "sqlite+aiosqlite"
+SQLITE: Final = "sqlite+flyteform"
 POSTGRESQL: Final = "postgresql+asyncpg"
-_DRIVERS: Final = {"sqlite": SQLITE, "postgresql": POSTGRESQL, "postgres": POSTGRESQL}
+_DRIVERS: Final = {"sqlite": SQLITE, "sqlite+aiosqlite": SQLITE, "postgresql": POSTGRESQL, "postgres": POSTGRESQL}
 # Marks the connections of transactions that write, see `locks_rows`.
 _WRITES: Final = "flyteform_writes"
+
+
+registry.register("sqlite.flyteform", "flyteform_controlplane.store.sqlite", "Dialect")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +41,13 @@ class PoolLimits:
 
 
 def _configure_sqlite(connection: Any, _record: Any) -> None:
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA journal_mode=WAL")
     # FULL: what was acknowledged survives a power cut; one fsync of the write-ahead log per commit.
-    cursor.execute("PRAGMA synchronous=FULL")
-    cursor.execute("PRAGMA foreign_keys=ON")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA foreign_keys=ON")
     # As PostgreSQL's LIKE, so that a filter finds the same on both.
-    cursor.execute("PRAGMA case_sensitive_like=ON")
-    cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
-    cursor.close()
+    connection.execute("PRAGMA case_sensitive_like=ON")
+    connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
 
 
 def _refuse_closed(connection: Any, _record: Any, _proxy: Any) -> None:
@@ -82,13 +85,11 @@ class Database:
     def __init__(self, url: str, limits: PoolLimits | None = None) -> None:
         self.url = parse_url(url)
         self.is_sqlite = self.url.drivername == SQLITE
-        options = {} if self.is_sqlite else _postgresql_options(limits or PoolLimits())
+        options = _sqlite_options() if self.is_sqlite else _postgresql_options(limits or PoolLimits())
         self.engine: AsyncEngine = create_async_engine(self.url, **options)
-        # Without a transaction around them, reads need no BEGIN and no ROLLBACK.
-        self._reader = self.engine if self.is_sqlite else self.engine.execution_options(isolation_level="AUTOCOMMIT")
-        self._writer = self.engine.execution_options(**{_WRITES: True})
+        self._writing = self.engine.execution_options(**{_WRITES: True})
         # SQLite has one writer at a time: queueing here is fair, its own busy handler is not.
-        self._lock = asyncio.Lock() if self.is_sqlite else None
+        self._writer = Writer(lambda: _started(self._writing)) if self.is_sqlite else None
         if self.is_sqlite:
             event.listen(self.engine.sync_engine, "connect", _configure_sqlite)
         else:
@@ -97,30 +98,29 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """Write: all or nothing; committed when the block ends, rolled back when it raises."""
-        if self._lock is None:
-            async with self._connection(self._writer) as connection, connection.begin():
-                yield connection
+        if self._writer is not None:
+            with translated():
+                async with self._writer.transaction() as connection:
+                    yield connection
             return
-        async with self._lock, self._connection(self._writer) as connection:
-            await connection.exec_driver_sql("BEGIN IMMEDIATE")
+        async with self._connection(self._writing) as connection:
+            await run(connection, "BEGIN", ())
             try:
                 yield connection
             except BaseException:
-                await connection.rollback()
+                await _roll_back(connection)
                 raise
-            await connection.commit()
+            await run(connection, "COMMIT", ())
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """Read: each statement sees all that is committed before it; nothing is written or locked."""
-        async with self._connection(self._reader) as connection:
+        async with self._connection(self.engine) as connection:
             yield connection
 
     @asynccontextmanager
     async def _connection(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-        connection = engine.connect()
-        with connecting():
-            await connection.start()
+        connection = await _started(engine)
         try:
             with translated():
                 yield connection
@@ -129,7 +129,23 @@ class Database:
 
     async def close(self) -> None:
         """Close every connection."""
+        if self._writer is not None:
+            await self._writer.close()
         await self.engine.dispose()
+
+
+async def _started(engine: AsyncEngine) -> AsyncConnection:
+    connection = engine.connect()
+    with connecting():
+        return await connection.start()
+
+
+async def _roll_back(connection: AsyncConnection) -> None:
+    # A connection that is lost, or in the middle of a statement that was cut off, ends the transaction by its end.
+    try:
+        await run(connection, "ROLLBACK", ())
+    except DBAPIError:
+        await connection.invalidate()
 
 
 def locks_rows(tx: AsyncConnection) -> bool:
@@ -141,8 +157,17 @@ def _writes(connection: Any) -> bool:
     return bool(connection.get_execution_options().get(_WRITES))
 
 
+def _sqlite_options() -> Mapping[str, Any]:
+    return {
+        "poolclass": AsyncAdaptedQueuePool,
+        "connect_args": {"factory": Connection, "isolation_level": None, "check_same_thread": False},
+    }
+
+
 def _postgresql_options(limits: PoolLimits) -> Mapping[str, Any]:
     return {
+        # Transactions are begun and ended by us, so that reads need none.
+        "isolation_level": "AUTOCOMMIT",
         "pool_size": limits.kept,
         "max_overflow": limits.more,
         "pool_timeout": limits.wait,

@@ -11,13 +11,14 @@ from sqlalchemy.exc import IntegrityError
 from flyteform_controlplane.domain.records import Record
 from flyteform_controlplane.errors import EntityExistsError
 from flyteform_controlplane.store.database import locks_rows
+from flyteform_controlplane.store.direct import Direct, runs_at_once
 from flyteform_controlplane.store.sql.filters import apply_query
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from google.protobuf.message import Message
-    from sqlalchemy import ColumnElement, Row, Table
+    from sqlalchemy import ColumnElement, Table
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from flyteform_controlplane.domain.filters import Query
@@ -52,38 +53,41 @@ class SqlRows(Generic[R]):
         )
         self._by_key_locked = self._by_key.with_for_update(key_share=True)
         self._by_keys_locked = self._by_keys.with_for_update(key_share=True)
+        self._get = Direct(self._by_key)
+        self._get_locked = Direct(self._by_key_locked)
+        self._get_by_id = Direct(self._select.where(table.c.id == bindparam("id")))
+        self._insert = Direct(insert(table).returning(table.c.id), self._names)
         self._insert_returning = insert(table).returning(table.c.id, sort_by_parameter_order=True)
         self._update = (
             update(table)
             .where(table.c.id == bindparam("row_id"))
             .values({name: bindparam(name) for name in self._names})
         )
+        self._save = Direct(self._update)
 
     async def get(self, tx: AsyncConnection, *key: str | int) -> R | None:
         """Return the row with that key."""
         names = (column.name for column in self._key)
-        statement = self._by_key_locked if locks_rows(tx) else self._by_key
-        row = (await tx.execute(statement, dict(zip(names, key, strict=True)))).one_or_none()
-        return None if row is None else self._record(row)
+        statement = self._get_locked if locks_rows(tx) else self._get
+        rows = await statement.fetch(tx, dict(zip(names, key, strict=True)))
+        return self._record(rows[0]) if rows else None
 
     async def by_id(self, tx: AsyncConnection, row_id: int) -> R | None:
         """Return the row with that number."""
-        row = (await tx.execute(self._select.where(self._table.c.id == row_id))).one_or_none()
-        return None if row is None else self._record(row)
+        rows = await self._get_by_id.fetch(tx, {"id": row_id})
+        return self._record(rows[0]) if rows else None
 
     async def get_many(self, tx: AsyncConnection, keys: Collection[Key]) -> dict[Key, R]:
         """Return those rows that exist, by key."""
         if not keys:
             return {}
-        if len(keys) == 1:
-            # Half the work of the general statement, and by far the most frequent case.
-            (key,) = keys
-            found = await self.get(tx, *key)
-            return {} if found is None else {key: found}
+        if len(keys) == 1 or runs_at_once(tx):
+            records = {key: await self.get(tx, *key) for key in keys}
+            return {key: record for key, record in records.items() if record is not None}
         statement = self._by_keys_locked if locks_rows(tx) else self._by_keys
         rows = await tx.execute(statement, {"keys": list(keys)})
-        records = [self._record(row) for row in rows]
-        return {tuple(getattr(record, column.name) for column in self._key): record for record in records}
+        found = [self._record(row) for row in rows]
+        return {tuple(getattr(record, column.name) for column in self._key): record for record in found}
 
     async def add(self, tx: AsyncConnection, record: R) -> int:
         """Insert and return the row's number; `EntityExistsError` if the key is taken."""
@@ -94,6 +98,8 @@ class SqlRows(Generic[R]):
         if not records:
             return []
         try:
+            if len(records) == 1 or runs_at_once(tx):
+                return [(await self._insert.fetch(tx, self._values(record)))[0][0] for record in records]
             numbers = await tx.execute(self._insert_returning, [self._values(record) for record in records])
         except IntegrityError as error:
             key = ", ".join(str(getattr(records[0], column.name)) for column in self._key)
@@ -102,8 +108,12 @@ class SqlRows(Generic[R]):
 
     async def save_many(self, tx: AsyncConnection, records: Sequence[R]) -> None:
         """Write all fields of rows that exist."""
-        if records:
-            await tx.execute(self._update, [self._values(record) | {"row_id": record.id} for record in records])
+        values = [self._values(record) | {"row_id": record.id} for record in records]
+        if len(values) == 1 or runs_at_once(tx):
+            for one in values:
+                await self._save.fetch(tx, one)
+        elif values:
+            await tx.execute(self._update, values)
 
     async def page(
         self, tx: AsyncConnection, query: Query, where: Mapping[str, str | int | None] | None = None
@@ -131,7 +141,7 @@ class SqlRows(Generic[R]):
                 values[name] = values[name].SerializeToString()
         return values
 
-    def _record(self, row: Row[Any]) -> R:
+    def _record(self, row: Sequence[Any]) -> R:
         values: dict[str, Any] = {
             name: value if parse is None or value is None else parse(value)
             for name, parse, value in zip(self._fields, self._parsers, row, strict=True)
