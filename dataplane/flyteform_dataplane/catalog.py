@@ -142,7 +142,8 @@ class DataCatalogClient:
         return answer
 
     async def _exists(self, outputs: literals_pb2.LiteralMap) -> bool:
-        for uri, is_folder in _references(outputs):
+        for named, is_folder in _references(outputs):
+            uri = f"file://{named}" if named.startswith("/") else named  # flytekit's raw data on this machine
             if self._objects is None or not uri.startswith(f"{self._objects.prefix}/"):
                 continue  # not ours to ask for
             try:

@@ -6,6 +6,7 @@ import os
 import shutil
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -86,17 +87,19 @@ def entry_of(command: Sequence[str], environment: Sequence[str]) -> str:
 
 
 def localise(command: Sequence[str]) -> tuple[str, ...]:
-    """Return the command with code unpacked into the attempt's own directory.
+    """Return the command with what flytekit expects of a container put right for this machine.
 
-    flytekit registers an absolute folder of the image (`--dest-dir /root` by default). Here that would be a folder
-    of the user's machine, which every attempt would overwrite.
+    Code is unpacked into the attempt's own directory: flytekit registers an absolute folder of the image
+    (`--dest-dir /root` by default), which here would be a folder of the user's machine that every attempt overwrites.
+    Raw data is named by plain paths: flytekit, in tasks and in clients, takes a `file://` URI for no file at all.
     """
-    if not command or Path(command[0]).name != "pyflyte-fast-execute":
+    program = Path(command[0]).name if command else ""
+    if ENTRY_POINTS.get(program) != "flytekit":
         return tuple(command)
     localised = list(command)
-    for index, argument in enumerate(command):
-        if argument == "--":
-            break
-        if argument == "--dest-dir" and index + 1 < len(command) and command[index + 1].startswith(("/", "~")):
-            localised[index + 1] = "."
+    for index, (option, value) in enumerate(pairwise(command), start=1):
+        if option == "--dest-dir" and value.startswith(("/", "~")) and program == "pyflyte-fast-execute":
+            localised[index] = "."
+        elif option == "--raw-output-data-prefix":
+            localised[index] = value.removeprefix("file://")
     return tuple(localised)

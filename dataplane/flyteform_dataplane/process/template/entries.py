@@ -51,6 +51,10 @@ def _run_flytekit(argv: Sequence[str]) -> None:
     asyncio = importlib.import_module("asyncio")
     asyncio.set_event_loop(asyncio.new_event_loop())  # the one that an import made is shared with every other attempt
     entrypoint = importlib.import_module("flytekit.bin.entrypoint")
+    # Its own generator names working directories and raw data: left as it was forked, attempts would share them.
+    importlib.import_module("flytekit.interfaces.random").random.seed()
+    # Files that clients uploaded have file:// URIs here, which flytekit would take for paths, and so for missing.
+    importlib.import_module("flytekit.core.data_persistence").FileAccessProvider.is_remote = staticmethod(_has_scheme)
     importlib.import_module("flytekit").FlyteContextManager.initialize()  # reads its settings from the environment
     command = list(argv)
     if os.path.basename(command[0]) == "pyflyte-fast-execute":
@@ -59,6 +63,10 @@ def _run_flytekit(argv: Sequence[str]) -> None:
     if name not in _FLYTEKIT_COMMANDS:
         os.execvp(command[0], command)  # noqa: S606 - the registered command is what shall run
     getattr(entrypoint, _FLYTEKIT_COMMANDS[name]).main(args=command[1:], prog_name=name)
+
+
+def _has_scheme(path: Any) -> bool:
+    return "://" in os.fspath(path)
 
 
 def _unpack(entrypoint: Any, arguments: list[str]) -> list[str]:

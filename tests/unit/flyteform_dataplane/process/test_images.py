@@ -76,3 +76,15 @@ def test_code_is_unpacked_into_the_attempts_own_folder() -> None:
     assert localise((*fast, "~", *rest)) == (*fast, ".", *rest)
     assert localise((*fast, "src", *rest)) == (*fast, "src", *rest)
     assert localise(("pyflyte-execute", "--dest-dir", "/root")) == ("pyflyte-execute", "--dest-dir", "/root")
+
+
+def test_flytekit_gets_plain_paths_for_raw_data() -> None:
+    """Raw data of flytekit is named by paths, as it takes file:// URIs for no files; others keep URIs."""
+    prefix = ("--raw-output-data-prefix", "file:///data/raw/a")
+    plain = ("--raw-output-data-prefix", "/data/raw/a")
+    fast = ("pyflyte-fast-execute", "--", "pyflyte-execute")
+    assert localise((*fast, *prefix)) == (*fast, *plain)
+    assert localise(("pyflyte-map-execute", *prefix)) == ("pyflyte-map-execute", *plain)
+    assert localise(("flyteform-execute", *prefix)) == ("flyteform-execute", *prefix)
+    bucket = ("pyflyte-execute", "--raw-output-data-prefix", "s3://bucket/raw")
+    assert localise(bucket) == bucket
