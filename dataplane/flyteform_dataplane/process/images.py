@@ -97,8 +97,9 @@ def localise(command: Sequence[str]) -> tuple[str, ...]:
     if ENTRY_POINTS.get(program) != "flytekit":
         return tuple(command)
     localised = list(command)
+    unpacking = command.index("--") if program == "pyflyte-fast-execute" and "--" in command else 0
     for index, (option, value) in enumerate(pairwise(command), start=1):
-        if option == "--dest-dir" and value.startswith(("/", "~")) and program == "pyflyte-fast-execute":
+        if option == "--dest-dir" and value.startswith(("/", "~")) and index < unpacking:
             localised[index] = "."
         elif option == "--raw-output-data-prefix":
             localised[index] = value.removeprefix("file://")
