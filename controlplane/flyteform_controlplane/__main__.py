@@ -24,8 +24,20 @@ from flyteform_controlplane.settings import GRPC_PORT, HTTP_PORT, ControlPlaneSe
 )
 @click.option("--grpc-port", default=GRPC_PORT, show_default=True, help="0 picks a free one.")
 @click.option("--http-port", default=HTTP_PORT, show_default=True, help="0 picks a free one.")
-@click.option("--database-url", default="", help="SQLAlchemy URL; by default SQLite in the state directory.")
+@click.option(
+    "--database-url",
+    default="",
+    envvar="FLYTEFORM_DATABASE_URL",
+    help="postgresql://user:password@host/name, better in FLYTEFORM_DATABASE_URL; by default SQLite in --state-dir.",
+)
 @click.option("--objects-prefix", default="", help="URI of the object store; by default in the state directory.")
+@click.option(
+    "--catch-up",
+    default=1,
+    show_default=True,
+    envvar="FLYTEFORM_CATCH_UP",
+    help="How many firings of a schedule to make up for after a standstill: the latest ones.",
+)
 @click.option("--auth", is_flag=True, help="Ask every caller for a token; the first start makes keys and clients.")
 @click.option("--cluster", "clusters", multiple=True, help="Make a client for this cluster's data plane; repeatable.")
 @click.option("--public-url", default="", help="Where clients reach HTTP, if that is not the address listened on.")

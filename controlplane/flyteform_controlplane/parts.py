@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from flyteidl.cacheservice import cacheservice_pb2
@@ -24,6 +25,8 @@ from flyteform_controlplane.services.launch_plan_policies import LaunchPlanPolic
 from flyteform_controlplane.services.link import LinkService
 from flyteform_controlplane.services.signals import SignalService
 from flyteform_controlplane.services.waiting_line import WaitingLine
+from flyteform_controlplane.store.leadership import Leadership
+from flyteform_controlplane.store.notices import Notices, Topic
 from flyteform_controlplane.transport.methods import Service
 
 if TYPE_CHECKING:
@@ -37,7 +40,12 @@ if TYPE_CHECKING:
     from flyteform.objects.ports import ObjectStore
     from flyteform_controlplane.domain.config import AdminConfig
     from flyteform_controlplane.domain.ports import Launcher
+    from flyteform_controlplane.scheduler.scheduler import SchedulerConfig
     from flyteform_controlplane.store.database import Database
+
+
+# The word of another replica that has died right after its transaction is never said.
+_SHARED_POLL_INTERVAL = timedelta(seconds=2)
 
 
 class Duty(Protocol):
@@ -66,15 +74,18 @@ def assemble(
     config: AdminConfig,
     *,
     login: LoginConfig,
+    scheduling: SchedulerConfig,
     connected: Callable[[bool], None],
 ) -> Parts:
     """Build all parts around one database and one object store; nothing is started.
 
     `login` is what clients are told about it; `connected` is told whether any data plane is connected to this process.
     """
-    dispatcher = Dispatcher(database, objects, connected=connected)
+    notices = Notices(database)
+    dispatcher = Dispatcher(database, objects, connected=connected, tell=lambda: notices.say(Topic.DISPATCH))
+    notices.listen(Topic.DISPATCH, dispatcher.look)
     launcher = _Launcher()
-    scheduler = Scheduler(database, launcher)
+    scheduler, leadership = _scheduler(database, launcher, scheduling, notices)
     admin = AdminService(database, objects, dispatcher, scheduler, config)
     launcher.target = admin
     services = (
@@ -84,15 +95,33 @@ def assemble(
         _service(datacatalog_pb2.DESCRIPTOR, "DataCatalog", CatalogService(database, objects)),
         _service(cacheservice_pb2.DESCRIPTOR, "CacheService", CacheService(database)),
         _service(agent_pb2.DESCRIPTOR, "AgentMetadataService", AgentService(config.agents)),
+        _service(auth_pb2.DESCRIPTOR, "AuthMetadataService", AuthMetadataService(login)),
         _service(identity_pb2.DESCRIPTOR, "IdentityService", IdentityService()),
         _service(
             policies_pb2.DESCRIPTOR, "LaunchPlanPolicyService", LaunchPlanPolicyService(admin.backend, admin.ending)
         ),
         _service(events_pb2.DESCRIPTOR, "EventService", EventService(admin.events)),
-        _service(auth_pb2.DESCRIPTOR, "AuthMetadataService", AuthMetadataService(login)),
         _service(link_pb2.DESCRIPTOR, "DataPlaneLink", LinkService(dispatcher)),
     )
-    return Parts(services, (dispatcher, scheduler, WaitingLine(admin.ending)))
+    return Parts(services, (notices, dispatcher, *leadership, scheduler, WaitingLine(admin.ending)))
+
+
+def _scheduler(
+    database: Database, launcher: Launcher, config: SchedulerConfig, notices: Notices
+) -> tuple[Scheduler, tuple[Duty, ...]]:
+    """Return it and what it needs to run beside it: where there may be other replicas, one of them fires."""
+
+    def tell() -> None:
+        notices.say(Topic.SCHEDULES)
+
+    if database.is_sqlite:
+        return Scheduler(database, launcher, config=config, tell=tell), ()
+    config = replace(config, poll_interval=_SHARED_POLL_INTERVAL)
+    leadership = Leadership(database, "schedules")
+    scheduler = Scheduler(database, launcher, config=config, leads=leadership.held, tell=tell)
+    leadership.listen(scheduler.look)
+    notices.listen(Topic.SCHEDULES, scheduler.look)
+    return scheduler, (leadership,)
 
 
 class _Launcher:

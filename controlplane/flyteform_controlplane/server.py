@@ -15,11 +15,13 @@ from flyteform.objects.local import LocalStore
 from flyteform.objects.signing import UrlSigner
 from flyteform_controlplane.auth.authority import Authority
 from flyteform_controlplane.auth.clients import USER_CLIENT
+from flyteform_controlplane.metrics import Metrics
 from flyteform_controlplane.parts import assemble
 from flyteform_controlplane.readiness import Readiness
 from flyteform_controlplane.rest.app import http_app
 from flyteform_controlplane.rest.oauth import JWKS_PATH, TOKEN_PATH
 from flyteform_controlplane.rest.objects import ObjectEndpoint
+from flyteform_controlplane.scheduler.scheduler import SchedulerConfig
 from flyteform_controlplane.services.auth_metadata import LoginConfig
 from flyteform_controlplane.settings import signing_key
 from flyteform_controlplane.store.database import Database
@@ -107,8 +109,16 @@ class ControlPlane:
         )
         database = await self._database()
         login = _login(http, authority)
-        parts = assemble(database, objects, settings.admin, login=login, connected=self._report_data_plane)
-        methods = methods_of(parts.services, _interceptors(authority))
+        parts = assemble(
+            database,
+            objects,
+            settings.admin,
+            login=login,
+            scheduling=SchedulerConfig(catch_up=settings.catch_up),
+            connected=self._report_data_plane,
+        )
+        metrics = Metrics()
+        methods = methods_of(parts.services, (metrics.measure, *_interceptors(authority)))
         app = http_app(
             methods,
             self.readiness,
@@ -116,6 +126,7 @@ class ControlPlane:
             version=version("flyteform"),
             origins=settings.cors_origins,
             authority=authority,
+            metrics=metrics,
         )
         grpc_server, http_server = GrpcServer(methods), HttpServer(app, listener)
         self._running.push_async_callback(lambda: asyncio.gather(grpc_server.stop(self._grace), http_server.stop()))

@@ -19,8 +19,7 @@ class Connection:
     def __init__(self, cluster: str, epoch: int) -> None:
         self.cluster = cluster
         self.epoch = epoch
-        # Leases that wait for their Ack on this stream, and executions that it was told to abort.
-        self.offered: set[ExecutionKey] = set()
+        # Executions that it was told to abort.
         self.aborted: set[ExecutionKey] = set()
         self._messages: asyncio.Queue[link_pb2.ToDataPlane | None] = asyncio.Queue()
         self._closed = False

@@ -27,7 +27,7 @@ from flyteform_controlplane.errors import FailedPreconditionError, UnavailableEr
 from flyteform_controlplane.store.sql import dispatch as store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
     from datetime import datetime
 
     from flyteidl.core.identifier_pb2 import WorkflowExecutionIdentifier
@@ -58,6 +58,7 @@ class Dispatcher:
         *,
         now: Callable[[], datetime] = present,
         connected: Callable[[bool], None] = lambda _: None,
+        tell: Callable[[], None] = lambda: None,
     ) -> None:
         self.config = config or DispatchConfig()
         self._database = database
@@ -65,11 +66,14 @@ class Dispatcher:
         self._now = now
         # Told whether any data plane is connected here, whenever that may have changed.
         self._connected = connected
+        # Brings the other replicas to look at the queue too: the data plane may be connected to any of them.
+        self._tell = tell
         self._connections: dict[str, Connection] = {}
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
         self._unbroken: set[asyncio.Task[Any]] = set()
+        self._tended: datetime | None = None
 
     # The port
 
@@ -98,7 +102,12 @@ class Dispatcher:
         return True
 
     def wake(self) -> None:
-        """Look at the queue now."""
+        """Look at the queue now, on every replica."""
+        self.look()
+        self._tell()
+
+    def look(self) -> None:
+        """Look at the queue now, here."""
         self._wake.set()
 
     # Its life
@@ -112,7 +121,7 @@ class Dispatcher:
         """End all streams and the work on the queue, between two transactions."""
         self._stopping = True
         self._close_all()
-        self.wake()
+        self.look()
         if self._task is not None:
             await self._task
             self._task = None
@@ -158,7 +167,7 @@ class Dispatcher:
             connection.revoke(execution)
         self._connections[register.cluster] = connection
         self._connected(bool(self._connections))
-        self.wake()
+        self.look()
         return connection
 
     def disconnect(self, connection: Connection) -> None:
@@ -179,6 +188,7 @@ class Dispatcher:
         """Give the execution to the data plane for good, or revoke it if the lease is not the newest one."""
         execution = _key(ack.id)
         async with self._database.transaction() as tx:
+            await store.lock_execution(tx, execution)
             record = await store.get(tx, execution)
             ours = (
                 record is not None
@@ -189,14 +199,13 @@ class Dispatcher:
             )
             if record is not None and ours and record.state is DispatchState.LEASED:
                 await store.hold(tx, record, connection.cluster, self._now())
-        connection.offered.discard(execution)
         if record is None or not ours:
             _log.warning("late acknowledgement of %s by %s refused", execution, connection.cluster)
             if not self._still_offered(record, connection):
                 connection.revoke(execution)
         elif record.abort_cause is not None:
             connection.abort(execution, record.abort_cause)
-        self.wake()
+        self.look()
 
     async def finish(self, connection: Connection, finished: link_pb2.Finished) -> None:
         """Forget an execution that has ended and whose last event is here."""
@@ -204,7 +213,6 @@ class Dispatcher:
             record = await store.get(tx, _key(finished.id))
             if record is not None and record.cluster == connection.cluster:
                 await store.remove(tx, [record.id])
-        connection.offered.discard(_key(finished.id))
         connection.aborted.discard(_key(finished.id))
 
     # The work on the queue
@@ -222,68 +230,91 @@ class Dispatcher:
 
     async def _serve(self) -> None:
         """Write all decisions that are due, then send what follows from them."""
+        await self._tend(self._now())
+        if not self._connections:
+            return
         async with self._database.transaction() as tx:
             at = self._now()
-            ready = await self._ready(tx, at)
-            for ended in await store.expire(tx, at):
-                self._withdraw(ended)
-            claimed = await self._claim(tx, ready, at)
-            aborts = await store.aborting(tx, self._connections)
+            connections = await self._current(tx)
+            claimed = await self._claim(tx, connections, at)
+            aborts = await store.aborting(tx, connections)
         for record in aborts:
-            connection = self._connections.get(record.cluster)
-            if connection is not None and record.execution not in connection.aborted:
+            connection = connections[record.cluster]
+            if record.execution not in connection.aborted:
                 connection.abort(record.execution, record.abort_cause or "")
         await asyncio.gather(*(self._offer(record, connection, epoch) for record, connection, epoch in claimed))
 
-    async def _ready(self, tx: AsyncConnection, at: datetime) -> list[Cluster]:
-        """Return the clusters that take work, and write which others have fallen silent."""
-        clusters = [cluster for cluster in await store.known_clusters(tx) if cluster.state is ClusterState.READY]
-        limit = at - self.config.heartbeat_timeout
-        lost = [cluster.name for cluster in clusters if cluster.heartbeat_at < limit]
-        if lost:
-            await store.mark_lost(tx, lost, at)
+    async def _tend(self, at: datetime) -> None:
+        """Write what time has brought about, once an interval: silent clusters, leases that have ended."""
+        if self._tended is not None and at < self._tended + self.config.poll_interval:
+            return
+        async with self._database.transaction() as tx:
+            lost = await store.mark_lost(tx, at - self.config.heartbeat_timeout, at)
+            ended = await store.expire(tx, at)
+        self._tended = at
+        for record in ended:
+            _log.warning("%s did not acknowledge %s in time", record.cluster, record.execution)
         for name in lost:
             _log.warning("cluster %s is lost: no heartbeat for %s", name, self.config.heartbeat_timeout)
             connection = self._connections.get(name)
             if connection is not None:
                 # A half-open stream: a data plane that still lives connects again.
                 connection.close(FailedPreconditionError("no heartbeat in time"))
-        return [cluster for cluster in clusters if cluster.name not in lost]
+
+    async def _current(self, tx: AsyncConnection) -> dict[str, Connection]:
+        """Return the connections by which clusters speak now; one that has gone to another replica is closed here."""
+        epochs = await store.current_connections(tx, self._connections)
+        current = {}
+        for name, connection in self._connections.items():
+            if epochs.get(name, connection.epoch) == connection.epoch:
+                current[name] = connection
+            else:
+                connection.close(FailedPreconditionError(f"cluster {name!r} has connected anew"))
+        return current
 
     async def _claim(
-        self, tx: AsyncConnection, ready: Sequence[Cluster], at: datetime
+        self, tx: AsyncConnection, connections: Mapping[str, Connection], at: datetime
     ) -> list[tuple[DispatchRecord, Connection, int]]:
         """Lease what is queued to the data planes that are connected here and have room."""
-        room = {
-            name: self.config.unacknowledged_limit - len(connection.offered)
-            for name, connection in self._connections.items()
-        }
+        ready = [cluster for cluster in await store.known_clusters(tx) if cluster.state is ClusterState.READY]
+        offered = await store.offered(tx, connections)
+        room = {name: self.config.unacknowledged_limit - offered.get(name, 0) for name in connections}
         claimed: list[tuple[DispatchRecord, Connection, int]] = []
         last_id = 0
         while any(free > 0 for free in room.values()):
             page = await store.queued(tx, at, after_id=last_id, limit=_PAGE)
-            await store.remove(tx, [record.id for record, phase in page if phase in _ENDED])
-            for record, phase in page:
-                cluster = None if phase in _ENDED else self._pick(record, ready)
-                if cluster is None or room.get(cluster.name, 0) <= 0:
-                    continue
-                room[cluster.name] -= 1
-                epoch = await store.lease(tx, record, cluster.name, at + self.config.lease_ttl, at)
-                claimed.append((record, self._connections[cluster.name], epoch))
+            gone = [record.id for record, phase in page if phase in _ENDED]
+            if gone:
+                await store.remove(tx, gone)
+            chosen = self._choose([record for record, phase in page if phase not in _ENDED], ready, room)
+            for name, records in chosen.items():
+                ids = [record.id for record in records]
+                epochs = await store.lease(tx, ids, name, at + self.config.lease_ttl, at)
+                room[name] -= len(epochs)
+                claimed += [(record, connections[name], epochs[record.id]) for record in records if record.id in epochs]
             if len(page) < _PAGE:
                 break
             last_id = page[-1][0].id
         return claimed
 
+    def _choose(
+        self, records: Sequence[DispatchRecord], ready: Sequence[Cluster], room: Mapping[str, int]
+    ) -> dict[str, list[DispatchRecord]]:
+        """Return by cluster what is to be leased to those that are connected here, as much as they have room for."""
+        chosen: dict[str, list[DispatchRecord]] = {}
+        for record in records:
+            cluster = self._pick(record, ready)
+            if cluster is not None and len(chosen.get(cluster.name, ())) < room.get(cluster.name, 0):
+                chosen.setdefault(cluster.name, []).append(record)
+        return chosen
+
     def _pick(self, record: DispatchRecord, ready: Sequence[Cluster]) -> Cluster | None:
         return choose(record.execution.name, record.cluster_label, ready, self.config.weights)
 
     async def _offer(self, record: DispatchRecord, connection: Connection, epoch: int) -> None:
-        connection.offered.add(record.execution)
         try:
             lease = await self._leases.build(record.execution, epoch, self.config.lease_ttl)
         except (FlyteformError, DecodeError) as error:
-            connection.offered.discard(record.execution)
             await self._postpone(record, error)
             return
         connection.send(link_pb2.ToDataPlane(lease=lease))
@@ -296,12 +327,6 @@ class Dispatcher:
         async with self._database.transaction() as tx:
             at = self._now()
             await store.requeue(tx, [record.id], at, due_at=at + delay, failures=failures)
-
-    def _withdraw(self, record: DispatchRecord) -> None:
-        _log.warning("%s did not acknowledge %s in time", record.cluster, record.execution)
-        connection = self._connections.get(record.cluster)
-        if connection is not None:
-            connection.offered.discard(record.execution)
 
     async def _reconcile(
         self, tx: AsyncConnection, cluster: str, held: set[ExecutionKey], at: datetime

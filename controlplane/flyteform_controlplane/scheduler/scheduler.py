@@ -18,6 +18,8 @@ from flyteform_controlplane.scheduler.firing import create_request
 from flyteform_controlplane.store.sql import schedules as store
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from flyteidl.admin.schedule_pb2 import Schedule
     from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -71,11 +73,17 @@ class Scheduler:
         launcher: Launcher,
         clock: Clock | None = None,
         config: SchedulerConfig | None = None,
+        *,
+        leads: Callable[[], bool] = lambda: True,
+        tell: Callable[[], None] = lambda: None,
     ) -> None:
         self._database = database
         self._launcher = launcher
         self._clock: Clock = clock or SystemClock()
         self._config = config or SchedulerConfig()
+        # Whether this replica is the one that fires, and how the others are told of a change.
+        self._leads = leads
+        self._tell = tell
         self._wake = asyncio.Event()
         self._entries: dict[int, _Entry] = {}
         # Schedules whose executions are being created now, by row: a slow one holds up no other.
@@ -100,7 +108,12 @@ class Scheduler:
         await store.deactivate(tx, launch_plan, self._clock.now())
 
     def wake(self) -> None:
-        """Look at the schedules now."""
+        """Look at the schedules now, on whichever replica fires them."""
+        self.look()
+        self._tell()
+
+    def look(self) -> None:
+        """Look at the schedules now, here."""
         self._wake.set()
 
     # Its life
@@ -148,7 +161,10 @@ class Scheduler:
     # Its work
 
     async def _refresh(self) -> None:
-        """Bring the entries to what the database says is active now."""
+        """Bring the entries to what the database says is active now; there are none for who does not fire them."""
+        if not self._leads():
+            self._entries.clear()
+            return
         async with self._database.reading() as tx:
             plans = {plan.id: plan for plan in await store.active(tx)}
         for gone in self._entries.keys() - plans.keys():
@@ -207,12 +223,12 @@ class Scheduler:
         return found
 
     async def _launch(self, plan: ScheduledPlan, at: datetime) -> bool:
-        """Create the execution; False if the schedule is no longer active.
+        """Create the execution; False if the schedule is no longer active, or another replica's to fire.
 
         A refusal that would be the same next time ends this firing, not the schedule.
         """
         async with self._database.reading() as tx:
-            if not await store.is_active(tx, plan):
+            if not await store.is_active(tx, plan) or not self._leads():
                 return False
         try:
             await self._launcher.launch(create_request(plan, at), mode=ExecutionMetadata.SCHEDULED, scheduled_at=at)

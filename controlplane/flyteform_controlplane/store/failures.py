@@ -50,17 +50,16 @@ def translated() -> Iterator[None]:
 
 @contextmanager
 def connecting() -> Iterator[None]:
-    """Do the same for what a driver raises while there is no connection yet."""
+    """Do the same while there is no connection yet: then whatever PostgreSQL refuses is `UnavailableError`."""
     with translated():
         try:
             yield
         except OSError as error:
             raise _unreachable(errno.errorcode.get(error.errno or 0, type(error).__name__)) from error
-        except Exception as error:
-            # PostgreSQL's own refusals, which only its driver knows by type.
-            if not getattr(error, "sqlstate", None):
+        except DBAPIError as error:
+            if error.orig is None or isinstance(error.orig, sqlite3.Error):
                 raise
-            raise _unreachable(str(error)) from error
+            raise _unreachable(_first_line(error.orig)) from error
 
 
 def _unreachable(reason: str) -> UnavailableError:

@@ -149,3 +149,11 @@ cached_outputs = _table(
     Column("key", Text, nullable=False, unique=True),
     Column("output", LargeBinary, nullable=False),
 )
+
+# Which replica does what only one may do; the lease is free again once it has ended.
+duty_leases = _table(
+    "duty_leases",
+    Column("name", NAME, nullable=False, unique=True),
+    Column("holder", NAME, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+)

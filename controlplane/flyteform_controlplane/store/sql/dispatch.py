@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from sqlalchemy import ColumnElement, RowMapping, and_, delete, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, RowMapping, and_, delete, func, insert, select, tuple_, update
 
 from flyteform_controlplane.domain.dispatches import Cluster, ClusterState, DispatchRecord, DispatchState
 from flyteform_controlplane.domain.ports import ExecutionKey
+from flyteform_controlplane.store.sql.locks import lock_name
 from flyteform_controlplane.store.tables import EXECUTION_KEY, executions
 from flyteform_controlplane.store.tables_duties import clusters, dispatches
 
@@ -24,6 +25,11 @@ _KEY = tuple(dispatches.c[name] for name in EXECUTION_KEY)
 def _is(execution: ExecutionKey) -> ColumnElement[bool]:
     values = (execution.project, execution.domain, execution.name)
     return and_(*(column == value for column, value in zip(_KEY, values, strict=True)))
+
+
+def _of(execution: ExecutionKey) -> ColumnElement[bool]:
+    values = (execution.project, execution.domain, execution.name)
+    return and_(*(executions.c[name] == value for name, value in zip(EXECUTION_KEY, values, strict=True)))
 
 
 def _record(row: RowMapping) -> DispatchRecord:
@@ -57,6 +63,7 @@ async def known_clusters(tx: AsyncConnection) -> list[Cluster]:
 
 async def register_cluster(tx: AsyncConnection, name: str, labels: Sequence[str], version: str, at: datetime) -> int:
     """Write that the cluster has connected, READY unless an operator holds it back; return the connection's epoch."""
+    await lock_name(tx, "cluster", name)
     values = {"labels": json.dumps(sorted(set(labels))), "version": version, "heartbeat_at": at, "updated_at": at}
     found = (await tx.execute(select(clusters.c.epoch, clusters.c.state).where(clusters.c.name == name))).first()
     if found is None:
@@ -79,18 +86,27 @@ async def record_heartbeat(tx: AsyncConnection, name: str, epoch: int, at: datet
     return done.rowcount > 0
 
 
+async def current_connections(tx: AsyncConnection, names: Collection[str]) -> dict[str, int]:
+    """Return the epochs of these clusters' newest connections; none gets a newer one until the transaction ends."""
+    statement = select(clusters.c.name, clusters.c.epoch).where(clusters.c.name.in_(names)).order_by(clusters.c.name)
+    return {row.name: row.epoch for row in await tx.execute(statement.with_for_update(key_share=True))}
+
+
 async def is_current(tx: AsyncConnection, name: str, epoch: int) -> bool:
     """Say whether this connection is the cluster's newest."""
     found = await tx.execute(select(clusters.c.id).where(clusters.c.name == name, clusters.c.epoch == epoch))
     return found.first() is not None
 
 
-async def mark_lost(tx: AsyncConnection, names: Collection[str], at: datetime) -> None:
-    """Write that these clusters fell silent; what they had not acknowledged returns to the queue."""
-    silent = and_(clusters.c.name.in_(names), clusters.c.state == ClusterState.READY.value)
-    await tx.execute(update(clusters).where(silent).values(state=ClusterState.LOST.value, updated_at=at))
-    offered = and_(dispatches.c.cluster.in_(names), dispatches.c.state == DispatchState.LEASED.value)
-    await tx.execute(update(dispatches).where(offered).values(_queued(at)))
+async def mark_lost(tx: AsyncConnection, silent_since: datetime, at: datetime) -> list[str]:
+    """Write which clusters fell silent, and return them; what they had not acknowledged returns to the queue."""
+    silent = and_(clusters.c.heartbeat_at < silent_since, clusters.c.state == ClusterState.READY.value)
+    lost = update(clusters).where(silent).values(state=ClusterState.LOST.value, updated_at=at)
+    names = list((await tx.execute(lost.returning(clusters.c.name))).scalars())
+    if names:
+        offered = and_(dispatches.c.cluster.in_(names), dispatches.c.state == DispatchState.LEASED.value)
+        await tx.execute(update(dispatches).where(offered).values(_queued(at)))
+    return names
 
 
 async def add(tx: AsyncConnection, execution: ExecutionKey, cluster_label: str, at: datetime) -> None:
@@ -101,9 +117,14 @@ async def add(tx: AsyncConnection, execution: ExecutionKey, cluster_label: str, 
 
 
 async def get(tx: AsyncConnection, execution: ExecutionKey) -> DispatchRecord | None:
-    """Return where the execution is, None if it has ended or never was."""
-    row = (await tx.execute(select(dispatches).where(_is(execution)))).mappings().first()
+    """Return where the execution is, None if it has ended or never was; nobody else moves it meanwhile."""
+    row = (await tx.execute(select(dispatches).where(_is(execution)).with_for_update())).mappings().first()
     return None if row is None else _record(row)
+
+
+async def lock_execution(tx: AsyncConnection, execution: ExecutionKey) -> None:
+    """Lock the execution's own row: before its place in the queue, as who ends executions does."""
+    await tx.execute(select(executions.c.id).where(_of(execution)).with_for_update(key_share=True))
 
 
 async def get_many(tx: AsyncConnection, keys: Collection[ExecutionKey]) -> list[DispatchRecord]:
@@ -132,32 +153,46 @@ async def queued(tx: AsyncConnection, at: datetime, *, after_id: int, limit: int
         )
         .order_by(dispatches.c.id)
         .limit(limit)
-        .with_for_update(skip_locked=True, of=dispatches)
     )
     return [(_record(row), row["phase"] or "") for row in (await tx.execute(statement)).mappings()]
 
 
-async def lease(tx: AsyncConnection, record: DispatchRecord, cluster: str, until: datetime, at: datetime) -> int:
-    """Offer the execution to the cluster; return the lease's epoch."""
-    epoch = record.epoch + 1
+async def offered(tx: AsyncConnection, names: Collection[str]) -> dict[str, int]:
+    """Return how many leases wait for the acknowledgement of each of these clusters that has any."""
+    theirs = and_(dispatches.c.cluster.in_(names), dispatches.c.state == DispatchState.LEASED.value)
+    statement = select(dispatches.c.cluster, func.count().label("leases")).where(theirs).group_by(dispatches.c.cluster)
+    return {row.cluster: row.leases for row in await tx.execute(statement)}
+
+
+async def lease(
+    tx: AsyncConnection, ids: Collection[int], cluster: str, until: datetime, at: datetime
+) -> dict[int, int]:
+    """Offer what is still queued of these to the cluster; return the epochs of the new leases by row.
+
+    What another transaction is just moving is passed over, not waited for.
+    """
+    free = select(dispatches.c.id).where(dispatches.c.id.in_(ids), dispatches.c.state == DispatchState.QUEUED.value)
     values = {
         "state": DispatchState.LEASED.value,
         "cluster": cluster,
-        "epoch": epoch,
+        "epoch": dispatches.c.epoch + 1,
         "due_at": until,
         "updated_at": at,
     }
-    await tx.execute(update(dispatches).where(dispatches.c.id == record.id).values(**values))
-    return epoch
+    statement = (
+        update(dispatches)
+        .where(dispatches.c.id.in_(free.with_for_update(skip_locked=True)))
+        .values(**values)
+        .returning(dispatches.c.id, dispatches.c.epoch)
+    )
+    return {row.id: row.epoch for row in await tx.execute(statement)}
 
 
 async def hold(tx: AsyncConnection, record: DispatchRecord, cluster: str, at: datetime) -> None:
     """Write that the cluster has the execution, also in the execution's own row, by which clients filter."""
+    await tx.execute(update(executions).where(_of(record.execution)).values(cluster=cluster))
     values = {"state": DispatchState.ACKED.value, "cluster": cluster, "due_at": None, "failures": 0, "updated_at": at}
     await tx.execute(update(dispatches).where(dispatches.c.id == record.id).values(**values))
-    key = (record.execution.project, record.execution.domain, record.execution.name)
-    same = and_(*(executions.c[name] == value for name, value in zip(EXECUTION_KEY, key, strict=True)))
-    await tx.execute(update(executions).where(same).values(cluster=cluster))
 
 
 async def requeue(
@@ -169,9 +204,9 @@ async def requeue(
 
 
 async def expire(tx: AsyncConnection, at: datetime) -> list[DispatchRecord]:
-    """Return to the queue the leases that ended without an Ack."""
+    """Return to the queue the leases that ended without an Ack, and return what they were."""
     ended = and_(dispatches.c.state == DispatchState.LEASED.value, dispatches.c.due_at <= at)
-    found = [_record(row) for row in (await tx.execute(select(dispatches).where(ended))).mappings()]
+    found = [_record(row) for row in (await tx.execute(select(dispatches).where(ended).with_for_update())).mappings()]
     if found:
         await requeue(tx, [record.id for record in found], at)
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import ColumnElement, RowMapping, and_, insert, select, update
+from sqlalchemy import ColumnElement, RowMapping, and_, insert, or_, select, update
 
 from flyteform_controlplane.domain.ports import EntityKey
 from flyteform_controlplane.domain.schedules import ScheduledPlan
@@ -83,6 +83,10 @@ async def is_active(tx: AsyncConnection, plan: ScheduledPlan) -> bool:
 
 
 async def record_firing(tx: AsyncConnection, plan: ScheduledPlan, at: datetime, now: datetime) -> None:
-    """Write that the firing is done with: the next one is later than `at`."""
-    same = and_(table.c.id == plan.id, table.c.activated_at == plan.activated_at)
+    """Write that the firing is done with: the next one is later than `at`.
+
+    A replica that was slow to notice that another has taken over does not turn time back.
+    """
+    earlier = or_(table.c.last_fired_at.is_(None), table.c.last_fired_at < at)
+    same = and_(table.c.id == plan.id, table.c.activated_at == plan.activated_at, earlier)
     await tx.execute(update(table).where(same).values(last_fired_at=at, updated_at=now))

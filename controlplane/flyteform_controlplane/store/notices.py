@@ -1,0 +1,112 @@
+"""Words between the replicas on one PostgreSQL database: "look at this table now"."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flyteform_controlplane.store.database import Database
+
+_log = logging.getLogger(__name__)
+_CHANNEL: Final = "flyteform"
+# How long to wait before connecting anew, and how often to ask whether the connection still stands.
+_PAUSE_SECONDS: Final = 0.5
+_CHECK_SECONDS: Final = 5.0
+
+
+class Topic(StrEnum):
+    """What there is to look at."""
+
+    DISPATCH = "dispatch"
+    SCHEDULES = "schedules"
+
+
+class Notices:
+    """Carries topics to the other replicas, over one connection of its own; listeners here are not told of ours.
+
+    Words can be lost with a connection, so listeners also look by themselves now and then. On SQLite there are no
+    other replicas, and nothing happens.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._listeners: dict[str, Callable[[], None]] = {}
+        self._unsaid: set[str] = set()
+        # Set when there is something to say, when the connection is lost, and at the end.
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._task: asyncio.Task[None] | None = None
+
+    def listen(self, topic: Topic, listener: Callable[[], None]) -> None:
+        """Call the listener when another replica says the topic, and when its words may have been missed."""
+        self._listeners[topic] = listener
+
+    def say(self, topic: Topic) -> None:
+        """Tell the other replicas, soon: call this after the transaction has committed."""
+        if self._task is not None:
+            self._unsaid.add(topic)
+            self._wake.set()
+
+    async def start(self) -> None:
+        """Begin to listen."""
+        if not self._database.is_sqlite:
+            self._stopping = False
+            self._task = asyncio.create_task(self._run(), name="notices")
+
+    async def stop(self) -> None:
+        """Listen no longer."""
+        if self._task is not None:
+            self._stopping = True
+            self._wake.set()
+            await self._task
+            self._task = None
+
+    async def _run(self) -> None:
+        while not self._stopping:
+            try:
+                await self._converse()
+            except Exception as error:  # noqa: BLE001 - whatever broke the connection, the next one may stand
+                _log.warning("other replicas cannot be heard, connecting again: %s", error)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), _PAUSE_SECONDS)
+
+    async def _converse(self) -> None:
+        async with self._database.reading() as connection:
+            driver: Any = (await connection.get_raw_connection()).driver_connection
+            driver.add_termination_listener(self._lost)
+            try:
+                await driver.add_listener(_CHANNEL, self._hear)
+                # What was said while nobody listened here.
+                for listener in self._listeners.values():
+                    listener()
+                while not self._stopping and not driver.is_closed():
+                    await self._speak(driver)
+            finally:
+                driver.remove_termination_listener(self._lost)
+                # Never back into the pool: it would go on listening there.
+                await connection.invalidate()
+
+    async def _speak(self, driver: Any) -> None:
+        self._wake.clear()
+        topics = frozenset(self._unsaid)
+        for topic in topics:
+            await driver.execute("SELECT pg_notify($1, $2)", _CHANNEL, topic, timeout=_CHECK_SECONDS)
+        # Only now: what could not be said is said on the next connection.
+        self._unsaid -= topics
+        try:
+            await asyncio.wait_for(self._wake.wait(), _CHECK_SECONDS)
+        except TimeoutError:
+            await driver.execute("SELECT 1", timeout=_CHECK_SECONDS)
+
+    def _lost(self, _driver: Any) -> None:
+        self._wake.set()
+
+    def _hear(self, driver: Any, pid: int, _channel: str, topic: str) -> None:
+        if pid != driver.get_server_pid() and topic in self._listeners:
+            self._listeners[topic]()
