@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
 from flyteform_controlplane.domain.principals import OPEN_METHODS
+from flyteform_controlplane.metrics import CONTENT_TYPE
 from flyteform_controlplane.rest.browsers import LOOPBACK_ORIGIN, LoopbackOnly
 from flyteform_controlplane.rest.gateway import Gateway
 from flyteform_controlplane.rest.guard import Guard
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from flyteform_controlplane.auth.authority import Authority
+    from flyteform_controlplane.metrics import Metrics
     from flyteform_controlplane.readiness import Readiness
     from flyteform_controlplane.transport.methods import Method
 
@@ -45,6 +47,7 @@ def http_app(
     version: str,
     origins: Sequence[str],
     authority: Authority | None = None,
+    metrics: Metrics | None = None,
 ) -> ASGIApp:
     """Assemble the application; without `objects` the store signs its URLs for a service of its own.
 
@@ -70,11 +73,17 @@ def http_app(
         await app(scope, receive, send)
 
     routes: list[BaseRoute] = [Route(HEALTH_PATH, health), Route("/api/v1/openapi", api), Mount("/", rest)]
+    if metrics is not None:
+        routes.insert(0, Route("/metrics", partial(_metrics, metrics)))
     middleware = _browsers(origins)
     if authority is not None:
         routes[:0] = oauth_routes(authority)
         middleware.append(_guard(authority, gateway, (PREFIX,) if objects is not None else ()))
     return Starlette(routes=routes, middleware=middleware)
+
+
+async def _metrics(metrics: Metrics, _request: Request) -> Response:
+    return Response(metrics.render(), media_type=CONTENT_TYPE)
 
 
 def _guard(authority: Authority, gateway: Gateway, prefixes: tuple[str, ...]) -> Middleware:

@@ -9,7 +9,7 @@ from flyteform_controlplane.transport.ports import listen
 
 
 async def test_answers_are_not_held_back() -> None:
-    """Connections to a listener send at once what they are given, as asyncio sets it up (40 ms per answer otherwise)."""
+    """Connections to a listener send at once what they are given: it would take 40 ms per answer otherwise."""
     delays = asyncio.get_running_loop().create_future()
 
     def connected(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
