@@ -52,10 +52,10 @@ class Postgres:
             self.process.wait(timeout=START_SECONDS)
             self.process = None
 
-    def create_database(self, template: str = "template1") -> str:
-        """Create a database, empty or as another one is, and return its URL; not from within an event loop."""
+    def create_database(self) -> str:
+        """Create an empty database and return its URL; not from within an event loop."""
         name = f"test_{next(_numbers)}"
-        asyncio.run(self._execute(f"CREATE DATABASE {name} TEMPLATE {template}"))
+        asyncio.run(self._execute(f"CREATE DATABASE {name}"))
         return self.url(name)
 
     def url(self, database: str) -> str:

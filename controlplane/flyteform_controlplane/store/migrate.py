@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 # Any number, the same in all replicas: only one of them migrates a PostgreSQL database at a time.
 _MIGRATION_LOCK = 0x666C_7974
+# The version before the first: no tables.
+BASE = "base"
 
 
 def head_revision() -> str:
@@ -22,17 +24,20 @@ def head_revision() -> str:
     return max(name.split("_", 1)[0] for name in names if name[:4].isdigit())
 
 
-async def migrate(database: Database) -> None:
-    """Upgrade to the newest schema; `FailedPreconditionError` if the database is newer than this program."""
+async def migrate(database: Database, *, to: str | None = None) -> None:
+    """Bring the schema to this version, up or down: to the newest by default.
+
+    `FailedPreconditionError` if the database is newer than this program.
+    """
     async with database.transaction() as connection:
         if not database.is_sqlite:
             await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
-        await connection.run_sync(_upgrade)
+        await connection.run_sync(_migrate, to or head_revision())
 
 
-def _upgrade(connection: Connection) -> None:
+def _migrate(connection: Connection, wanted: str) -> None:
     current, head = _current_revision(connection), head_revision()
-    if current == head:
+    if current == wanted:
         return
     if current is not None and current > head:
         raise FailedPreconditionError(
@@ -48,7 +53,10 @@ def _upgrade(connection: Connection) -> None:
     config.set_main_option("script_location", "flyteform_controlplane.store:migrations")
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    if current is None or (wanted != BASE and current < wanted):
+        command.upgrade(config, wanted)
+    else:
+        command.downgrade(config, wanted)
 
 
 def _current_revision(connection: Connection) -> str | None:

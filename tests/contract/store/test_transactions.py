@@ -1,0 +1,192 @@
+"""What transactions promise when many run at once, and when the database goes away, over each kind of database."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from flyteidl.admin.common_pb2 import Labels
+from sqlalchemy import text
+
+from flyteform.errors import InvalidInputError
+from flyteform_controlplane.domain.dispatches import DispatchState
+from flyteform_controlplane.domain.filters import Query
+from flyteform_controlplane.domain.ports import ExecutionKey
+from flyteform_controlplane.domain.records import ProjectRecord
+from flyteform_controlplane.domain.times import now
+from flyteform_controlplane.errors import EntityExistsError, InvalidArgumentError, UnavailableError
+from flyteform_controlplane.store.database import Database, PoolLimits
+from flyteform_controlplane.store.migrate import migrate
+from flyteform_controlplane.store.sql import dispatch, duties
+from flyteform_controlplane.store.sql.locks import lock_name
+from flyteform_controlplane.store.sql.store import SqlStore
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from support.postgres import Postgres
+
+STORE = SqlStore()
+TTL = timedelta(seconds=60)
+
+
+def project(name: str, description: str = "0") -> ProjectRecord:
+    """Make a record."""
+    return ProjectRecord(identifier=name, name=name, description=description, labels=Labels())
+
+
+async def add(database: Database, *names: str) -> None:
+    """Create projects."""
+    async with database.transaction() as tx:
+        await STORE.projects.add_many(tx, [project(name) for name in names])
+
+
+async def count_up(database: Database, *names: str) -> None:
+    """Read rows and write them back changed."""
+    async with database.transaction() as tx:
+        found = await STORE.projects.get_many(tx, [(name,) for name in names])
+        await asyncio.sleep(0)
+        changed = [replace(row, description=str(int(row.description) + 1)) for row in found.values()]
+        await STORE.projects.save_many(tx, changed)
+
+
+async def test_no_change_of_a_row_is_lost_however_many_transactions_make_one(database: Database) -> None:
+    """What a transaction read and writes back was changed by nobody in between, in whatever order it names the rows."""
+    await add(database, "p", "q")
+    await asyncio.gather(*(count_up(database, *names) for names in (("p", "q"), ("q", "p"), ("p",)) for _ in range(8)))
+    async with database.reading() as tx:
+        found = await STORE.projects.get_many(tx, [("p",), ("q",)])
+    assert {row.identifier: row.description for row in found.values()} == {"p": "24", "q": "16"}
+
+
+async def test_locked_name_has_one_holder_at_a_time(database: Database) -> None:
+    """Of many that look for a row under a lock and add it if it is missing, one adds it and nobody fails."""
+
+    async def ensure() -> int:
+        async with database.transaction() as tx:
+            await lock_name(tx, "project", "p")
+            if await STORE.projects.get(tx, "p") is not None:
+                return 0
+            return await STORE.projects.add(tx, project("p"))
+
+    assert sum(number > 0 for number in await asyncio.gather(*(ensure() for _ in range(10)))) == 1
+
+
+async def test_same_row_added_at_once_is_added_once(database: Database) -> None:
+    """All but one are told that it exists."""
+    outcomes = await asyncio.gather(*(add(database, "p") for _ in range(10)), return_exceptions=True)
+    assert sum(isinstance(outcome, EntityExistsError) for outcome in outcomes) == 9
+
+
+async def test_queued_execution_is_leased_to_one_cluster(database: Database) -> None:
+    """Claims that meet share what is queued: each row goes to one of them, and to somebody."""
+    async with database.transaction() as tx:
+        for number in range(20):
+            await dispatch.add(tx, ExecutionKey("p", "d", f"e{number}"), "", now())
+        ids = [record.id for record, _ in await dispatch.queued(tx, now(), after_id=0, limit=100)]
+
+    async def claim(cluster: str) -> list[int]:
+        async with database.transaction() as tx:
+            return list(await dispatch.lease(tx, ids, cluster, now() + TTL, now()))
+
+    claimed = await asyncio.gather(*(claim(f"c{number}") for number in range(5)))
+    assert sorted(row for rows in claimed for row in rows) == sorted(ids)
+    async with database.transaction() as tx:
+        record = await dispatch.get(tx, ExecutionKey("p", "d", "e0"))
+        counts = await dispatch.offered(tx, [f"c{number}" for number in range(5)])
+    assert record is not None
+    assert (record.state, record.epoch) == (DispatchState.LEASED, 1)
+    assert sum(counts.values()) == 20
+
+
+async def test_duty_has_one_holder_until_its_lease_ends(database: Database) -> None:
+    """Others get the lease when it has ended or was given up, not before; the holder extends it."""
+
+    async def take(holder: str, ttl: timedelta = TTL) -> bool:
+        async with database.transaction() as tx:
+            return await duties.take(tx, "schedules", holder, ttl)
+
+    assert sorted(await asyncio.gather(*(take(f"r{number}") for number in range(6)))) == [False] * 5 + [True]
+    async with database.transaction() as tx:
+        await tx.execute(text("DELETE FROM duty_leases"))
+    assert await take("a")
+    assert await take("a", timedelta(0))
+    assert await take("b")
+    assert not await take("a")
+    async with database.transaction() as tx:
+        await duties.release(tx, "schedules", "a")
+        await duties.release(tx, "schedules", "b")
+    assert await take("a")
+
+
+async def test_value_that_cannot_be_stored_is_the_callers_mistake(postgres_url: str) -> None:
+    """PostgreSQL keeps no NUL in texts, and no text longer than its column; neither is an internal error."""
+    database = Database(postgres_url)
+    for record in (project("p\x00"), project("p" * 300)):
+        with pytest.raises(InvalidArgumentError):
+            async with database.transaction() as tx:
+                await STORE.projects.add(tx, record)
+    await database.close()
+
+
+async def test_more_transactions_than_connections_wait_and_then_give_up(postgres_url: str) -> None:
+    """The pool is a limit, not an error; only who waits too long is told to try again."""
+    limits = PoolLimits(kept=1, more=0, wait=0.2)
+    database = Database(postgres_url, limits)
+    await asyncio.gather(*(add(database, f"p{number}") for number in range(5)))
+    async with database.reading():
+        with pytest.raises(UnavailableError, match="in use"):
+            await add(database, "late")
+    await add(database, "late")
+    await database.close()
+
+
+async def test_lost_database_is_unavailable_until_it_is_back(postgres: Postgres, postgres_url: str) -> None:
+    """The end of the server ends what runs with UNAVAILABLE, and the same database goes on once it is up again."""
+    database = Database(postgres_url)
+    await add(database, "kept")
+
+    async def cut_off() -> None:
+        async with database.transaction() as tx:
+            await STORE.projects.add(tx, project("cut off"))
+            await asyncio.to_thread(postgres.stop)
+            await STORE.projects.add(tx, project("too late"))
+
+    with pytest.raises(UnavailableError, match=r"lost|cannot do this now"):
+        await cut_off()
+    with pytest.raises(UnavailableError, match="cannot be reached"):
+        await add(database, "nowhere")
+    await asyncio.to_thread(postgres.start)
+    async with database.reading() as tx:
+        assert [row.identifier for row in await STORE.projects.page(tx, Query())] == ["kept"]
+    await asyncio.gather(*(add(database, f"p{number}") for number in range(5)))
+    await database.close()
+
+
+async def test_full_disk_is_unavailable_and_nothing_is_half_written(tmp_path: Path) -> None:
+    """SQLite says that it is full; the transaction is undone, and writing goes on when there is room."""
+    database = Database(f"sqlite:///{tmp_path}/full.db")
+    await migrate(database)
+    async with database.transaction() as tx:
+        used = (await tx.exec_driver_sql("PRAGMA page_count")).scalar_one()
+        await tx.exec_driver_sql(f"PRAGMA max_page_count={used}")
+    with pytest.raises(UnavailableError, match="full") as refusal:
+        await add(database, *(f"project-{number:0200}" for number in range(200)))
+    assert isinstance(refusal.value.__cause__.__cause__, sqlite3.OperationalError)  # type: ignore[union-attr]
+    async with database.transaction() as tx:
+        assert (await tx.execute(text("SELECT count(*) FROM projects"))).scalar_one() == 0
+        await tx.exec_driver_sql(f"PRAGMA max_page_count={used * 10}")
+    await add(database, "p")
+    await database.close()
+
+
+@pytest.mark.parametrize("url", ["mysql://h/x", "no url", "postgresql+psycopg2://h/x", ""])
+def test_url_of_no_known_database_is_refused(url: str) -> None:
+    """The refusal shows what a URL looks like."""
+    with pytest.raises(InvalidInputError) as refusal:
+        Database(url)
+    assert "postgresql://" in (refusal.value.remedy or "")
