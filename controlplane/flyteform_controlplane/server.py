@@ -16,7 +16,6 @@ from flyteform.objects.signing import UrlSigner
 from flyteform_controlplane.auth.authority import Authority
 from flyteform_controlplane.auth.clients import USER_CLIENT
 from flyteform_controlplane.metrics import Metrics
-from flyteform_controlplane.metrics import Metrics
 from flyteform_controlplane.parts import assemble
 from flyteform_controlplane.readiness import Readiness
 from flyteform_controlplane.rest.app import http_app
