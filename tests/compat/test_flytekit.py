@@ -3,59 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
-
-from support.platform import Platform, clean_environment, running
+from support import stock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import subprocess
+
+    from support.platform import Platform
 
 HERE = Path(__file__).parent
-WORKFLOWS = HERE / "workflows"
-
-
-@pytest.fixture(scope="module")
-def flytekit() -> Path:
-    """Give the folder with the stock client's programs; `make compat` makes it and `make test` says where."""
-    named = os.environ.get("FLYTEFORM_FLYTEKIT")
-    if named is None:
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        named = str(cache / "flyteform" / "flytekit-1.16.31")
-    programs = Path(named) / "bin"
-    assert (programs / "pyflyte").exists(), f"no stock client in {programs}: run `make compat`"
-    return programs
-
-
-@pytest.fixture(scope="module")
-def platform(flytekit: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    """Give a platform that runs flytekit's images with the stock client's interpreter."""
-    with running(tmp_path_factory.mktemp("compat"), f"--image=*flytekit*={flytekit / 'python'}") as started:
-        yield started
 
 
 def call(program: Path, *arguments: str, platform: Platform) -> subprocess.CompletedProcess[str]:
     """Run one of the stock client's programs against the platform."""
-    environment = {
-        **clean_environment(platform.home),
-        "FLYTE_PLATFORM_URL": platform.grpc,
-        "FLYTE_PLATFORM_INSECURE": "true",
-    }
-    return subprocess.run(
-        [str(program), *arguments],
-        cwd=WORKFLOWS,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=110,
-        check=False,
-    )
+    return stock.call(program, *arguments, home=platform.home, endpoint=platform.grpc)
 
 
 def test_register_run_wait_outputs(flytekit: Path, platform: Platform) -> None:
