@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from flyteidl.admin.matchable_resource_pb2 import MatchableResource, MatchingAttributes
 
 from flyteform_controlplane.domain.enums import name_of
+from flyteform_controlplane.domain.tasks import check_task_resources
+from flyteform_controlplane.domain.validation import check_labels, require
 from flyteform_controlplane.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
@@ -62,6 +64,25 @@ def resource_of(attributes: MatchingAttributes) -> MatchableResource:
     if target is None:
         raise InvalidArgumentError("missing matching_attributes", remedy="give the attributes to set")
     return _BY_TARGET[target]
+
+
+def check_attributes(attributes: MatchingAttributes) -> None:
+    """Refuse values that could not be applied to any execution."""
+    match attributes.WhichOneof("target"):
+        case "task_resource_attributes":
+            resources = attributes.task_resource_attributes
+            check_task_resources(resources.defaults, resources.limits)
+        case "plugin_overrides":
+            for override in attributes.plugin_overrides.overrides:
+                require(override.task_type, "task_type of a plugin override")
+                require(override.plugin_id, "plugin_id of a plugin override")
+        case "workflow_execution_config":
+            config = attributes.workflow_execution_config
+            if config.max_parallelism < 0:
+                raise InvalidArgumentError(
+                    "invalid value for max_parallelism", remedy="give 0 for the default, or more"
+                )
+            check_labels(config.labels.values)
 
 
 def merge(known: MatchingAttributes, update: MatchingAttributes) -> MatchingAttributes:

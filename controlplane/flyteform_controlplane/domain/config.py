@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 MIB = 1024 * 1024
 
@@ -14,6 +18,24 @@ class Domain:
 
     id: str
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaskLimits:
+    """The most that a task may ask for, as Kubernetes quantities; "" is no limit."""
+
+    cpu: str = ""
+    memory: str = ""
+    gpu: str = ""
+    ephemeral_storage: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskScope:
+    """Where a task type may be used: "" is every project, or every domain of the project."""
+
+    project: str = ""
+    domain: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +66,11 @@ class AdminConfig:
     # "" lets the data plane choose: its own raw-data prefix.
     raw_output_prefix: str = ""
     default_cluster_label: str = ""
+    # The cluster pool that a domain's executions belong to; an execution that names another one is refused.
+    cluster_pools: Mapping[str, str] = field(default_factory=dict)
+    task_limits: TaskLimits = field(default_factory=TaskLimits)
+    # Task types that are allowed in some places only; a type that is not listed is allowed everywhere.
+    task_type_whitelist: Mapping[str, tuple[TaskScope, ...]] = field(default_factory=dict)
     max_workflow_nodes: int = 0
     max_closure_bytes: int = 0
     max_label_entries: int = 0

@@ -9,6 +9,8 @@ from flyteidl.core.execution_pb2 import WorkflowExecution
 from flyteidl.core.identifier_pb2 import ResourceType
 from flyteidl.core.types_pb2 import SimpleType
 
+from flyteform.errors import InvalidInputError
+from flyteform.schedules import from_idl
 from flyteform_controlplane.domain.inputs import expected_inputs
 from flyteform_controlplane.domain.validation import check_entries, check_identifier, check_labels
 from flyteform_controlplane.domain.workflow_events import TERMINAL
@@ -27,6 +29,7 @@ def check_launch_plan(spec: LaunchPlanSpec, config: AdminConfig) -> None:
     check_entries(spec.labels.values, config.max_label_entries, "labels")
     check_entries(spec.annotations.values, config.max_annotation_entries, "annotations")
     check_labels(spec.labels.values)
+    _check_times(spec.entity_metadata.schedule)
     for notification in spec.entity_metadata.notifications:
         for phase in notification.phases:
             if phase not in TERMINAL:
@@ -54,6 +57,14 @@ def schedule_type(spec: LaunchPlanSpec) -> str:
             return "RATE"
         case _:
             return "NONE"
+
+
+def _check_times(schedule: Schedule) -> None:
+    """Refuse what the scheduler could not read: said now, and not when the launch plan is activated."""
+    try:
+        from_idl(schedule)
+    except InvalidInputError as error:
+        raise InvalidArgumentError(f"invalid value for schedule: {error.message}", remedy=error.remedy) from error
 
 
 def _check_schedule(schedule: Schedule, expected: ParameterMap) -> None:

@@ -8,6 +8,8 @@ from flyteidl.admin.execution_pb2 import ExecutionSpec
 from flyteidl.admin.matchable_resource_pb2 import WorkflowExecutionConfig
 from flyteidl.core.security_pb2 import Identity, SecurityContext
 
+from flyteform_controlplane.errors import InvalidArgumentError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -84,6 +86,31 @@ def _of_launch_plan(spec: LaunchPlanSpec) -> WorkflowExecutionConfig:
         )
         level.security_context.CopyFrom(_identity(run_as))
     return level
+
+
+def complete_config(own: WorkflowExecutionConfig, config: AdminConfig) -> WorkflowExecutionConfig:
+    """Return a project's settings with the application's for what they leave out (contract 1.6)."""
+    default = application_config(config)
+    completed = WorkflowExecutionConfig()
+    completed.CopyFrom(own)
+    completed.max_parallelism = own.max_parallelism or default.max_parallelism
+    completed.overwrite_cache = own.overwrite_cache or default.overwrite_cache
+    for name in (*_MESSAGES, "security_context"):
+        if not _is_set(own, name) and default.HasField(name):
+            getattr(completed, name).CopyFrom(getattr(default, name))
+    return completed
+
+
+def choose_pool(spec: ExecutionSpec, domain: str, config: AdminConfig) -> None:
+    """Put the execution into its domain's cluster pool; INVALID_ARGUMENT if it asks for another one (contract 1.10)."""
+    pool, wanted = config.cluster_pools.get(domain, ""), spec.cluster_assignment.cluster_pool_name
+    if pool and wanted and wanted != pool:
+        raise InvalidArgumentError(
+            f"an execution in domain [{domain}] must run on cluster pool [{pool}], not on [{wanted}]",
+            remedy="leave the cluster assignment out",
+        )
+    if pool:
+        spec.cluster_assignment.cluster_pool_name = pool
 
 
 def application_config(config: AdminConfig) -> WorkflowExecutionConfig:

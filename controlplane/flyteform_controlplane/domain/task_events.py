@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from flyteidl.admin.task_execution_pb2 import Reason, TaskExecutionClosure
 from flyteidl.core.execution_pb2 import TaskExecution
+from flyteidl.event.event_pb2 import ExternalResourceInfo
 
 from flyteform_controlplane.domain.event_rules import refuse_repeated, refuse_terminal
 from flyteform_controlplane.domain.records import TaskExecutionRecord
@@ -137,10 +138,27 @@ def _merge_struct(known: Struct, reported: Struct) -> None:
             known.fields[key].CopyFrom(value)
 
 
+def _merge_resource(known: ExternalResourceInfo, reported: ExternalResourceInfo) -> ExternalResourceInfo:
+    """Return the newest report; what it leaves out stays as it is known, and logs are merged."""
+    merged = ExternalResourceInfo()
+    merged.CopyFrom(reported)
+    merged.external_id = reported.external_id or known.external_id
+    merged.cache_status = reported.cache_status or known.cache_status
+    logs = {(log.uri or log.name): log for log in (*known.logs, *reported.logs)}
+    merged.ClearField("logs")
+    merged.logs.extend(logs.values())
+    for name in ("custom_info", "workflow_node_metadata", "log_context"):
+        if known.HasField(name) and not reported.HasField(name):
+            getattr(merged, name).CopyFrom(getattr(known, name))
+    return merged
+
+
 def _merge_metadata(known: TaskExecutionMetadata, reported: TaskExecutionMetadata) -> None:
     """Merge external resources by index and attempt; the rest is the newest report's."""
     merged = {(one.index, one.retry_attempt): one for one in known.external_resources}
-    merged.update({(one.index, one.retry_attempt): one for one in reported.external_resources})
+    for one in reported.external_resources:
+        key = (one.index, one.retry_attempt)
+        merged[key] = _merge_resource(merged[key], one) if key in merged else one
     known.generated_name = reported.generated_name or known.generated_name
     known.plugin_identifier = reported.plugin_identifier or known.plugin_identifier
     known.instance_class = reported.instance_class

@@ -2,43 +2,102 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from flyteidl.core.tasks_pb2 import Resources
 
+from flyteform_controlplane.domain.config import TaskLimits
 from flyteform_controlplane.domain.quantities import parse_quantity
 from flyteform_controlplane.domain.validation import require
 from flyteform_controlplane.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from decimal import Decimal
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from flyteidl.admin.matchable_resource_pb2 import TaskResourceSpec
     from flyteidl.core.tasks_pb2 import TaskTemplate
 
+    from flyteform_controlplane.domain.config import TaskScope
+    from flyteform_controlplane.domain.validation import ProjectAndDomain
 
-def check_task(template: TaskTemplate) -> None:
-    """Refuse an incomplete task, and resources that no cluster could give."""
+_FIELDS = {
+    Resources.CPU: "cpu",
+    Resources.MEMORY: "memory",
+    Resources.GPU: "gpu",
+    Resources.EPHEMERAL_STORAGE: "ephemeral_storage",
+}
+_ENDLESS = Decimal("Infinity")
+
+
+def check_task(template: TaskTemplate, limits: TaskLimits) -> None:
+    """Refuse an incomplete task, and resources that no cluster could give or the platform does not."""
     require(template.type, "type")
     require(template.HasField("metadata"), "metadata")
     require(template.HasField("interface"), "typed interface")
     require(template.metadata.HasField("runtime") and template.metadata.runtime.version, "runtime version")
     if template.WhichOneof("target") == "container":
         require(template.container.image, "container image")
-        _check_resources(template.container.resources)
+        _check_resources(template.container.resources, limits)
     if template.WhichOneof("target") == "k8s_pod":
         require(template.k8s_pod.HasField("pod_spec"), "pod_spec")
 
 
-def _check_resources(resources: Resources) -> None:
+def check_task_type(task_type: str, scope: ProjectAndDomain, whitelist: Mapping[str, Sequence[TaskScope]]) -> None:
+    """Refuse a type of task that the operator allows elsewhere only."""
+    scopes = whitelist.get(task_type)
+    if scopes and not any(
+        one.project in ("", scope.project) and (not one.project or one.domain in ("", scope.domain)) for one in scopes
+    ):
+        raise InvalidArgumentError(
+            f"task type [{task_type}] must be whitelisted before use in project [{scope.project}] "
+            f"and domain [{scope.domain}]",
+            remedy="ask the platform's operator to allow it there",
+        )
+
+
+def limits_of(spec: TaskResourceSpec, default: TaskLimits) -> TaskLimits:
+    """Return limits that were set for a project or domain; what they leave out is the platform's."""
+    return TaskLimits(
+        cpu=spec.cpu or default.cpu,
+        memory=spec.memory or default.memory,
+        gpu=spec.gpu or default.gpu,
+        ephemeral_storage=spec.ephemeral_storage or default.ephemeral_storage,
+    )
+
+
+def check_task_resources(defaults: TaskResourceSpec, limits: TaskResourceSpec) -> None:
+    """Refuse attributes that are no quantities, or whose defaults are above their limits."""
+    for name in _FIELDS.values():
+        default, limit = getattr(defaults, name), getattr(limits, name)
+        most = parse_quantity(limit, f"limits.{name}") if limit else None
+        if default and parse_quantity(default, f"defaults.{name}") > (most if most is not None else _ENDLESS):
+            raise InvalidArgumentError(
+                f"Requested {name.upper()} default [{default}] is greater than the limit [{limit}]. "
+                "Please fix your configuration"
+            )
+
+
+def _check_resources(resources: Resources, platform: TaskLimits) -> None:
     requests = _amounts(resources.requests, "requests")
     limits = _amounts(resources.limits, "limits")
     for name, request in requests.items():
         limit = limits.get(name)
         if limit is not None and limit < request:
+            texts = (_text(resources.requests, name), _text(resources.limits, name))
             raise InvalidArgumentError(
-                f"the limit of {_label(name)} is less than its request", remedy="raise the limit or lower the request"
+                f"Requested {Resources.ResourceName.Name(name)} default [{texts[0]}] is greater than the limit "
+                f"[{texts[1]}]. Please fix your configuration"
             )
+    for kind, amounts, entries in (("limit", limits, resources.limits), ("default", requests, resources.requests)):
+        for name, amount in amounts.items():
+            most = getattr(platform, _FIELDS[name]) if name in _FIELDS else ""
+            if most and amount > parse_quantity(most, f"task_limits.{_FIELDS[name]}"):
+                raise InvalidArgumentError(
+                    f"Requested {Resources.ResourceName.Name(name)} {kind} [{_text(entries, name)}] is greater than "
+                    f"current limit set in the platform configuration [{most}]. Please contact Flyte Admins to change "
+                    "these limits or consult the configuration"
+                )
     _check_gpus(requests.get(Resources.GPU), limits.get(Resources.GPU))
 
 
@@ -60,6 +119,10 @@ def _check_gpus(request: Decimal | None, limit: Decimal | None) -> None:
             raise InvalidArgumentError(f"gpu must be a whole number, not {amount}")
     if request is not None and limit is not None and request != limit:
         raise InvalidArgumentError("for gpu the request and the limit must be equal")
+
+
+def _text(entries: Iterable[Resources.ResourceEntry], name: Resources.ResourceName) -> str:
+    return next(entry.value for entry in entries if entry.name == name)
 
 
 def _label(name: Resources.ResourceName) -> str:

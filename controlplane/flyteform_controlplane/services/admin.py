@@ -67,7 +67,7 @@ class AdminService(AdminServiceServicer):
         self.ending = ending
         self._launching = launching
         self._compose(Projects(backend), attributes, Versions())
-        self._compose(Tasks(backend), workflows, launch_plans, names, DescriptionEntities(backend))
+        self._compose(Tasks(backend, attributes), workflows, launch_plans, names, DescriptionEntities(backend))
         self._compose(Executions(backend, launching, ending), NodeExecutions(backend), TaskExecutions(backend))
         self._compose(ExecutionMetrics(backend), self.events)
 

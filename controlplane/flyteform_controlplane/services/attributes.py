@@ -10,12 +10,13 @@ from flyteidl.admin import project_domain_attributes_pb2 as project_domain_pb2
 from flyteidl.admin import workflow_attributes_pb2 as workflow_pb2
 from flyteidl.admin.matchable_resource_pb2 import MatchableResource, MatchingAttributes, WorkflowExecutionConfig
 
-from flyteform_controlplane.domain.attributes import Scope, merge, resource_of
+from flyteform_controlplane.domain.attributes import Scope, check_attributes, merge, resource_of
 from flyteform_controlplane.domain.enums import name_of
 from flyteform_controlplane.domain.filters import Query
 from flyteform_controlplane.domain.paging import UNLIMITED
 from flyteform_controlplane.domain.records import MatchableRecord
-from flyteform_controlplane.domain.settings import application_config
+from flyteform_controlplane.domain.settings import complete_config
+from flyteform_controlplane.domain.tasks import limits_of
 from flyteform_controlplane.domain.times import now
 from flyteform_controlplane.domain.validation import require
 from flyteform_controlplane.errors import InvalidArgumentError, MissingEntityError
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from flyteidl.admin.cluster_assignment_pb2 import ClusterAssignment
     from sqlalchemy.ext.asyncio import AsyncConnection
 
+    from flyteform_controlplane.domain.config import TaskLimits
     from flyteform_controlplane.services.backend import Backend
 
 
@@ -57,8 +59,9 @@ class Attributes:
     ) -> project_attributes_pb2.ProjectAttributesGetResponse:
         """Return attributes of a project; execution settings fall back to the application's."""
         found = await self._find(Scope(request.project), request.resource_type)
-        if found is None and request.resource_type == _CONFIG:
-            found = MatchingAttributes(workflow_execution_config=application_config(self.backend.config))
+        if request.resource_type == _CONFIG:
+            own = found.workflow_execution_config if found is not None else WorkflowExecutionConfig()
+            found = MatchingAttributes(workflow_execution_config=complete_config(own, self.backend.config))
         attributes = project_attributes_pb2.ProjectAttributes(
             project=request.project, matching_attributes=_found(found)
         )
@@ -163,6 +166,13 @@ class Attributes:
             cluster_assignment=assignments[0].attributes.cluster_assignment if assignments else None,
         )
 
+    async def task_limits(self, tx: AsyncConnection, scope: Scope) -> TaskLimits:
+        """Return the most that tasks there may ask for."""
+        keys = [one.key(MatchableResource.TASK_RESOURCE) for one in scope.covering()]
+        rows = await self.backend.store.matchables.get_many(tx, keys)
+        found = next((rows[key].attributes.task_resource_attributes.limits for key in keys if key in rows), None)
+        return self.backend.config.task_limits if found is None else limits_of(found, self.backend.config.task_limits)
+
     async def _find(self, scope: Scope, resource: MatchableResource) -> MatchingAttributes | None:
         require(scope.project, "project")
         keys = [one.key(resource) for one in scope.covering()]
@@ -174,6 +184,7 @@ class Attributes:
         resource = resource_of(attributes)
         if resource == MatchableResource.QUALITY_OF_SERVICE_SPECIFICATION:
             raise InvalidArgumentError("quality_of_service cannot be set by attributes")
+        check_attributes(attributes)
         async with self.backend.database.transaction() as tx:
             await self._check(tx, scope)
             rows = self.backend.store.matchables

@@ -13,11 +13,13 @@ from flyteform_controlplane.domain.executions import change_state
 from flyteform_controlplane.domain.filters import Entity
 from flyteform_controlplane.domain.paging import next_token, parse_query
 from flyteform_controlplane.domain.ports import ExecutionKey
+from flyteform_controlplane.domain.principals import principal_of
 from flyteform_controlplane.domain.validation import check_execution, check_scope
 from flyteform_controlplane.domain.workflow_events import is_terminal
 from flyteform_controlplane.errors import FailedPreconditionError, InvalidArgumentError
 from flyteform_controlplane.services.execution_data import read_data, read_outputs
 from flyteform_controlplane.services.execution_messages import execution_message
+from flyteform_controlplane.services.splicing import EXECUTION_COLUMNS, execution_list
 
 if TYPE_CHECKING:
     from flyteidl.admin.common_pb2 import ResourceListRequest
@@ -38,24 +40,24 @@ class Executions:
     ending: Ending
 
     async def CreateExecution(
-        self, request: execution_pb2.ExecutionCreateRequest, _context: object
+        self, request: execution_pb2.ExecutionCreateRequest, context: object
     ) -> execution_pb2.ExecutionCreateResponse:
         """Start a launch plan or a single task."""
-        name = await self.launching.launch(request, mode=request.spec.metadata.mode)
+        name = await self.launching.launch(request, mode=request.spec.metadata.mode, principal=_subject(context))
         return execution_pb2.ExecutionCreateResponse(id=name)
 
     async def RelaunchExecution(
-        self, request: execution_pb2.ExecutionRelaunchRequest, _context: object
+        self, request: execution_pb2.ExecutionRelaunchRequest, context: object
     ) -> execution_pb2.ExecutionCreateResponse:
         """Start the same again, with the same spec and the inputs that were given then."""
         record = await self._read(request.id)
         again = await self._again(record, request.id, request.name)
         again.spec.overwrite_cache = request.overwrite_cache or again.spec.overwrite_cache
-        name = await self.launching.launch(again, mode=ExecutionMetadata.RELAUNCH)
+        name = await self.launching.launch(again, mode=ExecutionMetadata.RELAUNCH, principal=_subject(context))
         return execution_pb2.ExecutionCreateResponse(id=name)
 
     async def RecoverExecution(
-        self, request: execution_pb2.ExecutionRecoverRequest, _context: object
+        self, request: execution_pb2.ExecutionRecoverRequest, context: object
     ) -> execution_pb2.ExecutionCreateResponse:
         """Start an execution that takes over the succeeded nodes of one that has ended."""
         record = await self._read(request.id)
@@ -67,7 +69,7 @@ class Executions:
         again = await self._again(record, request.id, request.name)
         if request.metadata.HasField("parent_node_execution"):
             again.spec.metadata.parent_node_execution.CopyFrom(request.metadata.parent_node_execution)
-        name = await self.launching.launch(again, mode=ExecutionMetadata.RECOVERED)
+        name = await self.launching.launch(again, mode=ExecutionMetadata.RECOVERED, principal=_subject(context))
         return execution_pb2.ExecutionCreateResponse(id=name)
 
     async def GetExecution(
@@ -91,20 +93,18 @@ class Executions:
         """Return a page of executions in a project and domain; archived ones only if filtered by state."""
         check_scope(request.id)
         query = parse_query(request, Entity.EXECUTION)
-        where: dict[str, str | int | None] = {
+        where: dict[str, str | int] = {
             "execution_project": request.id.project,
             "execution_domain": request.id.domain,
         }
         if not query.constrains("state"):
             where["state"] = EXECUTION_ACTIVE
         async with self.backend.database.reading() as tx:
-            rows = await self.backend.store.executions.page(tx, query, where)
-        length = self.backend.config.list_error_message_length
-        executions = [execution_message(row, length) for row in rows]
-        return execution_pb2.ExecutionList(executions=executions, token=next_token(query, rows))
+            rows = await self.backend.store.executions.stored(tx, EXECUTION_COLUMNS, query, where)
+        return execution_list(rows, next_token(query, rows), self.backend.config.list_error_message_length)
 
     async def UpdateExecution(
-        self, request: execution_pb2.ExecutionUpdateRequest, _context: object
+        self, request: execution_pb2.ExecutionUpdateRequest, context: object
     ) -> execution_pb2.ExecutionUpdateResponse:
         """Archive an execution, or take it out of the archive."""
         check_execution(request.id)
@@ -112,16 +112,17 @@ class Executions:
             raise InvalidArgumentError(f"invalid value for state: {request.state}")
         async with self.backend.database.transaction() as tx:
             record = await self.backend.execution(tx, request.id)
-            await self.backend.store.executions.save_many(tx, [change_state(record, request.state, record.user)])
+            changed = change_state(record, request.state, _subject(context) or record.user)
+            await self.backend.store.executions.save_many(tx, [changed])
         return execution_pb2.ExecutionUpdateResponse()
 
     async def TerminateExecution(
-        self, request: execution_pb2.ExecutionTerminateRequest, _context: object
+        self, request: execution_pb2.ExecutionTerminateRequest, context: object
     ) -> execution_pb2.ExecutionTerminateResponse:
         """Ask for the end of an execution; FAILED_PRECONDITION if it has ended."""
         check_execution(request.id)
         key = ExecutionKey(request.id.project, request.id.domain, request.id.name)
-        await self.ending.terminate(key, request.cause)
+        await self.ending.terminate(key, request.cause, _subject(context) or None)
         return execution_pb2.ExecutionTerminateResponse()
 
     async def _again(
@@ -144,3 +145,9 @@ class Executions:
         check_execution(name)
         async with self.backend.database.reading() as tx:
             return await self.backend.execution(tx, name)
+
+
+def _subject(context: object) -> str:
+    """Return who calls; "" where nobody has to log in."""
+    principal = principal_of(context)
+    return principal.subject if principal else ""

@@ -18,7 +18,7 @@ from flyteform_controlplane.domain.inputs import resolve_inputs
 from flyteform_controlplane.domain.names import execution_name
 from flyteform_controlplane.domain.ports import ExecutionKey
 from flyteform_controlplane.domain.records import ExecutionRecord, ExecutionTagRecord
-from flyteform_controlplane.domain.settings import merge_labels, resolve_spec
+from flyteform_controlplane.domain.settings import choose_pool, merge_labels, resolve_spec
 from flyteform_controlplane.domain.times import to_timestamp
 from flyteform_controlplane.domain.validation import check_entries, check_labels, require
 from flyteform_controlplane.errors import ControlPlaneError, EntityExistsError, MissingEntityError
@@ -38,6 +38,15 @@ if TYPE_CHECKING:
     from flyteform_controlplane.services.concurrency import Concurrency
     from flyteform_controlplane.services.ending import Ending
     from flyteform_controlplane.services.targets import Target, Targets
+
+
+@dataclass(frozen=True, slots=True)
+class _Cause:
+    """Why and for whom an execution is created."""
+
+    mode: ExecutionMetadata.ExecutionMode
+    scheduled_at: datetime | None
+    principal: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +84,12 @@ class Launching:
         *,
         mode: ExecutionMetadata.ExecutionMode,
         scheduled_at: datetime | None = None,
+        principal: str = "",
     ) -> WorkflowExecutionIdentifier:
-        """Validate, resolve, write; raise `EntityExistsError` if the name is taken."""
+        """Validate, resolve, write; raise `EntityExistsError` if the name is taken.
+
+        `principal` is who asked for it, as far as that is known.
+        """
         name = WorkflowExecutionIdentifier(
             project=request.project, domain=request.domain, name=execution_name(request.name)
         )
@@ -89,7 +102,7 @@ class Launching:
         plan = target.launch_plan
         given = request.inputs if request.HasField("inputs") else request.spec.inputs
         inputs = resolve_inputs(given, plan.closure.expected_inputs, plan.spec.fixed_inputs)
-        draft = await self._draft(name, request.spec, target, project, (mode, scheduled_at))
+        draft = await self._draft(name, request.spec, target, project, _Cause(mode, scheduled_at, principal))
         await self._write(draft, inputs, given)
         return name
 
@@ -99,20 +112,20 @@ class Launching:
         spec: ExecutionSpec,
         target: Target,
         project: ProjectRecord,
-        cause: tuple[ExecutionMetadata.ExecutionMode, datetime | None],
+        cause: _Cause,
     ) -> _Draft:
         scope = Scope(name.project, name.domain, target.workflow.name, target.launch_plan.name)
         async with self.backend.database.reading() as tx:
             attributes = await self.attributes.for_execution(tx, scope)
             parent = await self._parent(tx, spec)
             source = await self._source(tx, spec)
-        resolved = self._resolve(spec, target, project, attributes)
+        resolved = self._resolve(spec, target, project, attributes, name.domain)
         inherited = parent.execution.spec.execution_cluster_label.value if parent else ""
         own = spec.execution_cluster_label.value
         label = own or inherited or attributes.cluster_label or self.backend.config.default_cluster_label
         if label:
             resolved.execution_cluster_label.value = label
-        _complete_metadata(resolved, name, parent, *cause)
+        _complete_metadata(resolved, name, parent, cause)
         record = new_execution(
             name, resolved, identifier_of(target.workflow, ResourceType.WORKFLOW), target.launch_plan.spec
         )
@@ -128,7 +141,12 @@ class Launching:
         return _Draft(name, record, target, label, tuple(dict.fromkeys(spec.tags)))
 
     def _resolve(
-        self, spec: ExecutionSpec, target: Target, project: ProjectRecord, attributes: ExecutionAttributes
+        self,
+        spec: ExecutionSpec,
+        target: Target,
+        project: ProjectRecord,
+        attributes: ExecutionAttributes,
+        domain: str,
     ) -> ExecutionSpec:
         config = self.backend.config
         resolved = resolve_spec(spec, target.launch_plan.spec, attributes.configs, config)
@@ -138,6 +156,7 @@ class Launching:
         check_entries(resolved.annotations.values, config.max_annotation_entries, "annotations")
         if attributes.cluster_assignment is not None and not resolved.HasField("cluster_assignment"):
             resolved.cluster_assignment.CopyFrom(attributes.cluster_assignment)
+        choose_pool(resolved, domain, config)
         return resolved
 
     async def _write(self, draft: _Draft, inputs: LiteralMap, given: LiteralMap) -> None:
@@ -218,19 +237,18 @@ def _complete_metadata(
     spec: ExecutionSpec,
     name: WorkflowExecutionIdentifier,
     parent: _Parent | None,
-    mode: ExecutionMetadata.ExecutionMode,
-    scheduled_at: datetime | None,
+    cause: _Cause,
 ) -> None:
     """Write what the server knows better than the caller: nobody chooses a principal or a nesting."""
     metadata = spec.metadata
-    metadata.mode = mode
+    metadata.mode = cause.mode
     inherited = parent.execution.spec.metadata if parent else None
-    metadata.principal = inherited.principal if inherited else ""
+    metadata.principal = inherited.principal if inherited else cause.principal
     metadata.nesting = inherited.nesting + 1 if inherited else 0
     metadata.ClearField("system_metadata")
     metadata.system_metadata.namespace = f"{name.project}-{name.domain}"
-    if scheduled_at is not None:
-        metadata.scheduled_at.CopyFrom(to_timestamp(scheduled_at))
+    if cause.scheduled_at is not None:
+        metadata.scheduled_at.CopyFrom(to_timestamp(cause.scheduled_at))
 
 
 def _waiting(draft: _Draft) -> WaitingRecord:

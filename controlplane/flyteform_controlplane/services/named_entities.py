@@ -23,13 +23,14 @@ from flyteform_controlplane.domain.records import NamedEntityRecord
 from flyteform_controlplane.domain.skeleton import PREFIX
 from flyteform_controlplane.domain.times import now
 from flyteform_controlplane.domain.validation import check_scope, require
-from flyteform_controlplane.errors import MissingEntityError
+from flyteform_controlplane.errors import InvalidArgumentError, MissingEntityError
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from flyteform_controlplane.services.backend import Backend
 
+_NAMED = frozenset({ResourceType.TASK, ResourceType.WORKFLOW, ResourceType.LAUNCH_PLAN})
 _NOT_GENERATED = Filter(Function.NOT_LIKE, None, "name", (f"{PREFIX}%",))
 
 
@@ -69,6 +70,8 @@ class NamedEntities:
         """Set the description and the state of a name."""
         check_scope(request.id)
         require(request.id.name, "name")
+        if request.resource_type not in _NAMED:
+            raise InvalidArgumentError("invalid value for resource_type", remedy="use TASK, WORKFLOW or LAUNCH_PLAN")
         async with self.backend.database.transaction() as tx:
             await self.set_metadata(tx, request.resource_type, request.id, request.metadata)
         return NamedEntityUpdateResponse()

@@ -5,20 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flyteidl.admin.task_pb2 import Task, TaskClosure, TaskCreateRequest, TaskCreateResponse, TaskList
+from flyteidl.admin.task_pb2 import Task, TaskClosure, TaskCreateRequest, TaskCreateResponse
 from flyteidl.core.identifier_pb2 import Identifier, ResourceType
 
 from flyteform.compiler import CompileErrors, compile_task, digest
+from flyteform_controlplane.domain.attributes import Scope
 from flyteform_controlplane.domain.filters import Entity
 from flyteform_controlplane.domain.paging import next_token, parse_query
 from flyteform_controlplane.domain.records import TaskRecord
-from flyteform_controlplane.domain.tasks import check_task
+from flyteform_controlplane.domain.tasks import check_task, check_task_type
 from flyteform_controlplane.domain.times import now, to_timestamp
 from flyteform_controlplane.domain.validation import check_identifier, check_scope, require
 from flyteform_controlplane.errors import InvalidArgumentError
 from flyteform_controlplane.services.backend import missing
 from flyteform_controlplane.services.listing import identifier_of, key_of, list_identifiers, scope_of
 from flyteform_controlplane.services.registration import describe_version, exists_different, exists_identical
+from flyteform_controlplane.services.splicing import TASK_COLUMNS, task_list
 
 if TYPE_CHECKING:
     from flyteidl.admin.common_pb2 import (
@@ -27,8 +29,10 @@ if TYPE_CHECKING:
         ObjectGetRequest,
         ResourceListRequest,
     )
+    from flyteidl.admin.task_pb2 import TaskList
     from flyteidl.core.compiler_pb2 import CompiledTask
 
+    from flyteform_controlplane.services.attributes import Attributes
     from flyteform_controlplane.services.backend import Backend
 
 
@@ -37,12 +41,17 @@ class Tasks:
     """The AdminService's methods about tasks."""
 
     backend: Backend
+    attributes: Attributes
 
     async def CreateTask(self, request: TaskCreateRequest, _context: object) -> TaskCreateResponse:
         """Register a version of a task."""
         identifier = _checked(request)
         async with self.backend.database.reading() as tx:
             await self.backend.check_project(tx, identifier)
+            limits = await self.attributes.task_limits(tx, Scope(identifier.project, identifier.domain))
+        template = request.spec.template
+        check_task(template, limits)
+        check_task_type(template.type, identifier, self.backend.config.task_type_whitelist)
         compiled = _compile(request, identifier)
         created_at = now()
         record = TaskRecord(
@@ -76,8 +85,8 @@ class Tasks:
         check_scope(request.id)
         query = parse_query(request, Entity.TASK)
         async with self.backend.database.reading() as tx:
-            rows = await self.backend.store.tasks.page(tx, query, scope_of(request.id))
-        return TaskList(tasks=[_message(row) for row in rows], token=next_token(query, rows))
+            rows = await self.backend.store.tasks.stored(tx, TASK_COLUMNS, query, scope_of(request.id))
+        return task_list(rows, next_token(query, rows))
 
     async def ListTaskIds(
         self, request: NamedEntityIdentifierListRequest, _context: object
@@ -93,7 +102,6 @@ def _checked(request: TaskCreateRequest) -> Identifier:
     identifier.CopyFrom(request.id)
     check_identifier(identifier, ResourceType.TASK)
     identifier.resource_type = ResourceType.TASK
-    check_task(request.spec.template)
     return identifier
 
 
