@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from flyteform_controlplane.services.backend import Backend
 
 
-def scope_of(names: NamedEntityIdentifier) -> dict[str, str | int | None]:
+def scope_of(names: NamedEntityIdentifier) -> dict[str, str | int]:
     """Return the columns that a list of versions is limited to: a name only when one is given."""
-    scope: dict[str, str | int | None] = {"project": names.project, "domain": names.domain}
+    scope: dict[str, str | int] = {"project": names.project, "domain": names.domain}
     return scope | {"name": names.name} if names.name else scope
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from flyteform_controlplane.store.sqlite import in_thread
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -29,10 +31,12 @@ class Direct:
         self._columns = columns
         self._compiled: dict[str, _Compiled] = {}
 
-    async def fetch(self, tx: AsyncConnection, values: Mapping[str, Any]) -> list[Sequence[Any]]:
-        """Run it in the transaction and return all rows."""
+    async def fetch(
+        self, tx: AsyncConnection, values: Mapping[str, Any], *, scans: bool = False
+    ) -> list[Sequence[Any]]:
+        """Run it in the transaction and return all rows; `scans` says that it may read many more than it returns."""
         compiled = self.on(tx.dialect)
-        return await run(tx, compiled.text, compiled.arguments(values), compiled.results)
+        return await run(tx, compiled.text, compiled.arguments(values), compiled.results, scans=scans)
 
     def on(self, dialect: Dialect) -> _Compiled:
         """Return it compiled for the dialect."""
@@ -74,13 +78,20 @@ class _Compiled:
 
 
 async def run(
-    tx: AsyncConnection, text: str, arguments: Sequence[Any], results: Sequence[tuple[int, Callable[[Any], Any]]] = ()
+    tx: AsyncConnection,
+    text: str,
+    arguments: Sequence[Any],
+    results: Sequence[tuple[int, Callable[[Any], Any]]] = (),
+    *,
+    scans: bool = False,
 ) -> list[Sequence[Any]]:
     """Run the driver's text of a statement; `results` are functions to apply to the columns of these numbers."""
     sync = tx.sync_connection
     raw: Any = None if sync is None else sync.connection.driver_connection
     try:
-        if isinstance(raw, sqlite3.Connection):
+        if scans and isinstance(raw, sqlite3.Connection):
+            rows = await in_thread(lambda: raw.execute(text, arguments).fetchall())
+        elif isinstance(raw, sqlite3.Connection):
             rows = raw.execute(text, arguments).fetchall()
         else:
             rows = await raw.fetch(text, *arguments)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from flyteform_controlplane.domain.records import (
     DescriptionRecord,
@@ -68,6 +68,12 @@ class Rows(Protocol[R]):
         self, tx: AsyncConnection, query: Query, where: Mapping[str, str | int | None] | None = None
     ) -> Sequence[R]:
         """Return a page of the rows that meet the query, and in which each column of `where` has that value."""
+        ...
+
+    async def stored(
+        self, tx: AsyncConnection, columns: Sequence[str], query: Query, where: Mapping[str, str | int]
+    ) -> Sequence[Sequence[Any]]:
+        """Return these columns of such a page as they are stored, messages as bytes; more values may follow them."""
         ...
 
     async def delete(self, tx: AsyncConnection, *key: str | int) -> bool:

@@ -13,6 +13,7 @@ from flyteform_controlplane.errors import EntityExistsError
 from flyteform_controlplane.store.database import locks_rows
 from flyteform_controlplane.store.direct import Direct, runs_at_once
 from flyteform_controlplane.store.sql.filters import apply_query
+from flyteform_controlplane.store.sql.pages import Pages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -64,6 +65,7 @@ class SqlRows(Generic[R]):
             .values({name: bindparam(name) for name in self._names})
         )
         self._save = Direct(self._update)
+        self._pages: dict[tuple[str, ...], Pages] = {}
 
     async def get(self, tx: AsyncConnection, *key: str | int) -> R | None:
         """Return the row with that key."""
@@ -122,6 +124,15 @@ class SqlRows(Generic[R]):
         statement = self._select.where(*self._equal(where or {}))
         rows = await tx.execute(apply_query(statement, self._table, query))
         return [self._record(row) for row in rows]
+
+    async def stored(
+        self, tx: AsyncConnection, columns: Sequence[str], query: Query, where: Mapping[str, str | int]
+    ) -> Sequence[Sequence[Any]]:
+        """Return these columns of a page as they are stored."""
+        pages = self._pages.get(tuple(columns))
+        if pages is None:
+            pages = self._pages[tuple(columns)] = Pages(self._table, columns)
+        return await pages.rows(tx, query, where)
 
     async def delete(self, tx: AsyncConnection, *key: str | int) -> bool:
         """Remove the row; False if there was none."""
