@@ -37,12 +37,12 @@ class Server:
 
 
 @contextmanager
-def serving(state_dir: Path) -> Iterator[Server]:
-    """Run a control plane for the length of the block."""
+def serving(state_dir: Path, database_url: str = "") -> Iterator[Server]:
+    """Run a control plane for the length of the block; on SQLite unless it is told another database."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    control_plane = ControlPlane(ControlPlaneSettings(state_dir, grpc_port=0, http_port=0))
+    control_plane = ControlPlane(ControlPlaneSettings(state_dir, grpc_port=0, http_port=0, database_url=database_url))
     try:
         addresses = asyncio.run_coroutine_threadsafe(control_plane.start(), loop).result(30)
         options = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))

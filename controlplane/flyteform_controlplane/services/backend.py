@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from flyteidl.admin.project_pb2 import InactiveProject, Project
 
 from flyteform.errors import NotFoundError
+from flyteform_controlplane.domain.stored import decoded
 from flyteform_controlplane.domain.validation import check_scope, describe
 from flyteform_controlplane.errors import InvalidArgumentError, MissingEntityError
 
@@ -79,7 +80,7 @@ class Backend:
     async def read_message(self, uri: str, message_type: type[M]) -> M:
         """Read a message that the control plane itself wrote."""
         try:
-            return message_type.FromString(await self.objects.get(uri))
+            return decoded(message_type, await self.objects.get(uri), uri)
         except NotFoundError as error:
             raise MissingEntityError(f"the object {uri} is gone from the object store") from error
 

@@ -13,6 +13,7 @@ from flyteidl.datacatalog import datacatalog_pb2_grpc
 
 from flyteform.errors import FlyteformError, NotFoundError
 from flyteform_controlplane.domain.locations import join
+from flyteform_controlplane.domain.stored import decoded
 from flyteform_controlplane.domain.times import now as present
 from flyteform_controlplane.domain.times import to_timestamp
 from flyteform_controlplane.errors import FailedPreconditionError, InvalidArgumentError, MissingEntityError
@@ -183,7 +184,9 @@ class CatalogService(datacatalog_pb2_grpc.DataCatalogServicer):
             value = item.value
             if value is None:
                 value = await self._read(found, item.location or "")
-            found.message.data.append(messages.ArtifactData(name=item.name, value=Literal.FromString(value)))
+            found.message.data.append(
+                messages.ArtifactData(name=item.name, value=decoded(Literal, value, item.location or "in the database"))
+            )
         return found.message
 
     async def _read(self, found: store.ArtifactRow, location: str) -> bytes:

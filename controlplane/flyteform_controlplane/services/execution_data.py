@@ -10,6 +10,7 @@ from flyteidl.admin.execution_pb2 import ExecutionClosure
 from flyteidl.core.literals_pb2 import LiteralMap
 
 from flyteform.errors import InvalidInputError, NotFoundError
+from flyteform_controlplane.domain.stored import decoded
 
 if TYPE_CHECKING:
     from flyteidl.admin.node_execution_pb2 import NodeExecutionClosure
@@ -38,7 +39,7 @@ async def read_data(backend: Backend, uri: str) -> Data:
         blob = UrlBlob(url=signed.url, bytes=info.size)
         if info.size > backend.config.max_inline_bytes:
             return Data(blob)
-        return Data(blob, LiteralMap.FromString(await backend.objects.get(uri)))
+        return Data(blob, decoded(LiteralMap, await backend.objects.get(uri), uri))
     except (InvalidInputError, NotFoundError):
         return Data()
 
