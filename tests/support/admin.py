@@ -155,11 +155,13 @@ class World:
 
 
 @asynccontextmanager
-async def open_world(directory: Path, config: AdminConfig | None = None) -> AsyncIterator[World]:
-    """Open a fresh control plane in the directory."""
+async def open_world(
+    directory: Path, config: AdminConfig | None = None, *, database_url: str = ""
+) -> AsyncIterator[World]:
+    """Open a control plane in the directory, or one with its objects there and its rows in another database."""
     (directory / "objects").mkdir(exist_ok=True)
     objects = open_store(f"file://{directory}/objects", signer=UrlSigner(b"k" * 32, "http://127.0.0.1:1/objects"))
-    database = Database(f"sqlite+aiosqlite:///{directory}/control.db")
+    database = Database(database_url or f"sqlite+aiosqlite:///{directory}/control.db")
     dispatch, schedules = RecordingDispatch(), RecordingSchedules()
     try:
         await migrate(database)
