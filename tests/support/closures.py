@@ -1,4 +1,4 @@
-"""Compiled workflows for tests, built without the compiler: tasks and maps with edges and bindings."""
+"""Compiled workflows for tests, built without the compiler: nodes of every kind with edges and bindings."""
 
 from __future__ import annotations
 
@@ -58,10 +58,11 @@ def bound(value: BindingData | Literal | int) -> BindingData:
 class Flow:
     """Builds one workflow. Edges follow from promises and from `after`."""
 
-    def __init__(self, *, finish_others: bool = False) -> None:
+    def __init__(self, *, finish_others: bool = False, name: str = "wf") -> None:
+        self._name = name
         self.closure = CompiledWorkflowClosure()
         template = self.closure.primary.template
-        template.id.project, template.id.domain, template.id.name, template.id.version = "p", "d", "wf", "1"
+        template.id.project, template.id.domain, template.id.name, template.id.version = "p", "d", name, "1"
         if finish_others:
             template.metadata.on_failure = WorkflowMetadata.FAIL_AFTER_EXECUTABLE_NODES_COMPLETE
         template.nodes.add(id=START)
@@ -83,7 +84,7 @@ class Flow:
         """Add a task node."""
         self._template(node, inputs or {}, outputs, cached=cached, timeout=timeout, task_type=task_type)
         message = self._node(node, inputs or {}, after)
-        message.task_node.reference_id.name = node
+        message.task_node.reference_id.name = self._entity(node)
         message.metadata.retries.retries = retries
         return self
 
@@ -105,7 +106,7 @@ class Flow:
         self._template(node, inputs, outputs, cached=cached, timeout=0, task_type="python-task")
         message = self._node(node, inputs, after)
         array = message.array_node
-        array.node.task_node.reference_id.name = node
+        array.node.task_node.reference_id.name = self._entity(node)
         array.node.metadata.retries.retries = retries
         array.parallelism = parallelism
         array.bound_inputs.extend(bound_inputs)
@@ -115,11 +116,25 @@ class Flow:
             array.min_success_ratio = min_ratio
         return self
 
+    def sub(
+        self,
+        node: str,
+        inner: Flow,
+        inputs: Mapping[str, BindingData | Literal | int] | None = None,
+        *,
+        after: Sequence[str] = (),
+    ) -> Flow:
+        """Add a node that runs another workflow, which has a name of its own."""
+        message = self._node(node, inputs or {}, after)
+        message.workflow_node.sub_workflow_ref.CopyFrom(inner.closure.primary.template.id)
+        self._carry(inner)
+        return self
+
     def returns(self, **outputs: BindingData) -> Flow:
         """Bind the workflow's outputs."""
         for name, data in outputs.items():
             self.closure.primary.template.outputs.add(var=name, binding=data)
-            self._upstream[END].add(data.promise.node_id)
+            self._upstream[END].add(data.promise.node_id or START)
         return self
 
     def build(self) -> CompiledWorkflowClosure:
@@ -144,6 +159,15 @@ class Flow:
         lease.raw_output_prefix = f"mem://store/raw/p/d/{name}"
         return lease
 
+    def _entity(self, node: str) -> str:
+        return node if self._name == "wf" else f"{self._name}.{node}"
+
+    def _carry(self, inner: Flow) -> None:
+        closure = inner.build()
+        self.closure.sub_workflows.append(closure.primary)
+        self.closure.sub_workflows.extend(closure.sub_workflows)
+        self.closure.tasks.extend(closure.tasks)
+
     def _template(
         self,
         name: str,
@@ -155,7 +179,7 @@ class Flow:
         task_type: str,
     ) -> TaskTemplate:
         task = self.closure.tasks.add().template
-        task.id.name, task.type = name, task_type
+        task.id.name, task.type = self._entity(name), task_type
         for variable in inputs:
             task.interface.inputs.variables[variable].type.CopyFrom(LiteralType(simple=SimpleType.INTEGER))
         for variable in outputs:

@@ -38,6 +38,7 @@ class AdminRows:
     nodes: dict[str, int] = field(default_factory=dict)
     tasks: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
     items: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
+    parents: dict[str, str] = field(default_factory=dict)
     last: int = 0
 
     def take(self, number: int, event: Event) -> None:
@@ -49,7 +50,8 @@ class AdminRows:
         if kind == "workflow":
             self._workflow(event.workflow.event.phase)
         elif kind == "node":
-            self._node(event.node.event.id.node_id, event.node.event.phase)
+            node = event.node.event
+            self._node(node.id.node_id, node.phase, node.parent_node_metadata.node_id)
         else:
             self._task(event)
 
@@ -66,8 +68,12 @@ class AdminRows:
         assert not (self.workflow == WorkflowExecution.RUNNING and phase == WorkflowExecution.QUEUED)
         self.workflow = phase
 
-    def _node(self, node: str, phase: int) -> None:
+    def _node(self, node: str, phase: int, parent: str) -> None:
         before = self.nodes.get(node)
+        assert self.parents.setdefault(node, parent) == parent, f"{node} changed its parent"
+        if parent:
+            assert parent in self.nodes, f"{node} before any event of its parent {parent}"
+            assert self.nodes[parent] not in _NODE_ENDS, f"{node} after the end of its parent {parent}"
         assert self.workflow not in _WORKFLOW_ENDS, f"{node} after the end of the execution"
         assert before not in _NODE_ENDS, f"{node} after its end"
         assert phase != before, f"{node} is in that phase already"

@@ -13,6 +13,7 @@ from flyteform_dataplane.engine import State, advance, apply, pending
 from flyteform_dataplane.engine.changes import decode, encode
 from flyteform_dataplane.engine.commands import (
     CollectOutputs,
+    EnterWorkflow,
     LookUpCache,
     MeasureArray,
     SetTimer,
@@ -34,6 +35,7 @@ from flyteform_dataplane.engine.observations import (
     OutputsCollected,
     Started,
     TimerFired,
+    WorkflowEntered,
 )
 from flyteform_dataplane.engine.phases import CacheStatus
 from flyteform_dataplane.engine.snapshots import restore, take
@@ -198,6 +200,8 @@ class Simulation:
             match command:
                 case MeasureArray():
                     self._plan(ArrayMeasured(command.node, self.script.sizes[command.node], at))
+                case EnterWorkflow():
+                    self._plan(WorkflowEntered(command.node, at))
                 case CollectOutputs():
                     self._plan(OutputsCollected(command.node, at))
                 case LookUpCache():

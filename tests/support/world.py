@@ -267,6 +267,12 @@ class World:
         self.reporter.rows[name].check_end()
         return self.reporter.rows[name]
 
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for a condition on what the fakes have seen, which set no event."""
+        async with asyncio.timeout(20):
+            while not condition():  # noqa: ASYNC110 - see above
+                await asyncio.sleep(0.001)
+
     async def crash(self) -> None:
         """Let everything but the log, the objects and the control plane vanish, and start anew."""
         await self.runner.stop()

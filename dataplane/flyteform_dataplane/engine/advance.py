@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, assert_never
 
+from flyteform_dataplane.engine import ends
 from flyteform_dataplane.engine import items as item_life
 from flyteform_dataplane.engine import nodes as node_life
 from flyteform_dataplane.engine.events import events_of
@@ -26,6 +27,7 @@ from flyteform_dataplane.engine.observations import (
     OutputsCollected,
     Started,
     TimerFired,
+    WorkflowEntered,
 )
 from flyteform_dataplane.engine.phases import NodePhase, WorkflowPhase
 from flyteform_dataplane.engine.step import Step
@@ -66,8 +68,8 @@ def advance(graph: Graph, state: State, observations: Sequence[Observation]) -> 
                 if state.phase is WorkflowPhase.READY:
                     node_life.begin(step, seen.at)
             case AbortRequested():
-                node_life.abort(step, seen.cause, seen.at)
-            case ArrayMeasured() | OutputsCollected() | NodeRefused():
+                ends.abort(step, seen.cause, seen.at)
+            case ArrayMeasured() | WorkflowEntered() | OutputsCollected() | NodeRefused():
                 _observe_node(step, seen)
             case _:
                 _observe_item(step, seen)
@@ -83,11 +85,13 @@ def _observe_node(step: Step, seen: NodeObservation) -> None:
     match seen:
         case ArrayMeasured():
             node_life.measured(step, seen.node, seen.size, seen.at)
+        case WorkflowEntered():
+            node_life.entered(step, seen.node, seen.at)
         case OutputsCollected():
             node_life.collected(step, seen.node, seen.at)
         case NodeRefused():
             if node.phase in (NodePhase.PREPARING, NodePhase.SUCCEEDING):
-                node_life.fail_node(step, seen.node, seen.failure, seen.at)
+                ends.fail_node(step, seen.node, seen.failure, seen.at)
         case _:
             assert_never(seen)
 
@@ -97,7 +101,7 @@ def _observe_item(step: Step, seen: AttemptObservation | CacheObservation) -> No
     if items is None or not 0 <= seen.index < len(items):
         return
     if isinstance(seen, AttemptRunning) and _is_first_sight(step, items, seen):
-        node_life.move(step, seen.node, NodePhase.RUNNING, seen.at)
+        ends.move(step, seen.node, NodePhase.RUNNING, seen.at)
     if _move_item(step, items, seen):
         key = seen.key if isinstance(seen, CacheAnswered | CacheStored) else b""
         node_life.look_again(step, seen.node, seen.at, key=key)

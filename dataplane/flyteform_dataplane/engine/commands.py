@@ -14,8 +14,15 @@ class MeasureArray:
 
 
 @dataclass(frozen=True, slots=True)
+class EnterWorkflow:
+    """Resolve the inputs of a sub-workflow node and write them, also as the outputs of its start node."""
+
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
 class CollectOutputs:
-    """Write the outputs of an array node from its items', or those of the execution for the end node."""
+    """Write the outputs of an array node from its items', or those of a workflow for its end node."""
 
     node: str
 
@@ -65,4 +72,5 @@ class SetTimer:
     at: float
 
 
-Command: TypeAlias = MeasureArray | CollectOutputs | LookUpCache | StoreInCache | StartAttempt | StopAttempt | SetTimer
+NodeCommand: TypeAlias = MeasureArray | EnterWorkflow | CollectOutputs
+Command: TypeAlias = NodeCommand | LookUpCache | StoreInCache | StartAttempt | StopAttempt | SetTimer

@@ -96,6 +96,7 @@ _REPORTED_NODE_PHASES = frozenset(
         NodePhase.FAILING,
         NodePhase.FAILED,
         NodePhase.ABORTED,
+        NodePhase.SKIPPED,
     }
 )
 _TASK_PHASES = {

@@ -5,18 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flyteform_dataplane.engine import items as item_life
-from flyteform_dataplane.engine.changes import ArraySized, NodeChanged, WorkflowChanged
-from flyteform_dataplane.engine.commands import CollectOutputs, MeasureArray
-from flyteform_dataplane.engine.failures import Failure, FailureKind
-from flyteform_dataplane.engine.graph import END_NODE, START_NODE, NodeKind
-from flyteform_dataplane.engine.phases import CacheStatus, NodePhase, WorkflowPhase
+from flyteform_dataplane.engine.changes import ArraySized, WorkflowChanged
+from flyteform_dataplane.engine.commands import CollectOutputs, EnterWorkflow, MeasureArray
+from flyteform_dataplane.engine.ends import fail_node, fail_parent, fail_workflow, move
+from flyteform_dataplane.engine.failures import Failure
+from flyteform_dataplane.engine.graph import START_NODE, NodeKind, unique_id
+from flyteform_dataplane.engine.phases import NodePhase, WorkflowPhase
 
 if TYPE_CHECKING:
     from flyteform_dataplane.engine.graph import Graph, NodeRecord
     from flyteform_dataplane.engine.state import Items, NodeState
     from flyteform_dataplane.engine.step import Step
-
-_ABORT_CODE = "ExecutionAborted"
 
 
 def begin(step: Step, at: float) -> None:
@@ -32,6 +31,8 @@ def begin(step: Step, at: float) -> None:
 def settle(step: Step, at: float) -> None:
     """After everything observed: let waiting nodes start, and end the execution when nothing is left to do."""
     state = step.state
+    while step.touched:
+        _look_at_parent(step, step.touched.popitem()[0], at)
     if state.phase is WorkflowPhase.RUNNING:
         _admit(step, at)
         if state.active == 0:
@@ -42,22 +43,6 @@ def settle(step: Step, at: float) -> None:
         step.record(WorkflowChanged(WorkflowPhase.ABORTED, at, state.failure))
 
 
-def abort(step: Step, cause: str, at: float) -> None:
-    """End the execution because somebody wants it to end."""
-    if step.state.phase is WorkflowPhase.ABORTING:
-        return
-    failure = Failure(_ABORT_CODE, cause or "the execution was terminated", FailureKind.USER)
-    step.record(WorkflowChanged(WorkflowPhase.ABORTING, at, failure))
-    _abort_nodes(step, at, failure)
-
-
-def fail_workflow(step: Step, failure: Failure, at: float) -> None:
-    """End what runs, as the execution cannot succeed any more."""
-    step.record(WorkflowChanged(WorkflowPhase.FAILING, at, failure))
-    reason = Failure(_ABORT_CODE, f"the execution failed: {failure.message}", failure.kind)
-    _abort_nodes(step, at, reason)
-
-
 def measured(step: Step, node: str, size: int, at: float) -> None:
     """Queue an array whose number of items is known."""
     if step.state.nodes[node].phase is NodePhase.PREPARING:
@@ -65,21 +50,28 @@ def measured(step: Step, node: str, size: int, at: float) -> None:
         move(step, node, NodePhase.QUEUED, at)
 
 
+def entered(step: Step, node: str, at: float) -> None:
+    """Let the nodes of a sub-workflow begin, as its inputs are there."""
+    if step.state.nodes[node].phase is not NodePhase.PREPARING:
+        return
+    move(step, node, NodePhase.QUEUED, at)
+    move(step, node, NodePhase.RUNNING, at)
+    start = unique_id(node, START_NODE)
+    move(step, start, NodePhase.SUCCEEDED, at)
+    _reach_downstream(step, start, at)
+
+
 def collected(step: Step, node: str, at: float) -> None:
-    """End an array or the execution, whose outputs are written."""
+    """End an array or a workflow, whose outputs are written."""
     if step.state.nodes[node].phase is not NodePhase.SUCCEEDING:
         return
     _succeed(step, node, at)
-    if node == END_NODE:
-        step.record(WorkflowChanged(WorkflowPhase.SUCCEEDED, at))
-
-
-def fail_node(step: Step, node: str, failure: Failure, at: float) -> None:
-    """End a node as failed, and with it the execution where the policy says so."""
-    move(step, node, NodePhase.FAILED, at, failure=failure)
-    end = node == END_NODE
-    if step.state.phase in (WorkflowPhase.RUNNING, WorkflowPhase.SUCCEEDING) and (step.graph.fail_immediately or end):
-        fail_workflow(step, failure, at)
+    record = step.graph.nodes[node]
+    if record.kind is NodeKind.END:
+        if record.scope:
+            _succeed(step, record.scope, at)
+        else:
+            step.record(WorkflowChanged(WorkflowPhase.SUCCEEDED, at))
 
 
 def look_again(step: Step, node: str, at: float, *, key: bytes = b"") -> None:
@@ -97,26 +89,6 @@ def look_again(step: Step, node: str, at: float, *, key: bytes = b"") -> None:
         _look_at_array(step, record, state, items, at)
 
 
-def move(
-    step: Step,
-    node: str,
-    after: NodePhase,
-    at: float,
-    *,
-    failure: Failure | None = None,
-    key: bytes = b"",
-) -> None:
-    """Record that a node entered a phase."""
-    record, state = step.node(node)
-    attempt, cache = 0, CacheStatus.DISABLED
-    if record.kind is NodeKind.TASK and state.items is not None:
-        attempt = state.items.attempt(0)
-        cache = CacheStatus(state.items.caches[0])
-        if record.cacheable and not cache and step.graph.overwrite_cache:
-            cache = CacheStatus.SKIPPED
-    step.record(NodeChanged(node, state.phase, after, at, attempt, failure, cache, key))
-
-
 def looks_up(graph: Graph, record: NodeRecord) -> bool:
     """Whether the cache is asked before the node's items run."""
     return record.cacheable and not graph.overwrite_cache
@@ -129,12 +101,33 @@ def _stuck() -> Failure:
 
 
 def _reach_downstream(step: Step, node: str, at: float) -> None:
-    if step.state.phase is not WorkflowPhase.RUNNING:
+    record = step.graph.nodes[node]
+    if not _goes_on(step, record.scope):
         return
-    for downstream in step.graph.nodes[node].downstream:
+    for downstream in record.downstream:
         state = step.state.nodes[downstream]
         if state.remaining == 0 and state.phase is NodePhase.NOT_STARTED:
             _begin_node(step, downstream, at)
+
+
+def _goes_on(step: Step, scope: str) -> bool:
+    """Whether nodes of the workflow may begin."""
+    if scope:
+        return step.state.nodes[scope].phase is NodePhase.RUNNING
+    return step.state.phase is WorkflowPhase.RUNNING
+
+
+def _look_at_parent(step: Step, node: str, at: float) -> None:
+    """End a node below which nothing is active any more, though its workflow has not reached its end."""
+    state = step.state.nodes[node]
+    if state.children:
+        return
+    if state.phase is NodePhase.ABORTING:
+        move(step, node, NodePhase.ABORTED, at, failure=state.failure)
+    elif state.phase is NodePhase.RUNNING:
+        fail_parent(step, node, state.failure or _stuck(), at)
+    elif state.phase is NodePhase.FAILING:
+        fail_node(step, node, state.failure or _stuck(), at)
 
 
 def _begin_node(step: Step, node: str, at: float) -> None:
@@ -142,11 +135,15 @@ def _begin_node(step: Step, node: str, at: float) -> None:
     match record.kind:
         case NodeKind.END:
             move(step, node, NodePhase.SUCCEEDING, at)
-            step.record(WorkflowChanged(WorkflowPhase.SUCCEEDING, at))
+            if not record.scope:
+                step.record(WorkflowChanged(WorkflowPhase.SUCCEEDING, at))
             step.commands.append(CollectOutputs(node))
         case NodeKind.ARRAY:
             move(step, node, NodePhase.PREPARING, at)
             step.commands.append(MeasureArray(node))
+        case NodeKind.WORKFLOW:
+            move(step, node, NodePhase.PREPARING, at)
+            step.commands.append(EnterWorkflow(node))
         case _:
             _begin_task(step, record, at)
 
@@ -223,10 +220,3 @@ def _array_failure(items: Items) -> Failure:
 def _succeed(step: Step, node: str, at: float, *, key: bytes = b"") -> None:
     move(step, node, NodePhase.SUCCEEDED, at, key=key)
     _reach_downstream(step, node, at)
-
-
-def _abort_nodes(step: Step, at: float, failure: Failure) -> None:
-    active = [(name, node) for name, node in step.state.nodes.items() if node.phase.active]
-    for name, node in active:
-        waiting = node.items is not None and item_life.stop_all(step, name, node.items, at, failure)
-        move(step, name, NodePhase.ABORTING if waiting else NodePhase.ABORTED, at, failure=failure)

@@ -39,8 +39,16 @@ class ArrayMeasured:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkflowEntered:
+    """The inputs of a sub-workflow are there for its nodes."""
+
+    node: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class OutputsCollected:
-    """The outputs of an array node, or of the execution (the end node), are written."""
+    """The outputs of an array node, or of a workflow (its end node), are written."""
 
     node: str
     at: float
@@ -135,6 +143,6 @@ class TimerFired:
 
 
 AttemptObservation: TypeAlias = AttemptRunning | AttemptSucceeded | AttemptFailed | AttemptStopped | TimerFired
-NodeObservation: TypeAlias = ArrayMeasured | OutputsCollected | NodeRefused
+NodeObservation: TypeAlias = ArrayMeasured | WorkflowEntered | OutputsCollected | NodeRefused
 CacheObservation: TypeAlias = CacheAnswered | CacheStored
 Observation: TypeAlias = Started | AbortRequested | NodeObservation | CacheObservation | AttemptObservation

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flyteform_dataplane.engine import items as item_life
-from flyteform_dataplane.engine.commands import CollectOutputs, MeasureArray
+from flyteform_dataplane.engine.commands import CollectOutputs, EnterWorkflow, MeasureArray
 from flyteform_dataplane.engine.graph import NodeKind
 from flyteform_dataplane.engine.phases import NodePhase
 
@@ -25,6 +25,8 @@ def pending(graph: Graph, state: State) -> list[Command]:
             continue
         if node.phase is NodePhase.PREPARING and graph.nodes[name].kind is NodeKind.ARRAY:
             commands.append(MeasureArray(name))
+        elif node.phase is NodePhase.PREPARING and graph.nodes[name].kind is NodeKind.WORKFLOW:
+            commands.append(EnterWorkflow(name))
         elif node.phase is NodePhase.SUCCEEDING:
             commands.append(CollectOutputs(name))
         elif node.items is not None:

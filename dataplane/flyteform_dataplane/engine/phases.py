@@ -46,11 +46,12 @@ class NodePhase(IntEnum):
     FAILED = 8
     ABORTING = 9
     ABORTED = 10
+    SKIPPED = 11
 
     @property
     def terminal(self) -> bool:
         """The node is done."""
-        return self in (NodePhase.SUCCEEDED, NodePhase.FAILED, NodePhase.ABORTED)
+        return self in (NodePhase.SUCCEEDED, NodePhase.FAILED, NodePhase.ABORTED, NodePhase.SKIPPED)
 
     @property
     def active(self) -> bool:

@@ -16,10 +16,14 @@ if TYPE_CHECKING:
     from flyteform_dataplane.engine.failures import Failure
 
 
+# Snapshots from before there were nodes below others are shorter.
+_WITH_CHILDREN = 4
+
+
 def take(state: State) -> bytes:
     """Serialize the state."""
     nodes = {
-        name: [node.phase, node.remaining, encode_failure(node.failure), _take_items(node.items)]
+        name: [node.phase, node.remaining, encode_failure(node.failure), _take_items(node.items), node.children]
         for name, node in state.nodes.items()
     }
     packed: bytes = msgpack.packb(
@@ -40,6 +44,7 @@ def restore(data: bytes) -> State:
         node.phase = NodePhase(row[0])
         node.failure = decode_failure(row[2])
         node.items = _restore_items(row[3])
+        node.children = row[4] if len(row) > _WITH_CHILDREN else 0
     return state
 
 

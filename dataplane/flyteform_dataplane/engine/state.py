@@ -13,6 +13,7 @@ from flyteform_dataplane.engine.changes import (
     WorkflowChanged,
 )
 from flyteform_dataplane.engine.failures import Failure, FailureKind
+from flyteform_dataplane.engine.graph import WORKING
 from flyteform_dataplane.engine.phases import ItemPhase, NodePhase, WorkflowPhase
 
 if TYPE_CHECKING:
@@ -66,13 +67,17 @@ class Items:
 
 
 class NodeState:
-    """Where one node execution stands; `remaining` counts the upstream nodes that are not done."""
+    """Where one node execution stands.
 
-    __slots__ = ("failure", "items", "phase", "remaining")
+    `remaining` counts the upstream nodes that are not done, `children` the nodes below it that are active.
+    """
+
+    __slots__ = ("children", "failure", "items", "phase", "remaining")
 
     def __init__(self, remaining: int) -> None:
         self.phase = NodePhase.NOT_STARTED
         self.remaining = remaining
+        self.children = 0
         self.items: Items | None = None
         self.failure: Failure | None = None
 
@@ -119,20 +124,28 @@ def apply(graph: Graph, state: State, change: Change) -> None:
 
 
 def _apply_node(graph: Graph, state: State, change: NodeChanged) -> None:
-    node = state.node(graph, change.node)
+    node, record = state.node(graph, change.node), graph.nodes[change.node]
     before, after = node.phase, change.after
     node.phase = after
     node.failure = change.failure or node.failure
-    state.active += (after in _ACTIVE) - (before in _ACTIVE)
-    state.slots += (after in _SLOTS) - (before in _SLOTS)
+    activated = (after in _ACTIVE) - (before in _ACTIVE)
+    state.active += activated
+    if record.kind in WORKING:
+        state.slots += (after in _SLOTS) - (before in _SLOTS)
     if after is NodePhase.QUEUED:
         state.waiting[change.node] = None
     elif before is NodePhase.QUEUED:
         del state.waiting[change.node]
-    if after is NodePhase.FAILED and state.failure is None:
-        state.failure = change.failure
+    above = state.nodes[record.parent] if record.parent else None
+    if above is not None:
+        above.children += activated
+    if after is NodePhase.FAILED:
+        if above is None:
+            state.failure = state.failure or change.failure
+        else:
+            above.failure = above.failure or change.failure
     if after is NodePhase.SUCCEEDED:
-        for downstream in graph.nodes[change.node].downstream:
+        for downstream in record.downstream:
             state.node(graph, downstream).remaining -= 1
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from flyteform_dataplane.engine.changes import NodeChanged
 from flyteform_dataplane.engine.state import apply
 
 if TYPE_CHECKING:
@@ -16,18 +17,26 @@ if TYPE_CHECKING:
 class Step:
     """Collects the changes and commands; `record` moves the state at once, so that what follows sees it."""
 
-    __slots__ = ("changes", "commands", "graph", "state")
+    __slots__ = ("changes", "commands", "graph", "state", "touched")
 
     def __init__(self, graph: Graph, state: State) -> None:
         self.graph = graph
         self.state = state
         self.changes: list[Change] = []
         self.commands: list[Command] = []
+        # The parents of nodes that ended, which may end with them.
+        self.touched: dict[str, None] = {}
 
     def record(self, change: Change) -> None:
         """Apply the change and keep it for the log."""
         apply(self.graph, self.state, change)
         self.changes.append(change)
+        if (
+            isinstance(change, NodeChanged)
+            and change.after.terminal
+            and (parent := self.graph.nodes[change.node].parent)
+        ):
+            self.touched[parent] = None
 
     def node(self, node: str) -> tuple[NodeRecord, NodeState]:
         """Return what is known of a node and where it stands."""

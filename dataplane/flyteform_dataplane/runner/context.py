@@ -6,7 +6,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flyteform_dataplane.engine.graph import NodeKind, index_closure
+from flyteform_dataplane.engine.graph import NodeKind
+from flyteform_dataplane.engine.indexing import index_closure
 
 if TYPE_CHECKING:
     from flyteidl.core.identifier_pb2 import Identifier, WorkflowExecutionIdentifier

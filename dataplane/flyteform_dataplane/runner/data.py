@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from flyteidl.core.literals_pb2 import LiteralMap
 from google.protobuf.message import DecodeError
 
-from flyteform_dataplane.engine.graph import START_NODE
+from flyteform_dataplane.engine.graph import START_NODE, unique_id
 from flyteform_dataplane.engine.phases import ItemPhase
 from flyteform_dataplane.errors import UserError
 from flyteform_dataplane.runner.literals import collect, referenced_nodes, resolve
@@ -17,6 +17,7 @@ from flyteform_dataplane.runner.literals import collect, referenced_nodes, resol
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from flyteidl.core.interface_pb2 import Variable
     from flyteidl.core.literals_pb2 import Binding
 
     from flyteform.objects.ports import ObjectStore
@@ -119,11 +120,19 @@ class ExecutionData:
         """Write outputs and keep them at hand."""
         await self._put(uri, literals)
 
-    async def collect_execution(self, node: str) -> None:
-        """Write the outputs of the execution as those of the end node."""
-        outputs = await self._outputs_of(self._context.graph.outputs)
-        variables = self._context.lease.closure.primary.template.interface.outputs.variables
-        await self._put(self._context.node_outputs_uri(node), resolve(self._context.graph.outputs, outputs, variables))
+    async def enter_workflow(self, node: str) -> None:
+        """Write the inputs of a sub-workflow, also as the outputs of its start node."""
+        await self._put(self._context.node_outputs_uri(unique_id(node, START_NODE)), await self.inputs(node))
+
+    async def collect_workflow(self, node: str) -> None:
+        """Write the outputs of a workflow as those of its end node, and of the node that runs it."""
+        record = self._context.graph.nodes[node]
+        template = self._context.graph.workflows[record.scope]
+        outputs = await self._outputs_of(template.outputs, record.scope)
+        resolved = resolve(template.outputs, outputs, template.interface.outputs.variables)
+        await self._put(self._context.node_outputs_uri(node), resolved)
+        if record.scope:
+            await self._put(self._context.node_outputs_uri(record.scope), resolved)
 
     async def collect_array(self, node: str) -> None:
         """Write the outputs of an array from those of its items; a failed item gives none."""
@@ -151,20 +160,30 @@ class ExecutionData:
 
     async def _make_inputs(self, node: str) -> LiteralMap:
         record = self._context.graph.nodes[node]
-        outputs = await self._outputs_of(record.bindings)
-        variables = record.task.interface.inputs.variables if record.task is not None else None
-        resolved = resolve(record.bindings, outputs, variables)
+        outputs = await self._outputs_of(record.bindings, record.scope)
+        resolved = resolve(record.bindings, outputs, self._input_variables(node))
         # Not durable: after a crash they are made again before an attempt that needs them starts.
         await self._objects.put(self._context.inputs_uri(node), resolved.SerializeToString(), durable=False)
         return resolved
 
-    async def _outputs_of(self, bindings: Sequence[Binding]) -> Mapping[str, LiteralMap]:
+    def _input_variables(self, node: str) -> Mapping[str, Variable] | None:
+        graph = self._context.graph
+        task, workflow = graph.nodes[node].task, graph.workflows.get(node)
+        if task is not None:
+            return task.interface.inputs.variables
+        return workflow.interface.inputs.variables if workflow is not None else None
+
+    async def _outputs_of(self, bindings: Sequence[Binding], scope: str) -> Mapping[str, LiteralMap]:
+        """Return the outputs that bindings in a workflow name, by the ids that the nodes have in it."""
         outputs = {}
-        for node in sorted(referenced_nodes(bindings)):
-            if node == START_NODE:
-                outputs[node] = self._context.lease.inputs
+        for spec_id in sorted(referenced_nodes(bindings)):
+            if spec_id != START_NODE:
+                node = unique_id(scope, spec_id)
+                outputs[spec_id] = await self.read_outputs(self._context.node_outputs_uri(node, self._attempt(node)))
+            elif scope:
+                outputs[spec_id] = await self.inputs(scope)
             else:
-                outputs[node] = await self.read_outputs(self._context.node_outputs_uri(node, self._attempt(node)))
+                outputs[spec_id] = self._context.lease.inputs
         return outputs
 
     def _attempt(self, node: str) -> int:

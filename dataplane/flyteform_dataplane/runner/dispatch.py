@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, assert_never
 from flyteform.errors import FlyteformError
 from flyteform_dataplane.engine.commands import (
     CollectOutputs,
+    EnterWorkflow,
     LookUpCache,
     MeasureArray,
     SetTimer,
@@ -19,6 +20,7 @@ from flyteform_dataplane.engine.commands import (
     StoreInCache,
 )
 from flyteform_dataplane.engine.failures import Failure, FailureKind
+from flyteform_dataplane.engine.graph import NodeKind
 from flyteform_dataplane.engine.observations import (
     ArrayMeasured,
     AttemptFailed,
@@ -26,6 +28,7 @@ from flyteform_dataplane.engine.observations import (
     NodeRefused,
     OutputsCollected,
     TimerFired,
+    WorkflowEntered,
 )
 from flyteform_dataplane.engine.phases import NodePhase
 from flyteform_dataplane.errors import UserError
@@ -124,7 +127,7 @@ class Dispatcher:
         """Whether the state still calls for the command: an abort may have overtaken it."""
         node = self._state.nodes[command.node]
         match command:
-            case MeasureArray():
+            case MeasureArray() | EnterWorkflow():
                 return node.phase is NodePhase.PREPARING
             case CollectOutputs():
                 return node.phase is NodePhase.SUCCEEDING
@@ -162,6 +165,9 @@ class Dispatcher:
                 inputs = await self._data.inputs(command.node)
                 size = array_size(inputs, self._graph.nodes[command.node].bound_inputs)
                 self._observe(ArrayMeasured(command.node, size, self._now()))
+            case EnterWorkflow():
+                await self._data.enter_workflow(command.node)
+                self._observe(WorkflowEntered(command.node, self._now()))
             case CollectOutputs():
                 await self._collect(command.node)
                 self._observe(OutputsCollected(command.node, self._now()))
@@ -179,8 +185,8 @@ class Dispatcher:
                 assert_never(command)
 
     async def _collect(self, node: str) -> None:
-        if self._graph.nodes[node].task is None:
-            await self._data.collect_execution(node)
+        if self._graph.nodes[node].kind is NodeKind.END:
+            await self._data.collect_workflow(node)
         else:
             await self._data.collect_array(node)
 

@@ -24,7 +24,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from flyteform.proto.flyteform.v1.events_pb2 import Event
 from flyteform_dataplane.engine.events import ArrayEvent, NodeEvent, TaskEvent, TaskPhase, WorkflowEvent
-from flyteform_dataplane.engine.graph import END_NODE, NodeKind
+from flyteform_dataplane.engine.graph import END_NODE, PARENTS, NodeKind
 from flyteform_dataplane.engine.phases import CacheStatus, NodePhase, WorkflowPhase
 from flyteform_dataplane.runner.context import key_of
 
@@ -56,6 +56,7 @@ _NODE_PHASES = {
     NodePhase.FAILING: NodeExecution.FAILING,
     NodePhase.FAILED: NodeExecution.FAILED,
     NodePhase.ABORTED: NodeExecution.ABORTED,
+    NodePhase.SKIPPED: NodeExecution.SKIPPED,
 }
 _TASK_PHASES = {
     TaskPhase.QUEUED: TaskExecution.QUEUED,
@@ -117,9 +118,14 @@ class Renderer:
             retry_group="0",
             event_version=_EVENT_VERSION,
             is_array=record.kind is NodeKind.ARRAY,
+            is_parent=record.kind in PARENTS,
         )
+        if record.parent:
+            message.parent_node_metadata.node_id = record.parent
         if record.kind is not NodeKind.START:
             message.input_uri = self._context.inputs_uri(event.node)
+        if record.target is not None:
+            message.target_entity.CopyFrom(record.target)
         if record.task is not None:
             message.target_entity.CopyFrom(record.task.id)
         if event.phase is NodePhase.SUCCEEDED:

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from flyteform_dataplane.engine import State, advance, apply, index_closure, pending
-from flyteform_dataplane.engine.changes import decode, encode
+from flyteform_dataplane.engine import advance, index_closure, pending
 from flyteform_dataplane.engine.commands import (
     CollectOutputs,
     LookUpCache,
@@ -34,39 +33,15 @@ from flyteform_dataplane.engine.observations import (
     TimerFired,
 )
 from flyteform_dataplane.engine.phases import CacheStatus, NodePhase, WorkflowPhase
-from flyteform_dataplane.engine.snapshots import restore, take
 from support.closures import Flow, integers
+from support.engine import Engine
 
 if TYPE_CHECKING:
-    from flyteform_dataplane.engine import Advance
     from flyteform_dataplane.engine.observations import Observation
 
 BOOM = Failure("Boom", "it broke", recoverable=True)
 FATAL = Failure("Fatal", "for good")
 GONE = Failure("Gone", "away", FailureKind.SYSTEM, recoverable=True)
-
-
-class Engine:
-    """One execution; each step is checked against a replay of its changes."""
-
-    def __init__(self, flow: Flow, *, max_parallelism: int = 0, overwrite_cache: bool = False) -> None:
-        closure = flow.build()
-        self.graph = index_closure(closure, max_parallelism=max_parallelism, overwrite_cache=overwrite_cache)
-        self.state = State()
-
-    def see(self, *observations: Observation) -> Advance:
-        """Advance, and check that the changes alone lead to the same state, also through the log."""
-        before = take(self.state)
-        step = advance(self.graph, self.state, observations)
-        again = restore(before)
-        for change in decode(encode(step.changes)):
-            apply(self.graph, again, change)
-        assert take(again) == take(self.state)
-        return step
-
-    def phase(self, node: str) -> NodePhase:
-        """Return a node's phase."""
-        return self.state.node(self.graph, node).phase
 
 
 def test_chain_starts_one_after_the_other() -> None:

@@ -1,0 +1,93 @@
+"""How nodes and the execution end: by failure, by the policy for it, or as somebody wants it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flyteform_dataplane.engine import items as item_life
+from flyteform_dataplane.engine.changes import NodeChanged, WorkflowChanged
+from flyteform_dataplane.engine.failures import Failure, FailureKind
+from flyteform_dataplane.engine.graph import NodeKind
+from flyteform_dataplane.engine.phases import CacheStatus, NodePhase, WorkflowPhase
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from flyteform_dataplane.engine.step import Step
+
+_ABORT_CODE = "ExecutionAborted"
+
+
+def abort(step: Step, cause: str, at: float) -> None:
+    """End the execution because somebody wants it to end."""
+    if step.state.phase is WorkflowPhase.ABORTING:
+        return
+    failure = Failure(_ABORT_CODE, cause or "the execution was terminated", FailureKind.USER)
+    step.record(WorkflowChanged(WorkflowPhase.ABORTING, at, failure))
+    _abort_top(step, at, failure)
+
+
+def fail_workflow(step: Step, failure: Failure, at: float) -> None:
+    """End what runs, as the execution cannot succeed any more."""
+    step.record(WorkflowChanged(WorkflowPhase.FAILING, at, failure))
+    _abort_top(step, at, Failure(_ABORT_CODE, f"the execution failed: {failure.message}", failure.kind))
+
+
+def fail_node(step: Step, node: str, failure: Failure, at: float) -> None:
+    """End a node as failed, and with it what it is a part of where the policy says so."""
+    move(step, node, NodePhase.FAILED, at, failure=failure)
+    record = step.graph.nodes[node]
+    end = record.kind is NodeKind.END
+    if record.parent:
+        parent = step.graph.nodes[record.parent]
+        if (parent.fail_immediately or end) and step.state.nodes[parent.id].phase is NodePhase.RUNNING:
+            fail_parent(step, parent.id, failure, at)
+    elif step.state.phase in (WorkflowPhase.RUNNING, WorkflowPhase.SUCCEEDING) and (step.graph.fail_immediately or end):
+        fail_workflow(step, failure, at)
+
+
+def fail_parent(step: Step, node: str, failure: Failure, at: float) -> None:
+    """End what runs below a node, as it cannot succeed any more; the node ends when all of it has."""
+    move(step, node, NodePhase.FAILING, at, failure=failure)
+    reason = Failure(_ABORT_CODE, f"node {node} failed: {failure.message}", failure.kind)
+    _abort_nodes(step, step.graph.nodes[node].children, at, reason)
+    step.touched[node] = None
+
+
+def move(
+    step: Step,
+    node: str,
+    after: NodePhase,
+    at: float,
+    *,
+    failure: Failure | None = None,
+    key: bytes = b"",
+) -> None:
+    """Record that a node entered a phase."""
+    record, state = step.node(node)
+    attempt, cache = 0, CacheStatus.DISABLED
+    if record.kind is NodeKind.TASK and state.items is not None:
+        attempt = state.items.attempt(0)
+        cache = CacheStatus(state.items.caches[0])
+        if record.cacheable and not cache and step.graph.overwrite_cache:
+            cache = CacheStatus.SKIPPED
+    step.record(NodeChanged(node, state.phase, after, at, attempt, failure, cache, key))
+
+
+def _abort_top(step: Step, at: float, failure: Failure) -> None:
+    _abort_nodes(step, [name for name in step.state.nodes if not step.graph.nodes[name].parent], at, failure)
+
+
+def _abort_nodes(step: Step, names: Iterable[str], at: float, failure: Failure) -> None:
+    """End nodes and all below them, the lower ones first."""
+    for name in names:
+        node = step.state.nodes.get(name)
+        if node is None or not node.phase.active:
+            continue
+        _abort_nodes(step, step.graph.nodes[name].children, at, failure)
+        waiting = node.items is not None and item_life.stop_all(step, name, node.items, at, failure)
+        if waiting or node.children:
+            if node.phase is not NodePhase.ABORTING:
+                move(step, name, NodePhase.ABORTING, at, failure=failure)
+        else:
+            move(step, name, NodePhase.ABORTED, at, failure=failure)

@@ -1,0 +1,172 @@
+"""Indexes a compiled workflow once, so that finishing a node touches its downstream nodes only."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flyteidl.core.workflow_pb2 import WorkflowMetadata
+
+from flyteform_dataplane.engine.failures import Failure
+from flyteform_dataplane.engine.graph import END_NODE, START_NODE, Graph, NodeKind, NodeRecord, unique_id
+from flyteform_dataplane.engine.tasks import array_settings, key_of_entity, task_settings
+
+if TYPE_CHECKING:
+    from flyteidl.core.compiler_pb2 import CompiledWorkflow, CompiledWorkflowClosure
+    from flyteidl.core.workflow_pb2 import Node, WorkflowTemplate
+
+    from flyteform_dataplane.engine.tasks import Key
+
+# Sub-workflows that use each other twice at every level would fill any memory.
+_LARGEST = 1_000_000
+
+
+def index_closure(
+    closure: CompiledWorkflowClosure, *, max_parallelism: int = 0, overwrite_cache: bool = False
+) -> Graph:
+    """Index the primary workflow of the closure with all below it; `max_parallelism` 0 means unlimited."""
+    indexer = _Indexer(closure)
+    indexer.add_workflow(closure.primary, "", ())
+    return Graph(
+        nodes=indexer.nodes,
+        workflows=indexer.workflows,
+        fail_immediately=_fails_immediately(closure.primary),
+        max_parallelism=max_parallelism,
+        overwrite_cache=overwrite_cache,
+        refusal=indexer.refusal,
+    )
+
+
+class _Indexer:
+    """Fills the table of nodes. What cannot run is refused before anything has: a half-run workflow helps nobody."""
+
+    def __init__(self, closure: CompiledWorkflowClosure) -> None:
+        self._tasks = {key_of_entity(task.template.id): task.template for task in closure.tasks}
+        self._known = {key_of_entity(workflow.template.id): workflow for workflow in closure.sub_workflows}
+        self.nodes: dict[str, NodeRecord] = {}
+        self.workflows: dict[str, WorkflowTemplate] = {}
+        self.refusal: Failure | None = None
+
+    def add_workflow(self, workflow: CompiledWorkflow, scope: str, path: tuple[Key, ...]) -> tuple[str, ...]:
+        """Add the nodes of a workflow, which runs below the node `scope`; return their unique ids."""
+        template = workflow.template
+        self.workflows[scope] = template
+        if template.HasField("failure_node"):
+            self._refuse(_unsupported(template.failure_node.id, "a failure node"))
+        names = {node.id: unique_id(scope, node.id) for node in template.nodes}
+        if START_NODE not in names or END_NODE not in names:
+            self._refuse(Failure("InvalidWorkflow", "the compiled workflow has no start node or no end node"))
+        upstream, downstream = _edges(workflow, names)
+        for node in template.nodes:
+            edges = {"upstream": upstream.get(node.id, 0), "downstream": tuple(downstream.get(node.id, ()))}
+            self._add(node, scope, scope, path, edges)
+        return tuple(names.values())
+
+    def _add(
+        self, node: Node, scope: str, parent: str, path: tuple[Key, ...], edges: dict[str, object] | None = None
+    ) -> str:
+        name = unique_id(parent, node.id)
+        if name in self.nodes or len(self.nodes) >= _LARGEST:
+            self._refuse(Failure("InvalidWorkflow", f"the workflow has node {name} twice, or too many nodes"))
+            return name
+        kind = _kind(node)
+        fields = (edges or {}) | {"scope": scope, "parent": parent, "bindings": node.inputs}
+        record = NodeRecord(
+            id=name,
+            spec_id=node.id,
+            name=node.metadata.name or node.id,
+            kind=kind,
+            **(fields | self._settings(node, kind, scope)),  # type: ignore[arg-type]
+        )
+        self.nodes[name] = record
+        if kind is NodeKind.WORKFLOW:
+            self._add_sub_workflow(node, name, path, fields)
+        return name
+
+    def _settings(self, node: Node, kind: NodeKind, scope: str) -> dict[str, object]:
+        match kind:
+            case NodeKind.TASK:
+                settings = task_settings(node.task_node, node.metadata, self._tasks)
+            case NodeKind.ARRAY:
+                array, inner = node.array_node, node.array_node.node
+                settings = task_settings(inner.task_node, inner.metadata, self._tasks) | array_settings(array)
+                settings["bindings"] = node.inputs or inner.inputs
+            case NodeKind.END:
+                return {"bindings": self.workflows[scope].outputs}
+            case NodeKind.UNSUPPORTED:
+                self._refuse(_unsupported(node.id, _describe(node)))
+                return {}
+            case _:
+                return {}
+        if "task" not in settings:
+            message = f"node {node.id} refers to a task that its workflow does not carry"
+            self._refuse(Failure("TaskReferenceNotFound", message))
+        return settings
+
+    def _add_sub_workflow(self, node: Node, name: str, path: tuple[Key, ...], fields: dict[str, object]) -> None:
+        reference = node.workflow_node.sub_workflow_ref
+        key = key_of_entity(reference)
+        workflow = self._known.get(key)
+        if workflow is None or key in path:
+            problem = "runs itself" if key in path else "is not carried by its workflow"
+            message = f"node {node.id} refers to the sub-workflow {reference.name}, which {problem}"
+            self._refuse(Failure("WorkflowReferenceNotFound", message))
+            return
+        self.nodes[name] = NodeRecord(
+            id=name,
+            spec_id=node.id,
+            name=node.metadata.name or node.id,
+            kind=NodeKind.WORKFLOW,
+            children=self.add_workflow(workflow, name, (*path, key)),
+            fail_immediately=_fails_immediately(workflow),
+            target=reference,
+            **fields,  # type: ignore[arg-type]
+        )
+
+    def _refuse(self, failure: Failure) -> None:
+        self.refusal = self.refusal or failure
+
+
+def _edges(workflow: CompiledWorkflow, names: dict[str, str]) -> tuple[dict[str, int], dict[str, list[str]]]:
+    """Return the number of nodes above each node and the unique ids of those below it."""
+    upstream: dict[str, int] = {}
+    downstream: dict[str, list[str]] = {}
+    for node in sorted(names.keys() & workflow.connections.upstream.keys()):
+        above = dict.fromkeys(workflow.connections.upstream[node].ids)
+        upstream[node] = len(above)
+        for name in above:
+            downstream.setdefault(name, []).append(names[node])
+    return upstream, downstream
+
+
+def _kind(node: Node) -> NodeKind:
+    if node.id == START_NODE:
+        return NodeKind.START
+    if node.id == END_NODE:
+        return NodeKind.END
+    match node.WhichOneof("target"):
+        case "task_node":
+            return NodeKind.TASK
+        case "array_node" if node.array_node.node.WhichOneof("target") == "task_node":
+            return NodeKind.ARRAY
+        case "workflow_node" if node.workflow_node.WhichOneof("reference") == "sub_workflow_ref":
+            return NodeKind.WORKFLOW
+        case _:
+            return NodeKind.UNSUPPORTED
+
+
+def _fails_immediately(workflow: CompiledWorkflow) -> bool:
+    return workflow.template.metadata.on_failure == WorkflowMetadata.FAIL_IMMEDIATELY
+
+
+def _unsupported(node: str, kind: str) -> Failure:
+    return Failure("UnsupportedNodeKind", f"node {node} is {kind}, which this data plane cannot run yet")
+
+
+def _describe(node: Node) -> str:
+    target = node.WhichOneof("target")
+    if target == "array_node":
+        return f"a map over {_describe(node.array_node.node)}"
+    if target == "workflow_node":
+        launch_plan = node.workflow_node.WhichOneof("reference") == "launchplan_ref"
+        return "a launch plan node" if launch_plan else "a sub-workflow node"
+    return f"a {target.removesuffix('_node')} node" if target else "a node without a target"

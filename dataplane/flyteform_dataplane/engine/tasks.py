@@ -1,0 +1,72 @@
+"""What a node's task says to the engine, with the node's overrides applied."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flyteidl.core.tasks_pb2 import TaskTemplate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from flyteidl.core.identifier_pb2 import Identifier
+    from flyteidl.core.workflow_pb2 import ArrayNode, NodeMetadata, TaskNode, TaskNodeOverrides
+
+Key = tuple[str, ...]
+
+
+def key_of_entity(identifier: Identifier) -> Key:
+    """Return what an entity is found by."""
+    return (identifier.project, identifier.domain, identifier.name, identifier.version)
+
+
+def task_settings(node: TaskNode, metadata: NodeMetadata, tasks: Mapping[Key, TaskTemplate]) -> dict[str, object]:
+    """Return the fields of a record that follow from its task; none when the task is not known."""
+    template = tasks.get(key_of_entity(node.reference_id))
+    if template is None:
+        return {}  # refused by the indexer
+    task = _overridden(template, node.overrides, metadata)
+    settings = task.metadata
+    timeout = (metadata if metadata.HasField("timeout") else settings).timeout
+    return {
+        "task": task,
+        # The node's own strategy counts when it says anything, as in Flyte.
+        "retries": metadata.retries.retries or settings.retries.retries,
+        # A result without outputs is nothing that a cache could give back.
+        "cacheable": settings.discoverable and bool(task.interface.outputs.variables),
+        "timeout": timeout.seconds + timeout.nanos / 1e9,
+    }
+
+
+def _overridden(template: TaskTemplate, overrides: TaskNodeOverrides, metadata: NodeMetadata) -> TaskTemplate:
+    task = TaskTemplate()
+    task.CopyFrom(template)
+    for entries in ("requests", "limits"):
+        if given := getattr(overrides.resources, entries):
+            _replace_resources(getattr(task.container.resources, entries), given)
+    if overrides.container_image:
+        task.container.image = overrides.container_image
+    if metadata.WhichOneof("cacheable_value"):
+        task.metadata.discoverable = metadata.cacheable
+    if metadata.WhichOneof("cache_version_value"):
+        task.metadata.discovery_version = metadata.cache_version
+    return task
+
+
+def _replace_resources(entries: list[object], given: Iterable[object]) -> None:
+    by_name = {entry.name: entry for entry in (*entries, *given)}  # type: ignore[attr-defined]
+    kept = [by_name[name] for name in sorted(by_name)]
+    del entries[:]
+    entries.extend(kept)
+
+
+def array_settings(array: ArrayNode) -> dict[str, object]:
+    """Return the fields of a record that follow from a map."""
+    counted = array.WhichOneof("success_criteria")
+    return {
+        "parallelism": array.parallelism,
+        "min_successes": array.min_successes if counted == "min_successes" else None,
+        "min_success_ratio": array.min_success_ratio if counted == "min_success_ratio" else 1.0,
+        "bound_inputs": frozenset(array.bound_inputs),
+        "run_all_items": array.run_all_sub_nodes,
+    }

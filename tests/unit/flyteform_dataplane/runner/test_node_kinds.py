@@ -1,0 +1,112 @@
+"""The runner with nodes that have others below them: what flows into them and out, and what people are told."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flyteidl.core.execution_pb2 import NodeExecution, WorkflowExecution
+
+from support.closures import Flow, literals, promise
+from support.world import Broken
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from flyteidl.core.literals_pb2 import LiteralMap
+    from flyteidl.event.event_pb2 import NodeExecutionEvent
+
+    from flyteform_dataplane.ports import AttemptSpec
+    from support.world import World
+
+    MakeWorld = Callable[[Callable[[AttemptSpec], LiteralMap | Broken | None]], Awaitable[World]]
+
+
+def events_of(world: World, node: str) -> list[NodeExecutionEvent]:
+    """Return what was told of a node."""
+    events = [event.node.event for _, event in world.reporter.sent if event.WhichOneof("event") == "node"]
+    return [event for event in events if event.id.node_id == node]
+
+
+def nested() -> Flow:
+    """Return a workflow in a workflow in a workflow."""
+    inner = Flow(name="inner").task("n0", {"x": promise("", "b"), "y": 5}).returns(o=promise("n0", "o"))
+    middle = Flow(name="middle").sub("n1", inner, {"b": promise("", "a")}).task("n2", {"x": promise("n1", "o")})
+    middle.returns(o=promise("n2", "o"))
+    flow = Flow().sub("n0", middle, {"a": promise("", "i")}).task("n3", {"x": promise("n0", "o")})
+    return flow.returns(r=promise("n0", "o"), q=promise("n3", "o"))
+
+
+async def test_values_flow_through_sub_workflows(make_world: MakeWorld) -> None:
+    """Inputs go down through the start nodes, outputs come up through the end nodes, at any depth."""
+    world = await make_world(lambda spec: literals(o=len(spec.name)))
+    lease = nested().lease(i=7)
+
+    rows = await world.execute(lease)
+
+    assert rows.workflow == WorkflowExecution.SUCCEEDED
+    prefix = lease.metadata_prefix
+    assert world.store.literals(f"{prefix}/n0-0-n1-0-n0/data/inputs.pb") == literals(x=7, y=5)
+    assert world.store.literals(f"{prefix}/n0-0-n1/data/inputs.pb") == literals(b=7)
+    assert world.store.literals(f"{prefix}/n0-0-start-node/data/0/outputs.pb") == literals(a=7)
+    inner, middle = len("p/d/e/n0-0-n1-0-n0/0"), len("p/d/e/n0-0-n2/0")
+    assert world.store.literals(f"{prefix}/n0-0-n1/data/0/outputs.pb") == literals(o=inner)
+    assert world.store.literals(f"{prefix}/n0-0-n2/data/inputs.pb") == literals(x=inner)
+    assert world.outputs(lease) == literals(r=middle, q=len("p/d/e/n3/0"))
+
+
+async def test_events_say_what_runs_below_what(make_world: MakeWorld) -> None:
+    """A node's events name the node that it runs below, its id in its workflow, and the workflow that it runs."""
+    world = await make_world(lambda _: literals(o=1))
+    lease = nested().lease(i=7)
+
+    rows = await world.execute(lease)
+
+    assert {node: parent for node, parent in rows.parents.items() if "start" not in node and "end" not in node} == {
+        "n0": "",
+        "n3": "",
+        "n0-0-n1": "n0",
+        "n0-0-n2": "n0",
+        "n0-0-n1-0-n0": "n0-0-n1",
+        **{node: "n0-0-n1" for node in rows.parents if node.startswith("f")},
+    }
+    parent = events_of(world, "n0-0-n1")
+    assert [event.phase for event in parent] == [NodeExecution.QUEUED, NodeExecution.RUNNING, NodeExecution.SUCCEEDED]
+    assert {event.is_parent for event in parent} == {True}
+    assert parent[-1].spec_node_id == "n1"
+    assert parent[-1].target_entity.name == "inner"
+    assert parent[-1].output_uri == f"{lease.metadata_prefix}/n0-0-n1/data/0/outputs.pb"
+    assert {event.is_parent for event in events_of(world, "n0-0-n2")} == {False}
+
+
+async def test_crash_inside_of_a_sub_workflow(make_world: MakeWorld) -> None:
+    """After a crash the nodes below go on; what had succeeded does not run again."""
+    results = iter((literals(o=1), None, literals(o=2), literals(o=3)))
+    world = await make_world(lambda _: next(results))
+    lease = nested().lease(i=7)
+    await world.runner.accept(lease)
+    await world.until(lambda: world.executor.running == {"p/d/e/n0-0-n2/0"})
+
+    await world.crash()
+
+    rows = await world.end_of("e")
+    assert rows.workflow == WorkflowExecution.SUCCEEDED
+    assert world.executor.started == ["p/d/e/n0-0-n2/0", "p/d/e/n3/0"]
+    assert world.outputs(lease) == literals(r=2, q=3)
+
+
+async def test_failure_and_abort_below(make_world: MakeWorld) -> None:
+    """A failure below fails every node around it; an abort ends every node around what runs."""
+    world = await make_world(lambda spec: Broken("Boom", "no", recoverable=False) if "/e/" in spec.name else None)
+    rows = await world.execute(nested().lease(i=7))
+    assert rows.workflow == WorkflowExecution.FAILED
+    assert {rows.nodes[node] for node in ("n0", "n0-0-n1", "n0-0-n1-0-n0")} == {NodeExecution.FAILED}
+    assert events_of(world, "n0")[-1].error.code == "Boom"
+
+    other = nested().lease("other", i=7)
+    await world.runner.accept(other)
+    await world.until(lambda: world.executor.running == {"p/d/other/n0-0-n1-0-n0/0"})
+    await world.runner.abort(other.id, "enough")
+    rows = await world.end_of("other")
+    assert rows.workflow == WorkflowExecution.ABORTED
+    assert {rows.nodes[node] for node in ("n0", "n0-0-n1", "n0-0-n1-0-n0")} == {NodeExecution.ABORTED}
+    assert not world.executor.running
