@@ -12,17 +12,16 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
+from robustness.conftest import Server, serving
 from support.hostile import EXAMPLES, NUMBERS, PLAUSIBLE, TEXTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from robustness.conftest import Server
-
 # Client errors, and those of a service that cannot do it now: whatever else was not foreseen.
 CLEAN = {200, 400, 401, 403, 404, 405, 409, 413, 429, 503}
 MANY = settings(
-    max_examples=EXAMPLES // 2 or 1,
+    max_examples=EXAMPLES,
     deadline=None,
     database=None,
     phases=[Phase.generate],
@@ -60,6 +59,13 @@ class Client:
     def close(self) -> None:
         """Close it."""
         self._connection.close()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Give a control plane: what REST adds to the methods has nothing to do with the kind of database."""
+    with serving(tmp_path_factory.mktemp("platform")) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")

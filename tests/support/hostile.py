@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
 # How many examples each method gets: few in the suite, as many as somebody has time for otherwise.
-EXAMPLES = int(os.environ.get("FLYTEFORM_FUZZ_EXAMPLES", "6"))
+EXAMPLES = int(os.environ.get("FLYTEFORM_FUZZ_EXAMPLES", "3"))
 MAX_DEPTH = 7
 
 TEXTS = (
