@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from flyteidl.admin import event_pb2
@@ -13,6 +13,7 @@ from flyteform_controlplane.domain.principals import principal_of
 from flyteform_controlplane.errors import ControlPlaneError
 from flyteform_controlplane.services.event_data import store_event_data
 from flyteform_controlplane.services.event_holders import foreign_executions, refusal_of
+from flyteform_controlplane.services.event_queue import EventQueue
 from flyteform_controlplane.services.event_steps import apply_event, keys_of
 from flyteform_controlplane.services.event_work import EventWork
 
@@ -34,6 +35,11 @@ class Events:
 
     backend: Backend
     concurrency: Concurrency
+    queue: EventQueue = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Gather single events for `apply`."""
+        object.__setattr__(self, "queue", EventQueue(self.apply))
 
     async def CreateWorkflowEvent(
         self, request: event_pb2.WorkflowExecutionEventRequest, context: object
@@ -69,7 +75,7 @@ class Events:
         return refusals
 
     async def _apply_one(self, event: Event, principal: Principal | None) -> None:
-        refusal = (await self.apply([event], principal))[0]
+        refusal = await self.queue.put(event, principal)
         if refusal is not None:
             raise refusal
 

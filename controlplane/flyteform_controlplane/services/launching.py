@@ -161,17 +161,19 @@ class Launching:
 
     async def _write(self, draft: _Draft, inputs: LiteralMap, given: LiteralMap) -> None:
         prefix, name = self.backend.metadata_prefix, draft.name
-        inputs_uri, user_inputs_uri = await asyncio.gather(
-            self._put(locations.execution_inputs(prefix, name), inputs),
-            self._put(locations.user_inputs(prefix, name), given),
-        )
+        puts = [self._put(locations.execution_inputs(prefix, name), inputs)]
+        # Where nothing was added to what the user gave, one object is both.
+        if given != inputs:
+            puts.append(self._put(locations.user_inputs(prefix, name), given))
+        uris = await asyncio.gather(*puts)
+        inputs_uri, user_inputs_uri = uris[0], uris[-1]
         record = replace(draft.record, inputs_uri=inputs_uri, user_inputs_uri=user_inputs_uri)
         try:
             starts = await self._insert(draft, record)
         except ControlPlaneError:
             # Refused, so no row refers to them. After anything else (a call cancelled while the database commits)
             # a row may, and what is left behind without one harms nobody.
-            await asyncio.gather(*(self.backend.objects.delete(uri) for uri in (inputs_uri, user_inputs_uri)))
+            await asyncio.gather(*(self.backend.objects.delete(uri) for uri in uris))
             raise
         if starts:
             self.backend.dispatch.wake()

@@ -1,0 +1,87 @@
+"""Single events that are applied together."""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import pytest
+
+from flyteform.proto.flyteform.v1.events_pb2 import Event
+from flyteform_controlplane.domain.principals import Principal
+from flyteform_controlplane.errors import ControlPlaneError, InvalidArgumentError, UnavailableError
+from flyteform_controlplane.services.event_queue import EventQueue
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def event(number: int) -> Event:
+    """Make one that can be told from others."""
+    made = Event()
+    made.node.request_id = str(number)
+    return made
+
+
+class Recorder:
+    """Applies events as slowly as the loop turns, and notes which came together."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.principals: list[Principal | None] = []
+
+    async def apply(
+        self, events: Sequence[Event], principal: Principal | None = None
+    ) -> list[ControlPlaneError | None]:
+        """Refuse number 3; fail for any batch with number 4 in it."""
+        numbers = [int(one.node.request_id) for one in events]
+        self.batches.append(numbers)
+        self.principals.append(principal)
+        await asyncio.sleep(0)
+        if 4 in numbers:
+            raise UnavailableError("the database is away")
+        return [InvalidArgumentError("no") if number == 3 else None for number in numbers]
+
+
+async def test_events_that_come_together_are_applied_together_in_order() -> None:
+    """All of them get their own answers, in fewer batches than there are events."""
+    recorder = Recorder()
+    queue = EventQueue(recorder.apply)
+    refusals = await asyncio.gather(*(queue.put(event(number), None) for number in (1, 2, 3, 5, 6)))
+    assert [type(refusal) for refusal in refusals] == [type(None)] * 2 + [InvalidArgumentError] + [type(None)] * 2
+    assert list(chain.from_iterable(recorder.batches)) == [1, 2, 3, 5, 6]
+    assert len(recorder.batches) == 1
+
+
+async def test_a_batch_that_fails_is_applied_one_by_one() -> None:
+    """Only the event whose own transaction fails gets the error."""
+    recorder = Recorder()
+    queue = EventQueue(recorder.apply)
+    results = await asyncio.gather(*(queue.put(event(number), None) for number in (1, 4, 5)), return_exceptions=True)
+    assert [type(result) for result in results] == [type(None), UnavailableError, type(None)]
+    assert recorder.batches == [[1, 4, 5], [1], [4], [5]]
+
+
+async def test_events_of_different_principals_are_not_mixed() -> None:
+    """What one may do says nothing of the other."""
+    recorder = Recorder()
+    queue = EventQueue(recorder.apply)
+    one, other = (Principal(name, frozenset(), 0) for name in ("one", "other"))
+    await asyncio.gather(queue.put(event(1), one), queue.put(event(2), other), queue.put(event(5), other))
+    assert recorder.batches == [[1], [2, 5]]
+    assert recorder.principals == [one, other]
+
+
+async def test_a_caller_that_gives_up_stops_nobody_else() -> None:
+    """Its event is applied all the same, and the others are answered."""
+    recorder = Recorder()
+    queue = EventQueue(recorder.apply)
+    given_up = asyncio.ensure_future(queue.put(event(1), None))
+    stays = asyncio.ensure_future(queue.put(event(2), None))
+    await asyncio.sleep(0)
+    given_up.cancel()
+    assert await stays is None
+    with pytest.raises(asyncio.CancelledError):
+        await given_up
+    assert list(chain.from_iterable(recorder.batches)) == [1, 2]
