@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import signal
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ import click
 import uvloop
 
 from flyteform.errors import FlyteformError
+from flyteform_controlplane import logs
 from flyteform_controlplane.server import ControlPlane
 from flyteform_controlplane.settings import GRPC_PORT, HTTP_PORT, ControlPlaneSettings
 
@@ -44,11 +44,17 @@ from flyteform_controlplane.settings import GRPC_PORT, HTTP_PORT, ControlPlaneSe
 @click.option(
     "--log-level", default="INFO", show_default=True, type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"])
 )
-def command(*, public_url: str, log_level: str, **settings: Any) -> None:
+@click.option(
+    "--log-format",
+    default=logs.TEXT,
+    show_default=True,
+    envvar=logs.ENVIRONMENT,
+    type=click.Choice(logs.FORMATS),
+    help="json writes one object per line.",
+)
+def command(*, public_url: str, log_level: str, log_format: str, **settings: Any) -> None:
     """Serve a flyteform control plane: gRPC, REST and objects."""
-    logging.basicConfig(level=log_level, format="%(asctime)s level=%(levelname)s logger=%(name)s %(message)s")
-    for name in ("alembic", "uvicorn"):
-        logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(log_level)))
+    logs.configure(log_level, log_format)
     uvloop.run(_serve(ControlPlaneSettings(public_url=public_url.rstrip("/"), **settings)))
 
 

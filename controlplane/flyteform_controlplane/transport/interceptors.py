@@ -24,6 +24,10 @@ REQUEST_ID = "x-request-id"
 ACCESS = logging.getLogger("flyteform.access")
 ERRORS = logging.getLogger("flyteform.errors")
 
+# Named values, which a log in JSON has as fields.
+_ACCESS_LINE = "method=%(method)s code=%(code)s ms=%(ms).2f request_id=%(request_id)s peer=%(peer)s"
+_ERROR_LINE = "method=%(method)s request_id=%(request_id)s"
+
 _ALPHABET = string.ascii_lowercase + string.digits
 _GENERATED_LENGTH = 20
 # What a client sends goes into logs and headers: nothing that could break a line of either.
@@ -71,8 +75,12 @@ def _log_access(call: Call, code: StatusCode, seconds: float) -> None:
     elif (code is StatusCode.OK and _QUIET(call.method)) or (code in _USUAL and call.method.startswith(_CACHES)):
         level = logging.DEBUG
     if ACCESS.isEnabledFor(level):
-        line = "method=%s code=%s ms=%.2f request_id=%s peer=%s"
-        ACCESS.log(level, line, call.method, code.name, seconds * 1000, call.request_id, call.peer)
+        values = {"code": code.name, "ms": round(seconds * 1000, 2), "peer": call.peer, **_of(call)}
+        ACCESS.log(level, _ACCESS_LINE, values)
+
+
+def _of(call: Call) -> dict[str, str]:
+    return {"method": call.method, "request_id": call.request_id}
 
 
 async def errors(call: Call, proceed: Handler) -> Any:
@@ -87,10 +95,10 @@ async def errors(call: Call, proceed: Handler) -> Any:
     except FlyteformError as error:
         status = status_of(error)
         if status.code is StatusCode.INTERNAL:
-            ERRORS.exception("method=%s request_id=%s", call.method, call.request_id)
+            ERRORS.exception(_ERROR_LINE, _of(call))
         raise CallError(status) from error
     except Exception as error:
-        ERRORS.exception("method=%s request_id=%s", call.method, call.request_id)
+        ERRORS.exception(_ERROR_LINE, _of(call))
         message = f"internal error; the server's log has its cause under request id {call.request_id}"
         raise CallError(Status(StatusCode.INTERNAL, message)) from error
 
