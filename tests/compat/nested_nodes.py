@@ -22,12 +22,13 @@ from flyteidl.event.event_pb2 import TaskNodeMetadata, WorkflowNodeMetadata
 from flytekit.configuration import Config, PlatformConfig
 from flytekit.exceptions.user import FlyteInvalidInputException
 from flytekit.remote import FlyteRemote
-from propeller import Propeller, integers
 
 WORKFLOWS = Path(__file__).with_name("workflows")
-sys.path.insert(0, str(WORKFLOWS))
+sys.path[:0] = [str(WORKFLOWS), str(Path(__file__).parents[1])]
 
 import nested  # noqa: E402 - found by the line above
+
+from support.propeller import Propeller, integers  # noqa: E402 - as above
 
 PROJECT, DOMAIN, VERSION = "flytesnacks", "development", "v1"
 STARTS = (NodeExecution.QUEUED, NodeExecution.RUNNING)
