@@ -13,7 +13,6 @@ from flyteform.errors import ConflictError, InvalidInputError
 from flyteform.objects import open_store
 from flyteform.objects.local import LocalStore
 from flyteform.objects.signing import UrlSigner
-from flyteform_controlplane.auth.authority import Authority
 from flyteform_controlplane.auth.clients import USER_CLIENT
 from flyteform_controlplane.metrics import Metrics
 from flyteform_controlplane.parts import assemble
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from flyteform.objects.ports import ObjectStore
-    from flyteform_controlplane.auth.authority import IssuedToken
+    from flyteform_controlplane.auth.authority import Authority, IssuedToken
     from flyteform_controlplane.settings import ControlPlaneSettings
     from flyteform_controlplane.transport.calls import Interceptor
 
@@ -104,9 +103,7 @@ class ControlPlane:
         self._running.callback(listener.close)
         http = settings.public_url or f"http://{_address(_reachable(settings.host), listener.getsockname()[1])}"
         objects, endpoint = _objects(settings, f"{http}/objects")
-        authority = self._authority = (
-            Authority.open(settings.state_dir, http, settings.clusters) if settings.auth else None
-        )
+        authority = self._authority = _authority(settings, http)
         database = await self._database()
         login = _login(http, authority)
         parts = assemble(
@@ -177,6 +174,15 @@ def _objects(settings: ControlPlaneSettings, url: str) -> tuple[ObjectStore, Obj
     store = open_store(settings.objects_prefix, signer=signer)
     # Other stores than the local one sign for services of their own.
     return store, ObjectEndpoint(store, signer) if isinstance(store, LocalStore) else None
+
+
+def _authority(settings: ControlPlaneSettings, http: str) -> Authority | None:
+    if not settings.auth:
+        return None
+    # Its cryptography takes 80 ms and 10 MB, which a platform without login does not pay.
+    from flyteform_controlplane.auth.authority import Authority
+
+    return Authority.open(settings.state_dir, http, settings.clusters)
 
 
 def _interceptors(authority: Authority | None) -> tuple[Interceptor, ...]:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 from joserfc import jwt
 
 from flyteform_controlplane.auth.clients import Client, data_plane_client, open_clients
-from flyteform_controlplane.auth.files import private_directory
+from flyteform_controlplane.auth.files import DIRECTORY, private_directory
 from flyteform_controlplane.auth.keys import import_public_keys, open_signing_keys, public_keys
+from flyteform_controlplane.auth.refusals import InvalidClientError, InvalidScopeError
 from flyteform_controlplane.auth.secrets import SecretHash, generate
 from flyteform_controlplane.auth.trusted import read_trusted
 from flyteform_controlplane.auth.verification import TrustedIssuer, Verifier
@@ -27,18 +28,9 @@ if TYPE_CHECKING:
     from flyteform_controlplane.domain.principals import Principal
 
 LIFETIME_SECONDS: Final = 30 * 60  # as Flyte's own authorization server
-DIRECTORY: Final = "auth"
 # Scopes that stock clients ask for beside what they need: refresh tokens, which this grant does not have.
 _IGNORED: Final = frozenset({"offline", "offline_access"})
 _AT_ONCE: Final = 2
-
-
-class InvalidClientError(Exception):
-    """There is no such client, or its secret is another one."""
-
-
-class InvalidScopeError(Exception):
-    """The client may have none of the scopes that it asks for."""
 
 
 @dataclass(frozen=True, slots=True)

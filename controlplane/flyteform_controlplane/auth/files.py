@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from flyteform.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+DIRECTORY: Final = "auth"  # below the state directory
 
 
 def write_private(path: Path, content: bytes) -> None:

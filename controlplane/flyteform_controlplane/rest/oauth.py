@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, unquote_plus
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from flyteform_controlplane.auth.authority import InvalidClientError, InvalidScopeError
+from flyteform_controlplane.auth.refusals import InvalidClientError, InvalidScopeError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,8 +8,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flyteform_controlplane.auth.authority import DIRECTORY
 from flyteform_controlplane.auth.clients import USER_CLIENT, secret_file
+from flyteform_controlplane.auth.files import DIRECTORY
 from flyteform_controlplane.server import ControlPlane
 from flyteform_controlplane.settings import ControlPlaneSettings
 from flyteform_dataplane.process.images import parse_rule

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from flyteform.errors import InvalidInputError
-from flyteform_controlplane.auth.authority import Authority, InvalidClientError, InvalidScopeError
+from flyteform_controlplane.auth.authority import Authority
 from flyteform_controlplane.auth.clients import open_clients
+from flyteform_controlplane.auth.refusals import InvalidClientError, InvalidScopeError
 from flyteform_controlplane.auth.secrets import KNOWN_DEFAULTS, SecretHash
 
 if TYPE_CHECKING:

@@ -211,6 +211,35 @@ def test_other_hosts_are_refused(tmp_path: Path, host: str) -> None:
         ControlPlaneSettings(tmp_path, host=host)
 
 
+async def test_with_a_login_every_address_is_served(tmp_path: Path) -> None:
+    """All addresses of the machine are listened on; clients are told one that reaches it, or the public one."""
+    settings = ControlPlaneSettings(tmp_path, host="0.0.0.0", grpc_port=0, http_port=0, auth=True)  # noqa: S104 - meant
+    async with running(settings) as (_, addresses):
+        assert "0.0.0.0" not in addresses.grpc + addresses.http  # noqa: S104 - compared
+        port = addresses.http.rpartition(":")[2]
+        local = Addresses(addresses.grpc, f"http://127.0.0.1:{port}")
+        assert (await health(local))[0] == 200
+    public = ControlPlaneSettings(tmp_path, grpc_port=0, http_port=0, auth=True, public_url="https://flyte.example")
+    async with running(public) as (_, addresses):
+        assert addresses.http == "https://flyte.example"
+
+
+@pytest.mark.parametrize(
+    ("setting", "reason"),
+    [
+        ({"clusters": ("../up",)}, "--cluster"),
+        ({"clusters": ("",)}, "--cluster"),
+        ({"public_url": "flyte.example"}, "--public-url"),
+        ({"public_url": "ftp://flyte.example"}, "--public-url"),
+        ({"public_url": "https://flyte.example/path"}, "--public-url"),
+    ],
+)
+def test_wrong_settings_of_the_login_are_named(tmp_path: Path, setting: dict[str, Any], reason: str) -> None:
+    """A name that is no file's, and an address that is none, are refused before anything is made."""
+    with pytest.raises(InvalidInputError, match=reason):
+        ControlPlaneSettings(tmp_path, auth=True, **setting)
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
 def test_loopback_is_accepted(tmp_path: Path, host: str) -> None:
     """Every loopback address will do."""
