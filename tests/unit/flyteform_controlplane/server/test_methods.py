@@ -8,7 +8,7 @@ import grpc
 import grpc.aio
 from flyteidl.cacheservice import cacheservice_pb2
 from flyteidl.datacatalog import datacatalog_pb2
-from flyteidl.service import admin_pb2, agent_pb2, dataproxy_pb2, identity_pb2, signal_pb2
+from flyteidl.service import admin_pb2, agent_pb2, auth_pb2, dataproxy_pb2, identity_pb2, signal_pb2
 from google.protobuf.message_factory import GetMessageClass
 
 from flyteform.proto.flyteform.v1 import events_pb2, policies_pb2
@@ -28,6 +28,7 @@ SERVICES = (
     (dataproxy_pb2, "DataProxyService", 4),
     (signal_pb2, "SignalService", 3),
     (identity_pb2, "IdentityService", 1),
+    (auth_pb2, "AuthMetadataService", 2),
     (agent_pb2, "AgentMetadataService", 2),
     (events_pb2, "EventService", 1),
     (policies_pb2, "LaunchPlanPolicyService", 3),
