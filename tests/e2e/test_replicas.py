@@ -139,6 +139,16 @@ async def test_one_name_launched_fifty_times_at_once_is_one_execution(replicas: 
             assert [each.id.name for each in await executions(world) if each.id.name == "crowded"] == ["crowded"]
 
 
+async def test_versions_activated_at_once_leave_one_active(replicas: list[Replica]) -> None:
+    """However many versions are activated through both replicas together, one is active in the end."""
+    async with client(replicas[0]) as first, client(replicas[1]) as second:
+        plans = [await first.register_launch_plan("switched", f"v{number}") for number in range(6)]
+        await asyncio.gather(*((first, second)[at % 2].activate(plan) for at, plan in enumerate(plans)))
+        scope = NamedEntityIdentifier(project=PROJECT, domain=DOMAIN, name="switched")
+        request = ResourceListRequest(id=scope, limit=10, filters="eq(state,1)")
+        assert len((await second.admin.ListLaunchPlans(request)).launch_plans) == 1
+
+
 async def test_work_reaches_the_data_plane_wherever_its_stream_ends(replicas: list[Replica]) -> None:
     """Executions of both replicas are leased once each through the one that has the stream; so is an abort."""
     async with client(replicas[0]) as first, client(replicas[1]) as second:

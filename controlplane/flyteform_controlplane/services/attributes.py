@@ -188,6 +188,7 @@ class Attributes:
         async with self.backend.database.transaction() as tx:
             await self._check(tx, scope)
             rows = self.backend.store.matchables
+            await rows.lock(tx, *scope.key(resource))
             known = await rows.get(tx, *scope.key(resource))
             if known is not None:
                 merged = merge(known.attributes, attributes)

@@ -127,6 +127,9 @@ class LaunchPlans:
         if request.state not in (_ACTIVE, _INACTIVE):
             raise InvalidArgumentError(f"unrecognized launch plan state {request.state}")
         async with self.backend.database.transaction() as tx:
+            # One switch of a name at a time: two versions that are activated at once are not both active after.
+            name = (request.id.project, request.id.domain, request.id.name)
+            await self.backend.store.named_entities.lock(tx, ResourceType.LAUNCH_PLAN, *name)
             record = await self._get(tx, request.id)
             if record.state != request.state:
                 await self._switch(tx, record)

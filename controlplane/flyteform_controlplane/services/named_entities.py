@@ -85,6 +85,7 @@ class NamedEntities:
     ) -> None:
         """Write description and state of a name, whether any was written before or not."""
         rows = self.backend.store.named_entities
+        await rows.lock(tx, resource_type, name.project, name.domain, name.name)
         known = await rows.get(tx, resource_type, name.project, name.domain, name.name)
         if known is not None:
             changed = replace(known, description=metadata.description, state=metadata.state, updated_at=now())

@@ -36,6 +36,8 @@ class SignalService(SignalServiceServicer):
         _check(request.id)
         require(request.HasField("type"), "type")
         async with self._backend.database.transaction() as tx:
+            key = request.id.execution_id
+            await self._backend.store.signals.lock(tx, key.project, key.domain, key.name, request.id.signal_id)
             known = await self._get(tx, request.id)
             if known is not None:
                 return _message(known)

@@ -104,13 +104,14 @@ class Database:
                     yield connection
             return
         async with self._connection(self._writing) as connection:
-            await run(connection, "BEGIN", ())
             try:
+                await run(connection, "BEGIN", ())
                 yield connection
+                await run(connection, "COMMIT", ())
             except BaseException:
+                # Also when the call was cancelled between BEGIN and its answer.
                 await _roll_back(connection)
                 raise
-            await run(connection, "COMMIT", ())
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:

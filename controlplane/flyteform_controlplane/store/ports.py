@@ -44,6 +44,10 @@ class Rows(Protocol[R]):
         """Return the row with that key."""
         ...
 
+    async def lock(self, tx: AsyncConnection, *key: str | int) -> None:
+        """Hold this key until the transaction ends, whether there is a row or not: before "add it if it is missing"."""
+        ...
+
     async def by_id(self, tx: AsyncConnection, row_id: int) -> R | None:
         """Return the row with that number."""
         ...

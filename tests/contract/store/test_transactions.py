@@ -123,6 +123,34 @@ async def test_duty_has_one_holder_until_its_lease_ends(database: Database) -> N
     assert await take("a")
 
 
+async def test_call_that_is_cancelled_anywhere_leaves_all_or_nothing(url: str) -> None:
+    """Whatever a transaction was waiting for when its call was cancelled, it is whole or gone, and so is its lock."""
+    database = Database(url, PoolLimits(kept=2, more=0))
+
+    async def add_pair(number: int) -> None:
+        async with database.transaction() as tx:
+            await STORE.projects.add(tx, project(f"a{number}"))
+            await STORE.projects.add(tx, project(f"b{number}"))
+
+    for turns in range(40):
+        task = asyncio.create_task(add_pair(turns))
+        # A little longer each time, so that every step is met.
+        await asyncio.wait([task], timeout=turns * 0.0001)
+        task.cancel()
+        await asyncio.wait([task])
+    # Both connections, if there are two, are free for the next ones.
+    await asyncio.gather(add_pair(100), add_pair(101))
+    async with database.reading() as tx:
+        names = {row.identifier for row in await STORE.projects.page(tx, Query(limit=1000))}
+        for number in range(102):
+            assert (f"a{number}" in names) == (f"b{number}" in names)
+        assert {"a100", "a101"} <= names
+        if not database.is_sqlite:
+            idle = text("SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'")
+            assert (await tx.execute(idle)).scalar_one() == 0
+    await database.close()
+
+
 async def test_value_that_cannot_be_stored_is_the_callers_mistake(postgres_url: str) -> None:
     """PostgreSQL keeps no NUL in texts, and no text longer than its column; neither is an internal error."""
     database = Database(postgres_url)

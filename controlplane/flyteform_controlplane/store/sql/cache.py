@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from flyteform_controlplane.domain.times import to_timestamp
 from flyteform_controlplane.errors import EntityExistsError
+from flyteform_controlplane.store.sql.locks import lock_name
 from flyteform_controlplane.store.tables_duties import cached_outputs as table
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ async def put(tx: AsyncConnection, key: str, output: CachedOutput, at: datetime,
     """Cache the output; without `overwrite` raise `EntityExistsError` if the key has one."""
     value = output.SerializeToString()
     if overwrite:
+        await lock_name(tx, table.name, key)
         done = await tx.execute(update(table).where(table.c.key == key).values(output=value, updated_at=at))
         if done.rowcount:
             return

@@ -13,6 +13,7 @@ from flyteform_controlplane.errors import EntityExistsError
 from flyteform_controlplane.store.database import locks_rows
 from flyteform_controlplane.store.direct import Direct, runs_at_once
 from flyteform_controlplane.store.sql.filters import apply_query
+from flyteform_controlplane.store.sql.locks import lock_name
 from flyteform_controlplane.store.sql.pages import Pages
 
 if TYPE_CHECKING:
@@ -73,6 +74,10 @@ class SqlRows(Generic[R]):
         statement = self._get_locked if locks_rows(tx) else self._get
         rows = await statement.fetch(tx, dict(zip(names, key, strict=True)))
         return self._record(rows[0]) if rows else None
+
+    async def lock(self, tx: AsyncConnection, *key: str | int) -> None:
+        """Hold this key until the transaction ends, whether there is a row or not."""
+        await lock_name(tx, self._table.name, *map(str, key))
 
     async def by_id(self, tx: AsyncConnection, row_id: int) -> R | None:
         """Return the row with that number."""
