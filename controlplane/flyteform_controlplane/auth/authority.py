@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from joserfc import jwt
 
 from flyteform_controlplane.auth.clients import Client, data_plane_client, open_clients
-from flyteform_controlplane.auth.files import DIRECTORY, private_directory
+from flyteform_controlplane.auth.files import DIRECTORY, alone, private_directory
 from flyteform_controlplane.auth.keys import import_public_keys, open_signing_keys, public_keys
 from flyteform_controlplane.auth.refusals import InvalidClientError, InvalidScopeError
 from flyteform_controlplane.auth.secrets import SecretHash, generate
@@ -70,7 +70,8 @@ class Authority:
         """Read what lies in the state directory, and make what is missing: keys, clients, secrets."""
         directory = state_dir / DIRECTORY
         private_directory(directory)
-        return cls(url, open_clients(directory, clusters), open_signing_keys(directory), read_trusted(directory))
+        with alone(directory):
+            return cls(url, open_clients(directory, clusters), open_signing_keys(directory), read_trusted(directory))
 
     def jwks(self) -> dict[str, Any]:
         """Return the public halves of our keys."""

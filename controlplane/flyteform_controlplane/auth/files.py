@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from flyteform.errors import InvalidInputError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 DIRECTORY: Final = "auth"  # below the state directory
@@ -37,6 +40,17 @@ def private_directory(path: Path) -> None:
         raise InvalidInputError(
             f"the directory {path} cannot be made: {error.strerror}", remedy="choose another with --state-dir"
         ) from error
+
+
+@contextmanager
+def alone(directory: Path) -> Iterator[None]:
+    """Let one process at a time make files in the directory; replicas that share it start together."""
+    descriptor = os.open(directory / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)  # the kernel lets go of it with the process
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def damaged(path: Path, reason: str) -> InvalidInputError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import stat
 from typing import TYPE_CHECKING
@@ -25,7 +26,7 @@ def test_the_first_start_makes_everything_for_its_owner_alone(tmp_path: Path) ->
     Authority.open(tmp_path, URL, ["one"])
     directory = tmp_path / "auth"
     files = {path.name: path.read_bytes() for path in directory.iterdir()}
-    assert set(files) == {"clients.json", "dataplane-one.secret", "flyteform.secret", "signing-keys.json"}
+    assert set(files) == {".lock", "clients.json", "dataplane-one.secret", "flyteform.secret", "signing-keys.json"}
     assert {stat.S_IMODE(path.stat().st_mode) for path in directory.iterdir()} == {0o600}
     assert stat.S_IMODE(directory.stat().st_mode) == 0o700
     for name in ("dataplane-one", "flyteform"):
@@ -33,6 +34,14 @@ def test_the_first_start_makes_everything_for_its_owner_alone(tmp_path: Path) ->
         assert files[f"{name}.secret"] not in files["clients.json"]
     Authority.open(tmp_path, URL, ["one"])
     assert {path.name: path.read_bytes() for path in directory.iterdir()} == files
+
+
+async def test_replicas_that_start_together_agree(tmp_path: Path) -> None:
+    """Two that make everything at the same time believe each other's tokens and the one secret that is there."""
+    one, two = await asyncio.gather(*(asyncio.to_thread(Authority.open, tmp_path, URL) for _ in range(2)))
+    secret = (tmp_path / "auth" / "flyteform.secret").read_text()
+    for issuer, other in ((one, two), (two, one)):
+        assert other.authenticate((await issuer.grant("flyteform", secret, [])).text).subject == "flyteform"
 
 
 async def test_a_secret_may_be_moved_away(tmp_path: Path) -> None:
