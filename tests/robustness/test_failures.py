@@ -5,10 +5,11 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import queue
 import re
 import urllib.error
 import urllib.request
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
@@ -24,6 +25,8 @@ from flyteidl.service.dataproxy_pb2 import CreateUploadLocationRequest
 from flyteidl.service.dataproxy_pb2_grpc import DataProxyServiceStub
 
 from flyteform.objects import files
+from flyteform.proto.flyteform.v1 import link_pb2
+from flyteform.proto.flyteform.v1.link_pb2_grpc import DataPlaneLinkStub
 from robustness.conftest import Server, serving
 from support.admin import DOMAIN, PROJECT, identifier, integers, task_spec, workflow_spec
 from support.disk import SmallDisk, small_disk
@@ -183,16 +186,45 @@ def test_damaged_inputs_of_an_execution(tmp_path: Path) -> None:
         assert (code, "damaged" in text) == (grpc.StatusCode.NOT_FOUND, True), text
 
 
+def connect_data_plane(server: Server) -> tuple[queue.SimpleQueue[link_pb2.FromDataPlane | None], Iterator[Any]]:
+    """Connect a data plane; return what it sends (None ends it) and what it is sent."""
+    sent: queue.SimpleQueue[link_pb2.FromDataPlane | None] = queue.SimpleQueue()
+    sent.put(link_pb2.FromDataPlane(register=link_pb2.Register(cluster="here")))
+    received = DataPlaneLinkStub(server.channel).Connect(iter(sent.get, None), timeout=2 * SECONDS)
+    assert next(received).WhichOneof("message") == "registered"
+    return sent, received
+
+
+def create_execution(server: Server, name: str) -> None:
+    """Launch the workflow."""
+    AdminServiceStub(server.channel).CreateExecution(
+        ExecutionCreateRequest(
+            project=PROJECT,
+            domain=DOMAIN,
+            name=name,
+            spec=ExecutionSpec(launch_plan=identifier(ResourceType.LAUNCH_PLAN, "lp")),
+            inputs=integers(x=1),
+        ),
+        timeout=SECONDS,
+    )
+
+
 def test_a_lost_database(tmp_path: Path) -> None:
-    """While PostgreSQL is down every call is UNAVAILABLE within seconds, and works again once it is back."""
+    """While PostgreSQL is down calls are UNAVAILABLE; once it is back they work, and executions are dispatched."""
     with running_postgres() as postgres, serving(tmp_path, postgres.create_database()) as server:
         admin = AdminServiceStub(server.channel)
-        register_project(server, "before")
+        register_workflow(server)
+        plan = LaunchPlanSpec(workflow_id=identifier(ResourceType.WORKFLOW, "w"))
+        admin.CreateLaunchPlan(LaunchPlanCreateRequest(id=identifier(ResourceType.LAUNCH_PLAN, "lp"), spec=plan))
+        sent, received = connect_data_plane(server)
         postgres.stop(immediately=True)
-        assert refused(lambda: admin.GetProject(ProjectGetRequest(id="before"), timeout=SECONDS))[0] is (
+        assert refused(lambda: admin.GetProject(ProjectGetRequest(id=PROJECT), timeout=SECONDS))[0] is (
             grpc.StatusCode.UNAVAILABLE
         )
-        assert refused(lambda: register_project(server, "during"))[0] is grpc.StatusCode.UNAVAILABLE
+        assert refused(lambda: create_execution(server, "during"))[0] is grpc.StatusCode.UNAVAILABLE
         postgres.start()
-        assert admin.GetProject(ProjectGetRequest(id="before"), timeout=SECONDS).name == "before"
-        register_project(server, "after")
+        assert admin.GetProject(ProjectGetRequest(id=PROJECT), timeout=SECONDS).id == PROJECT
+        create_execution(server, "after")
+        lease = next(message.lease for message in received if message.WhichOneof("message") == "lease")
+        assert lease.id.name == "after"
+        sent.put(None)

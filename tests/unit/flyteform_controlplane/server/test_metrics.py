@@ -65,6 +65,18 @@ async def test_calls_of_both_transports_count(tmp_path: Path) -> None:
         await control_plane.stop()
 
 
+async def test_metrics_are_behind_the_login(tmp_path: Path) -> None:
+    """Where a login is asked for, metrics are no exception."""
+    control_plane = ControlPlane(ControlPlaneSettings(tmp_path, grpc_port=0, http_port=0, auth=True))
+    addresses = await control_plane.start()
+    try:
+        with pytest.raises(urllib.error.HTTPError, match="401") as caught:
+            await asyncio.to_thread(urllib.request.urlopen, f"{addresses.http}/metrics")
+        caught.value.close()
+    finally:
+        await control_plane.stop()
+
+
 async def test_calls_in_flight() -> None:
     """A call counts as open while it is served, and a cancelled one as ended with that code."""
     metrics, begun = Metrics(), asyncio.Event()
