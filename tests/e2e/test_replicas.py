@@ -24,7 +24,7 @@ from flyteform.proto.flyteform.v1 import link_pb2
 from flyteform.proto.flyteform.v1.link_pb2_grpc import DataPlaneLinkStub
 from support.admin import DOMAIN, PROJECT, World
 from support.platform import clean_environment, wait_until
-from support.postgres import running_postgres
+from support.postgres import Postgres, running_postgres
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -60,37 +60,44 @@ class Replica:
 
     @property
     def leads(self) -> bool:
-        """Whether it says that it is the one that fires schedules."""
-        return "this replica now does schedules" in self.log.read_text()
+        """Whether it says that it is the one that fires schedules, and has not taken that back."""
+        told = self.log.read_text()
+        return told.rfind("this replica now does schedules") > told.rfind("this replica no longer does schedules")
 
 
 @contextmanager
-def running_replicas(folder: Path, count: int = 2) -> Iterator[list[Replica]]:
-    """Run them on one database and one folder of objects."""
+def running_replicas(folder: Path, postgres: Postgres) -> Iterator[list[Replica]]:
+    """Run two on one database and one folder of objects."""
     replicas = []
-    with running_postgres() as postgres:
-        environment = {**clean_environment(folder), "FLYTEFORM_DATABASE_URL": postgres.create_database()}
-        try:
-            for number in range(count):
-                command = [sys.executable, "-m", "flyteform_controlplane", "--grpc-port=0", "--http-port=0"]
-                places = [f"--state-dir={folder}/{number}", f"--objects-prefix=file://{folder}/objects"]
-                log = folder / f"{number}.log"
-                with log.open("wb") as file:
-                    process = subprocess.Popen([*command, *places], stdout=file, stderr=file, env=environment)
-                replicas.append(Replica(process, log))
-            for replica in replicas:
-                replica.wait_until_serving()
-            yield replicas
-        finally:
-            for replica in replicas:
-                replica.process.kill()
-                replica.process.wait(timeout=10)
+    environment = {**clean_environment(folder), "FLYTEFORM_DATABASE_URL": postgres.create_database()}
+    try:
+        for number in range(2):
+            command = [sys.executable, "-m", "flyteform_controlplane", "--grpc-port=0", "--http-port=0"]
+            places = [f"--state-dir={folder}/{number}", f"--objects-prefix=file://{folder}/objects"]
+            log = folder / f"{number}.log"
+            with log.open("wb") as file:
+                process = subprocess.Popen([*command, *places], stdout=file, stderr=file, env=environment)
+            replicas.append(Replica(process, log))
+        for replica in replicas:
+            replica.wait_until_serving()
+        yield replicas
+    finally:
+        for replica in replicas:
+            replica.process.kill()
+            replica.process.wait(timeout=10)
 
 
 @pytest.fixture(scope="module")
-def replicas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Replica]]:
+def postgres() -> Iterator[Postgres]:
+    """Run a database server for the tests of this file."""
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def replicas(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> Iterator[list[Replica]]:
     """Run two replicas for the tests of this file."""
-    with running_replicas(tmp_path_factory.mktemp("replicas")) as running:
+    with running_replicas(tmp_path_factory.mktemp("replicas"), postgres) as running:
         yield running
 
 
@@ -168,6 +175,30 @@ async def test_work_reaches_the_data_plane_wherever_its_stream_ends(replicas: li
                 while (message := await stream.read()).WhichOneof("message") != "abort":
                     pass
             assert (message.abort.id.name, message.abort.cause) == ("spread-3", "enough")
+            await stream.done_writing()
+
+
+async def test_database_that_comes_back_finds_both_replicas_as_they_were(
+    replicas: list[Replica], postgres: Postgres
+) -> None:
+    """While it is away calls are UNAVAILABLE, never INTERNAL; once it is back everything goes on by itself."""
+    async with client(replicas[0]) as first, client(replicas[1]) as second:
+        plan = await first.register_launch_plan("patient")
+        await asyncio.to_thread(postgres.stop)
+        for world in (first, second):
+            for call in (world.execute(plan, x=1), executions(world)):
+                assert await status_of(call) is grpc.StatusCode.UNAVAILABLE
+        await asyncio.to_thread(postgres.start)
+        for world in (first, second):
+            assert await status_of(world.execute(plan, x=1)) is grpc.StatusCode.OK
+        # The words between the replicas pass again too.
+        async with grpc.aio.insecure_channel(replicas[1].grpc) as channel:
+            stream: Any = DataPlaneLinkStub(channel).Connect()
+            await stream.write(link_pb2.FromDataPlane(register=link_pb2.Register(cluster="d", version="1")))
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                assert (await stream.read()).WhichOneof("message") == "registered"
+                await first.execute(plan, "after", x=1)
+                assert "after" in [name async for name in acknowledged(stream, until=frozenset({"after"}))]
             await stream.done_writing()
 
 
