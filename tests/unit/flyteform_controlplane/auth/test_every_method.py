@@ -92,7 +92,14 @@ async def test_no_path_answers_without_a_token(platform: Guarded) -> None:
     paths = {re.sub(r"\{[^}]*\}", "x", path): verbs for path, verbs in document["paths"].items()}
     asked = [(verb.upper(), path) for path, verbs in paths.items() for verb in verbs]
     assert len(asked) >= 60
-    extra = [("GET", "/"), ("GET", "/nope"), ("POST", "/api/v1/openapi"), ("GET", "/api/v1/openapi"), ("PATCH", "/me")]
+    extra = [
+        ("GET", "/"),
+        ("GET", "/metrics"),
+        ("GET", "/nope"),
+        ("POST", "/api/v1/openapi"),
+        ("GET", "/api/v1/openapi"),
+        ("PATCH", "/me"),
+    ]
     for verb, path in [*asked, *extra]:
         answer = await platform.ask(verb, path, b"{}" if verb in {"POST", "PUT", "DELETE"} else None)
         if path in OPEN_PATHS:
