@@ -28,6 +28,7 @@ from flytekit.models.named_entity import NamedEntityMetadata, NamedEntityState
 from flytekit.models.project import Project
 from flytekit.remote import FlyteRemote
 from flytekit.remote.remote import MOST_RECENT_FIRST
+from flytekit.types.file import FlyteFile
 
 WORKFLOWS = Path(__file__).with_name("workflows")
 sys.path.insert(0, str(WORKFLOWS))
@@ -74,6 +75,7 @@ def register(remote: FlyteRemote) -> dict[str, Any]:
     task = remote.register_task(plain.greeting, settings, VERSION)
     fast = remote.fast_register_workflow(plain.long, settings, VERSION)
     fragile = remote.register_workflow(plain.fragile, settings, VERSION)
+    remote.register_script(plain.passing, **script)
     scheduled = remote.register_launch_plan(plain.every_day, VERSION, serialization_settings=settings)
     fixed = LaunchPlan.get_or_create(plain.plain, name="sevens", fixed_inputs={"n": 7})
     sevens = remote.register_launch_plan(fixed, VERSION, serialization_settings=settings)
@@ -140,10 +142,17 @@ def execute(remote: FlyteRemote, scratch: Path) -> dict[str, Any]:
     plan = remote.execute(remote.fetch_launch_plan(name="sevens"), inputs={}, execution_name_prefix="sevens")
     local = remote.execute(plain.greeting, inputs={"name": "Bob"}, version=VERSION)
     local_plan = remote.execute(plain.plain, inputs={"n": 1}, version=VERSION)
+    given = scratch / "given.txt"
+    given.write_text("given")
+    passing = remote.execute(
+        remote.fetch_workflow(name="plain.passing"),
+        inputs={"file": FlyteFile(str(given))},
+        type_hints={"file": FlyteFile},
+    )
     again = remote.execute(
         remote.fetch_workflow(name="plain.plain", version=VERSION), inputs={"n": 4}, execution_name="whole"
     )
-    ended = [remote.wait(each, **PATIENCE) for each in (whole, task, plan, local, local_plan)]
+    ended = [remote.wait(each, **PATIENCE) for each in (whole, task, plan, local, local_plan, passing)]
     whole = remote.sync(remote.fetch_execution(name="whole"), sync_nodes=True)
     spec = whole.spec
     nodes = whole.node_executions
@@ -159,6 +168,8 @@ def execute(remote: FlyteRemote, scratch: Path) -> dict[str, Any]:
         "max_parallelism": spec.max_parallelism,
         "flags": [spec.overwrite_cache, spec.interruptible, sorted(spec.tags), spec.envs.envs],
         "task_output": [ended[1].outputs["o0"], ended[3].outputs["o0"]],
+        "files": [ended[5].outputs["o0"], ended[5].outputs["o1"]],
+        "own_folders": ended[5].outputs["o2"] != ended[5].outputs["o3"],
         "fixed": ended[2].outputs["o0"],
         "prefix": plan.id.name.startswith("sevens-"),
         "nodes": {name: [node.closure.phase, len(node.task_executions)] for name, node in sorted(nodes.items())},

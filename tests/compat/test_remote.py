@@ -68,7 +68,7 @@ def _fetched(seen: dict[str, Any], endpoint: str) -> None:
 
 
 def _executed(seen: dict[str, Any]) -> None:
-    assert seen["phases"] == [4] * 5
+    assert seen["phases"] == [4] * 6
     assert seen["same_name"]
     assert seen["outputs"] == [4, 12]
     assert seen["file"] == "said"
@@ -79,6 +79,8 @@ def _executed(seen: dict[str, Any]) -> None:
     assert seen["max_parallelism"] == 3
     assert seen["flags"] == [True, True, ["one", "two"], {"GREETING": "hi"}]
     assert seen["task_output"] == ["hi Ada", "nothing for Bob"]
+    assert seen["files"] == ["given", "passed"]  # uploaded by the client, and made by another task
+    assert seen["own_folders"]
     assert seen["fixed"] == 7
     assert seen["prefix"]
     assert [seen["nodes"][name] for name in ("n0", "n1", "n2", "n3")] == [[3, 1]] * 4

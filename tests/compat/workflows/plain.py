@@ -59,6 +59,21 @@ def plain(n: int = 3, text: str = "hello") -> Tuple[int, int, FlyteFile]:
     return page(n=n), total(numbers=map_task(double)(n=[1, 2, 3])), write(text=text)
 
 
+@task
+def content(file: FlyteFile) -> str:
+    return Path(file.download()).read_text()
+
+
+@task
+def folder() -> str:
+    return current_context().working_directory
+
+
+@workflow
+def passing(file: FlyteFile) -> Tuple[str, str, str, str]:
+    return content(file=file), content(file=write(text="passed")), folder(), folder()
+
+
 @workflow
 def long(seconds: int = 100) -> int:
     return sleep(seconds=seconds)
