@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.controlplane.bare import postgres_rates, sqlite_rates
+from benchmarks.controlplane.lists import deep_lists, fill_postgres, fill_sqlite
 from benchmarks.controlplane.load import Client, Round
 from benchmarks.controlplane.requests import SUBJECTS
 from benchmarks.controlplane.servers import Server, control_plane, empty_method, postgres
@@ -22,7 +23,8 @@ from benchmarks.controlplane.servers import Server, control_plane, empty_method,
 CLIENTS = (1, 8, 16, 64)
 SECONDS = 0.9
 CALLS = 2_000
-QUICK = ((1, 16), 0.3)
+EXECUTIONS = 1_000_000
+QUICK = ((1, 16), 0.3, 20_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class Row:
 
 def main() -> None:
     """Print a table per database; `--quick` measures less, `--sqlite`, `--postgres` or a method's name only that."""
-    clients, seconds = QUICK if "--quick" in sys.argv else (CLIENTS, SECONDS)
+    clients, seconds, executions = QUICK if "--quick" in sys.argv else (CLIENTS, SECONDS, EXECUTIONS)
     with tempfile.TemporaryDirectory(prefix="flyteform-bench-") as name:
         folder = Path(name)
         with empty_method() as server:
@@ -47,11 +49,15 @@ def main() -> None:
             rates = dict.fromkeys(clients, sqlite_rates(folder))
             with control_plane(folder / "on-sqlite") as server:
                 _database("SQLite", server, clients, seconds, empty, rates)
+                fill_sqlite(folder / "on-sqlite" / "control.db", executions)
+                deep_lists("SQLite", server.address, executions)
         if "--sqlite" not in sys.argv:
             with postgres(folder) as address:
                 rates = {number: postgres_rates(address, number) for number in clients}
                 with control_plane(folder / "on-postgres", f"postgresql+asyncpg://{address}") as server:
                     _database("PostgreSQL", server, clients, seconds, empty, rates)
+                    fill_postgres(address, executions)
+                    deep_lists("PostgreSQL", server.address, executions)
 
 
 def _database(

@@ -168,6 +168,7 @@ executions = _table(
     UniqueConstraint(*EXECUTION_KEY),
     Index(None, "launch_plan_id", "phase"),
     Index(None, "execution_project", "execution_domain", "execution_created_at"),
+    Index("ix_executions_newest", "execution_project", "execution_domain", "state", "created_at", "id"),
 )
 
 execution_tags = _table(
