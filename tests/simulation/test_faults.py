@@ -59,7 +59,7 @@ def test_faults_do_happen() -> None:
         for what, times in simulation.counted.items():
             counted[what] = counted.get(what, 0) + times
     expected = {"lost", "repeated", "crash", "StartAttempt", "StopAttempt", "LookUpCache", "StoreInCache"}
-    assert expected | {"MeasureArray", "EnterWorkflow", "CollectOutputs"} <= set(counted)
+    assert expected | {"MeasureArray", "EnterWorkflow", "DecideBranch", "CollectOutputs"} <= set(counted)
 
 
 @pytest.mark.parametrize("seed", range(60))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flyteidl.core.compiler_pb2 import CompiledWorkflowClosure
+from flyteidl.core.condition_pb2 import BooleanExpression, ComparisonExpression, Operand
 from flyteidl.core.literals_pb2 import BindingData, Literal, LiteralCollection, LiteralMap, Primitive, Scalar
 from flyteidl.core.types_pb2 import LiteralType, OutputReference, SimpleType
 from flyteidl.core.workflow_pb2 import Node, WorkflowMetadata
@@ -55,11 +56,22 @@ def bound(value: BindingData | Literal | int) -> BindingData:
     return BindingData(scalar=value.scalar)
 
 
+def compare(var: str, sign: str, value: int) -> BooleanExpression:
+    """Return a condition on an input of a branch."""
+    comparison = ComparisonExpression(
+        operator=ComparisonExpression.Operator.Value(sign),  # type: ignore[arg-type]
+        left_value=Operand(var=var),
+        right_value=Operand(primitive=Primitive(integer=value)),
+    )
+    return BooleanExpression(comparison=comparison)
+
+
 class Flow:
     """Builds one workflow. Edges follow from promises and from `after`."""
 
     def __init__(self, *, finish_others: bool = False, name: str = "wf") -> None:
         self._name = name
+        self._inside: set[str] = set()
         self.closure = CompiledWorkflowClosure()
         template = self.closure.primary.template
         template.id.project, template.id.domain, template.id.name, template.id.version = "p", "d", name, "1"
@@ -130,6 +142,31 @@ class Flow:
         self._carry(inner)
         return self
 
+    def branch(
+        self,
+        node: str,
+        inputs: Mapping[str, BindingData | Literal | int],
+        cases: Sequence[tuple[BooleanExpression | None, str]],
+        *,
+        after: Sequence[str] = (),
+        error: str = "",
+    ) -> Flow:
+        """Add a branch over nodes that were added before; a case without a condition is the else."""
+        for _, name in cases:
+            self._upstream[name].add(START)
+        message = self._node(node, inputs, after)
+        block = message.branch_node.if_else
+        if error:
+            block.error.message = error
+        for position, (condition, name) in enumerate(cases):
+            if condition is None:
+                self._move(name, block.else_node)
+            else:
+                case = block.case if position == 0 else block.other.add()
+                case.condition.CopyFrom(condition)
+                self._move(name, case.then_node)
+        return self
+
     def returns(self, **outputs: BindingData) -> Flow:
         """Bind the workflow's outputs."""
         for name, data in outputs.items():
@@ -143,7 +180,7 @@ class Flow:
         for node, uppers in self._upstream.items():
             if node != END and not uppers:
                 uppers.add(START)
-            if node != END and node not in used:
+            if node != END and node not in used and node not in self._inside:
                 self._upstream[END].add(node)
         if not self._upstream[END]:
             self._upstream[END].add(START)
@@ -158,6 +195,14 @@ class Flow:
         lease.metadata_prefix = f"mem://store/metadata/propeller/p-d-{name}"
         lease.raw_output_prefix = f"mem://store/raw/p/d/{name}"
         return lease
+
+    def _move(self, name: str, place: Node) -> None:
+        """Move a node into a branch. It keeps its edges from above, as the compiler leaves them."""
+        nodes = self.closure.primary.template.nodes
+        index = next(index for index, node in enumerate(nodes) if node.id == name)
+        place.CopyFrom(nodes[index])
+        del nodes[index]
+        self._inside.add(name)
 
     def _entity(self, node: str) -> str:
         return node if self._name == "wf" else f"{self._name}.{node}"

@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from support.closures import Flow, integers
+from support.closures import Flow, compare, integers
 from support.simulation import FATAL, OK, RECOVERABLE, SYSTEM, Script
 
 if TYPE_CHECKING:
@@ -21,12 +21,17 @@ if TYPE_CHECKING:
 
 @dataclass
 class Step:
-    """A node of a plan: `size` None for a plain task; one with an `inner` plan runs that as a sub-workflow."""
+    """A node of a plan: `size` None for a plain task; one with an `inner` plan runs that as a sub-workflow.
+
+    One with `cases` is a branch and runs the case with the number `taken`, or fails when that is -1.
+    """
 
     name: str
     after: list[str]
     size: int | None = None
     inner: Plan | None = None
+    cases: list[Step] = field(default_factory=list)
+    taken: int = -1
     retries: int = 0
     cached: bool = False
     parallelism: int = 0
@@ -54,42 +59,57 @@ class Plan:
         """Build the workflow."""
         flow = Flow(finish_others=self.finish_others, name=f"sub-{self.prefix}" if self.prefix else "wf")
         for step in self.steps:
-            if step.inner is not None:
-                flow.sub(step.name, step.inner.flow(), after=step.after)
-            elif step.size is None:
-                flow.task(step.name, after=step.after, retries=step.retries, cached=step.cached)
-            else:
-                inputs = {"x": integers(*range(step.size))}
-                flow.map(
-                    step.name,
-                    inputs,
-                    after=step.after,
-                    retries=step.retries,
-                    cached=step.cached,
-                    parallelism=step.parallelism,
-                    min_ratio=step.ratio,
-                )
+            _add(flow, step)
         return flow
 
     def script(self) -> Script:
         """Return the same for the simulated world."""
         sizes = {name: step.size for name, step in self.all_steps() if step.size is not None}
-        return Script(outcomes=self.outcomes, sizes=sizes, hits=frozenset(self.hits))
+        taken = {name: step.taken for name, step in self.all_steps() if step.cases}
+        return Script(outcomes=self.outcomes, sizes=sizes, hits=frozenset(self.hits), taken=taken)
 
     def all_steps(self) -> Iterator[tuple[str, Step]]:
         """Yield the steps of this plan and of all plans within, with their unique ids."""
         for step in self.steps:
-            yield self.prefix + step.name, step
-            if step.inner is not None:
-                yield from step.inner.all_steps()
+            yield from _below(self.prefix, step)
 
     def all_finish(self) -> bool:
         """Whether what can run does run everywhere, whatever else fails."""
-        return self.finish_others and all(step.inner.all_finish() for step in self.steps if step.inner is not None)
+        return self.finish_others and all(step.inner.all_finish() for _, step in self.all_steps() if step.inner)
+
+
+def _below(prefix: str, step: Step) -> Iterator[tuple[str, Step]]:
+    yield prefix + step.name, step
+    if step.inner is not None:
+        yield from step.inner.all_steps()
+    for case in step.cases:
+        yield from _below(f"{prefix}{step.name}-0-", case)
+
+
+def _add(flow: Flow, step: Step) -> None:
+    if step.inner is not None:
+        flow.sub(step.name, step.inner.flow(), after=step.after)
+    elif step.cases:
+        for case in step.cases:
+            _add(flow, case)
+        conditions = [(compare("c", "EQ", number), case.name) for number, case in enumerate(step.cases)]
+        flow.branch(step.name, {"c": step.taken}, conditions, after=step.after)
+    elif step.size is None:
+        flow.task(step.name, after=step.after, retries=step.retries, cached=step.cached)
+    else:
+        flow.map(
+            step.name,
+            {"x": integers(*range(step.size))},
+            after=step.after,
+            retries=step.retries,
+            cached=step.cached,
+            parallelism=step.parallelism,
+            min_ratio=step.ratio,
+        )
 
 
 def random_plan(source: random.Random, *, largest: int = 12, failing: float = 0.15, nesting: int = 2) -> Plan:
-    """Make a workflow of chains, fans, maps and sub-workflows, in which some attempts fail."""
+    """Make a workflow of chains, fans, maps, branches and sub-workflows, in which some attempts fail."""
     plan = Plan(finish_others=source.random() < 0.5, max_parallelism=source.choice((0, 1, 3)))
     _fill(plan, source, source.randint(1, largest), failing, nesting)
     return plan
@@ -98,22 +118,29 @@ def random_plan(source: random.Random, *, largest: int = 12, failing: float = 0.
 def _fill(plan: Plan, source: random.Random, count: int, failing: float, nesting: int) -> None:
     for number in range(count):
         earlier = [step.name for step in plan.steps]
-        after = source.sample(earlier, min(len(earlier), source.randint(0, 3)))
-        if nesting and source.random() < 0.2:
-            step = Step(f"n{number}", after)
-            finish_others = source.random() < 0.7 if plan.finish_others else source.random() < 0.3
-            prefix = f"{plan.prefix}{step.name}-0-"
-            step.inner = Plan([], plan.outcomes, plan.hits, finish_others, prefix=prefix)
-            _fill(step.inner, source, source.randint(0, 4), failing, nesting - 1)
-            plan.steps.append(step)
-        else:
-            plan.steps.append(_random_task(plan, source, f"n{number}", after, failing))
+        step = _random_step(plan, source, f"{plan.prefix}n{number}", failing, nesting)
+        step.after = source.sample(earlier, min(len(earlier), source.randint(0, 3)))
+        plan.steps.append(step)
 
 
-def _random_task(plan: Plan, source: random.Random, name: str, after: list[str], failing: float) -> Step:
+def _random_step(plan: Plan, source: random.Random, unique: str, failing: float, nesting: int) -> Step:
+    kind, name = source.random() if nesting else 1.0, unique.rpartition("-")[2]
+    if kind < 0.15:
+        finish_others = source.random() < (0.7 if plan.finish_others else 0.3)
+        inner = Plan([], plan.outcomes, plan.hits, finish_others, prefix=f"{unique}-0-")
+        _fill(inner, source, source.randint(0, 4), failing, nesting - 1)
+        return Step(name, [], inner=inner)
+    if kind < 0.3:
+        names = [f"{unique}-0-{name}{letter}" for letter in "abc"[: source.randint(1, 3)]]
+        cases = [_random_step(plan, source, case, failing, nesting - 1) for case in names]
+        return Step(name, [], cases=cases, taken=-1 if source.random() < failing else source.randrange(len(cases)))
+    return _random_task(plan, source, unique, failing)
+
+
+def _random_task(plan: Plan, source: random.Random, unique: str, failing: float) -> Step:
     step = Step(
-        name=name,
-        after=after,
+        name=unique.rpartition("-")[2],
+        after=[],
         size=source.choice((None, None, 0, 1, 7)),
         retries=source.randint(0, 2),
         cached=source.random() < 0.3,
@@ -122,17 +149,16 @@ def _random_task(plan: Plan, source: random.Random, name: str, after: list[str],
     )
     for index in range(1 if step.size is None else step.size):
         if source.random() < 0.2:
-            plan.hits.add((plan.prefix + name, index))
+            plan.hits.add((unique, index))
         for attempt in range(8):
             if source.random() < failing:
                 kind = source.choice((RECOVERABLE, RECOVERABLE, SYSTEM, FATAL))
-                plan.outcomes[plan.prefix + name, index, attempt] = kind
+                plan.outcomes[unique, index, attempt] = kind
     return step
 
 
-def item_succeeds(plan: Plan, step: Step, index: int) -> bool:
+def item_succeeds(plan: Plan, step: Step, name: str, index: int) -> bool:
     """Go through an item's attempts by Flyte's two budgets."""
-    name = plan.prefix + step.name
     if step.cached and (name, index) in plan.hits:
         return True
     users = systems = 0
@@ -152,16 +178,24 @@ def item_succeeds(plan: Plan, step: Step, index: int) -> bool:
                 return False
 
 
-def node_succeeds(plan: Plan, step: Step, good: set[str]) -> bool:
-    """Judge a node that is reached; add what succeeds below it to `good`."""
+def node_succeeds(plan: Plan, step: Step, name: str, good: set[str]) -> bool:
+    """Judge a node that is reached, of the unique id `name`; add what succeeds below it to `good`."""
     if step.inner is not None:
         below, whole = succeeding_nodes(step.inner)
         good |= below
         return whole
+    if step.cases:
+        if step.taken < 0:
+            return False
+        case = step.cases[step.taken]
+        case_name = f"{name}-0-{case.name}"
+        succeeded = node_succeeds(plan, case, case_name, good)
+        good |= {case_name} if succeeded else set()
+        return succeeded
     if step.size is None:
-        return item_succeeds(plan, step, 0)
-    succeeded = sum(item_succeeds(plan, step, index) for index in range(step.size))
-    return succeeded >= math.ceil(round(step.ratio * step.size, 6))
+        return item_succeeds(plan, step, name, 0)
+    successes = sum(item_succeeds(plan, step, name, index) for index in range(step.size))
+    return successes >= math.ceil(round(step.ratio * step.size, 6))
 
 
 def succeeding_nodes(plan: Plan) -> tuple[set[str], bool]:
@@ -169,9 +203,9 @@ def succeeding_nodes(plan: Plan) -> tuple[set[str], bool]:
     good: set[str] = set()
     whole = True
     for step in plan.steps:
-        reached = all(plan.prefix + above in good for above in step.after)
-        if reached and node_succeeds(plan, step, good):
-            good.add(plan.prefix + step.name)
+        name = plan.prefix + step.name
+        if all(plan.prefix + above in good for above in step.after) and node_succeeds(plan, step, name, good):
+            good.add(name)
         else:
             whole = False
     return good, whole

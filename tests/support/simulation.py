@@ -13,6 +13,7 @@ from flyteform_dataplane.engine import State, advance, apply, pending
 from flyteform_dataplane.engine.changes import decode, encode
 from flyteform_dataplane.engine.commands import (
     CollectOutputs,
+    DecideBranch,
     EnterWorkflow,
     LookUpCache,
     MeasureArray,
@@ -30,6 +31,7 @@ from flyteform_dataplane.engine.observations import (
     AttemptRunning,
     AttemptStopped,
     AttemptSucceeded,
+    BranchDecided,
     CacheAnswered,
     CacheStored,
     OutputsCollected,
@@ -48,7 +50,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from flyteform.proto.flyteform.v1.link_pb2 import Lease
-    from flyteform_dataplane.engine.commands import Command
+    from flyteform_dataplane.engine.commands import Command, NodeCommand
     from flyteform_dataplane.engine.observations import Observation
 
 OK, RECOVERABLE, FATAL, SYSTEM = "ok", "recoverable", "fatal", "system"
@@ -62,12 +64,16 @@ Attempt = tuple[str, int, int]
 
 @dataclass
 class Script:
-    """What will happen: the outcome of every attempt (OK where none is named), sizes of arrays, hits of the cache."""
+    """What will happen: the outcome of every attempt (OK where none is named), sizes of arrays, hits of the cache.
+
+    `taken` is the case that each branch takes, -1 for none.
+    """
 
     outcomes: Mapping[Attempt, str] = field(default_factory=dict)
     durations: Mapping[Attempt, float] = field(default_factory=dict)
     sizes: Mapping[str, int] = field(default_factory=dict)
     hits: frozenset[tuple[str, int]] = frozenset()
+    taken: Mapping[str, int] = field(default_factory=dict)
     abort_at: float | None = None
 
 
@@ -198,12 +204,8 @@ class Simulation:
             self._count(type(command).__name__)
             at = self.now + self.source.random() * 10
             match command:
-                case MeasureArray():
-                    self._plan(ArrayMeasured(command.node, self.script.sizes[command.node], at))
-                case EnterWorkflow():
-                    self._plan(WorkflowEntered(command.node, at))
-                case CollectOutputs():
-                    self._plan(OutputsCollected(command.node, at))
+                case MeasureArray() | EnterWorkflow() | DecideBranch() | CollectOutputs():
+                    self._plan(self._answer(command, at))
                 case LookUpCache():
                     hit = (command.node, command.index) in self.script.hits
                     status = CacheStatus.HIT if hit else CacheStatus.MISS
@@ -218,6 +220,18 @@ class Simulation:
                 case SetTimer():
                     due = max(command.at, self.now)
                     self._plan(TimerFired(command.node, command.index, command.attempt, due), certain=True)
+
+    def _answer(self, command: NodeCommand, at: float) -> Observation:
+        match command:
+            case MeasureArray():
+                return ArrayMeasured(command.node, self.script.sizes[command.node], at)
+            case EnterWorkflow():
+                return WorkflowEntered(command.node, at)
+            case DecideBranch():
+                taken = self.script.taken[command.node]
+                return BranchDecided(command.node, taken, at, FAILURES[FATAL] if taken < 0 else None)
+            case CollectOutputs():
+                return OutputsCollected(command.node, at)
 
     def _start(self, command: StartAttempt) -> None:
         """Run the attempt unless it runs, or its files say that it has ended."""

@@ -21,6 +21,7 @@ from flyteform_dataplane.engine.observations import (
     AttemptRunning,
     AttemptStopped,
     AttemptSucceeded,
+    BranchDecided,
     CacheAnswered,
     CacheStored,
     NodeRefused,
@@ -69,7 +70,7 @@ def advance(graph: Graph, state: State, observations: Sequence[Observation]) -> 
                     node_life.begin(step, seen.at)
             case AbortRequested():
                 ends.abort(step, seen.cause, seen.at)
-            case ArrayMeasured() | WorkflowEntered() | OutputsCollected() | NodeRefused():
+            case ArrayMeasured() | WorkflowEntered() | BranchDecided() | OutputsCollected() | NodeRefused():
                 _observe_node(step, seen)
             case _:
                 _observe_item(step, seen)
@@ -87,6 +88,8 @@ def _observe_node(step: Step, seen: NodeObservation) -> None:
             node_life.measured(step, seen.node, seen.size, seen.at)
         case WorkflowEntered():
             node_life.entered(step, seen.node, seen.at)
+        case BranchDecided():
+            node_life.decided(step, seen)
         case OutputsCollected():
             node_life.collected(step, seen.node, seen.at)
         case NodeRefused():

@@ -21,8 +21,15 @@ class EnterWorkflow:
 
 
 @dataclass(frozen=True, slots=True)
+class DecideBranch:
+    """Resolve the inputs of a branch, write them and say which of its nodes is taken."""
+
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
 class CollectOutputs:
-    """Write the outputs of an array node from its items', or those of a workflow for its end node."""
+    """Write the outputs of an array (from its items'), a branch (from the node taken), or a workflow's end."""
 
     node: str
 
@@ -72,5 +79,5 @@ class SetTimer:
     at: float
 
 
-NodeCommand: TypeAlias = MeasureArray | EnterWorkflow | CollectOutputs
+NodeCommand: TypeAlias = MeasureArray | EnterWorkflow | DecideBranch | CollectOutputs
 Command: TypeAlias = NodeCommand | LookUpCache | StoreInCache | StartAttempt | StopAttempt | SetTimer

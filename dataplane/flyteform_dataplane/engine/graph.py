@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from flyteidl.core.identifier_pb2 import Identifier
     from flyteidl.core.literals_pb2 import Binding
     from flyteidl.core.tasks_pb2 import TaskTemplate
-    from flyteidl.core.workflow_pb2 import WorkflowTemplate
+    from flyteidl.core.workflow_pb2 import IfElseBlock, WorkflowTemplate
 
     from flyteform_dataplane.engine.failures import Failure
 
@@ -50,13 +50,14 @@ class NodeKind(Enum):
     TASK = "task"
     ARRAY = "array"
     WORKFLOW = "workflow"
+    BRANCH = "branch"
     UNSUPPORTED = "unsupported"
 
 
 # The kinds that do work of their own and so count against the parallelism of the execution.
 WORKING = frozenset({NodeKind.TASK, NodeKind.ARRAY})
 # The kinds whose nodes have nodes below them.
-PARENTS = frozenset({NodeKind.WORKFLOW})
+PARENTS = frozenset({NodeKind.WORKFLOW, NodeKind.BRANCH})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,7 @@ class NodeRecord:
     runs below and `scope` the sub-workflow node in whose workflow the ids of its bindings are (both `""` at the top).
     `task` has the node's overrides applied. `timeout` is in seconds, 0 for none; `parallelism` 0 means unlimited;
     `min_success_ratio` counts when `min_successes` is None. `fail_immediately` is the policy for nodes below.
+    `cases` are those of a branch, whose `children` have their order, the else being the last one.
     """
 
     id: str
@@ -81,6 +83,7 @@ class NodeRecord:
     children: tuple[str, ...] = ()
     fail_immediately: bool = True
     target: Identifier | None = None
+    cases: IfElseBlock | None = None
     task: TaskTemplate | None = None
     retries: int = 0
     cacheable: bool = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from flyteidl.core.workflow_pb2 import WorkflowMetadata
@@ -11,6 +12,8 @@ from flyteform_dataplane.engine.graph import END_NODE, START_NODE, Graph, NodeKi
 from flyteform_dataplane.engine.tasks import array_settings, key_of_entity, task_settings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from flyteidl.core.compiler_pb2 import CompiledWorkflow, CompiledWorkflowClosure
     from flyteidl.core.workflow_pb2 import Node, WorkflowTemplate
 
@@ -79,7 +82,10 @@ class _Indexer:
         )
         self.nodes[name] = record
         if kind is NodeKind.WORKFLOW:
-            self._add_sub_workflow(node, name, path, fields)
+            self._add_sub_workflow(node, record, path)
+        elif kind is NodeKind.BRANCH:
+            children = [self._add(child, scope, name, path) for child in _taken(node)]
+            self.nodes[name] = replace(record, children=tuple(children), cases=node.branch_node.if_else)
         return name
 
     def _settings(self, node: Node, kind: NodeKind, scope: str) -> dict[str, object]:
@@ -102,7 +108,7 @@ class _Indexer:
             self._refuse(Failure("TaskReferenceNotFound", message))
         return settings
 
-    def _add_sub_workflow(self, node: Node, name: str, path: tuple[Key, ...], fields: dict[str, object]) -> None:
+    def _add_sub_workflow(self, node: Node, record: NodeRecord, path: tuple[Key, ...]) -> None:
         reference = node.workflow_node.sub_workflow_ref
         key = key_of_entity(reference)
         workflow = self._known.get(key)
@@ -111,16 +117,9 @@ class _Indexer:
             message = f"node {node.id} refers to the sub-workflow {reference.name}, which {problem}"
             self._refuse(Failure("WorkflowReferenceNotFound", message))
             return
-        self.nodes[name] = NodeRecord(
-            id=name,
-            spec_id=node.id,
-            name=node.metadata.name or node.id,
-            kind=NodeKind.WORKFLOW,
-            children=self.add_workflow(workflow, name, (*path, key)),
-            fail_immediately=_fails_immediately(workflow),
-            target=reference,
-            **fields,  # type: ignore[arg-type]
-        )
+        children = self.add_workflow(workflow, record.id, (*path, key))
+        policy = _fails_immediately(workflow)
+        self.nodes[record.id] = replace(record, children=children, fail_immediately=policy, target=reference)
 
     def _refuse(self, failure: Failure) -> None:
         self.refusal = self.refusal or failure
@@ -130,19 +129,41 @@ def _edges(workflow: CompiledWorkflow, names: dict[str, str]) -> tuple[dict[str,
     """Return the number of nodes above each node and the unique ids of those below it."""
     upstream: dict[str, int] = {}
     downstream: dict[str, list[str]] = {}
-    for node in sorted(names.keys() & workflow.connections.upstream.keys()):
-        above = dict.fromkeys(workflow.connections.upstream[node].ids)
-        upstream[node] = len(above)
-        for name in above:
-            downstream.setdefault(name, []).append(names[node])
+    edges = workflow.connections.upstream
+    above: dict[str, dict[str, None]] = {name: dict.fromkeys(ids.ids) for name, ids in edges.items() if name in names}
+    for node in workflow.template.nodes:
+        # What a node inside of a branch needs has to be there before the branch chooses.
+        for inner in _inside(node):
+            if inner.id in edges:
+                above.setdefault(node.id, {}).update(dict.fromkeys(edges[inner.id].ids))
+    for node_id in sorted(above):
+        upstream[node_id] = len(above[node_id])
+        for name in above[node_id]:
+            downstream.setdefault(name, []).append(names[node_id])
     return upstream, downstream
 
 
+def _taken(branch: Node) -> Iterator[Node]:
+    """Yield the nodes of a branch's cases, the else's last."""
+    block = branch.branch_node.if_else
+    yield block.case.then_node
+    for case in block.other:
+        yield case.then_node
+    if block.WhichOneof("default") == "else_node":
+        yield block.else_node
+
+
+def _inside(node: Node) -> Iterator[Node]:
+    """Yield the nodes inside of a branch, and inside of branches in it."""
+    if node.WhichOneof("target") == "branch_node":
+        for child in _taken(node):
+            yield child
+            yield from _inside(child)
+
+
 def _kind(node: Node) -> NodeKind:
-    if node.id == START_NODE:
-        return NodeKind.START
-    if node.id == END_NODE:
-        return NodeKind.END
+    if node.id in (START_NODE, END_NODE):
+        return NodeKind.START if node.id == START_NODE else NodeKind.END
     match node.WhichOneof("target"):
         case "task_node":
             return NodeKind.TASK
@@ -150,6 +171,8 @@ def _kind(node: Node) -> NodeKind:
             return NodeKind.ARRAY
         case "workflow_node" if node.workflow_node.WhichOneof("reference") == "sub_workflow_ref":
             return NodeKind.WORKFLOW
+        case "branch_node":
+            return NodeKind.BRANCH
         case _:
             return NodeKind.UNSUPPORTED
 

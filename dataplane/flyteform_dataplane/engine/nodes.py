@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from flyteform_dataplane.engine import items as item_life
 from flyteform_dataplane.engine.changes import ArraySized, WorkflowChanged
-from flyteform_dataplane.engine.commands import CollectOutputs, EnterWorkflow, MeasureArray
+from flyteform_dataplane.engine.commands import CollectOutputs, DecideBranch, EnterWorkflow, MeasureArray
 from flyteform_dataplane.engine.ends import fail_node, fail_parent, fail_workflow, move
 from flyteform_dataplane.engine.failures import Failure
 from flyteform_dataplane.engine.graph import START_NODE, NodeKind, unique_id
@@ -14,6 +14,7 @@ from flyteform_dataplane.engine.phases import NodePhase, WorkflowPhase
 
 if TYPE_CHECKING:
     from flyteform_dataplane.engine.graph import Graph, NodeRecord
+    from flyteform_dataplane.engine.observations import BranchDecided
     from flyteform_dataplane.engine.state import Items, NodeState
     from flyteform_dataplane.engine.step import Step
 
@@ -59,6 +60,23 @@ def entered(step: Step, node: str, at: float) -> None:
     start = unique_id(node, START_NODE)
     move(step, start, NodePhase.SUCCEEDED, at)
     _reach_downstream(step, start, at)
+
+
+def decided(step: Step, seen: BranchDecided) -> None:
+    """Begin the node that a branch takes and skip the others; the branch fails when it takes none."""
+    node, at = seen.node, seen.at
+    if step.state.nodes[node].phase is not NodePhase.PREPARING:
+        return
+    move(step, node, NodePhase.QUEUED, at)
+    move(step, node, NodePhase.RUNNING, at)
+    children = step.graph.nodes[node].children
+    for number, child in enumerate(children):
+        if seen.failure is not None or number != seen.taken:
+            move(step, child, NodePhase.SKIPPED, at)
+    if seen.failure is not None:
+        fail_parent(step, node, seen.failure, at)
+    else:
+        _begin_node(step, children[seen.taken], at)
 
 
 def collected(step: Step, node: str, at: float) -> None:
@@ -144,6 +162,9 @@ def _begin_node(step: Step, node: str, at: float) -> None:
         case NodeKind.WORKFLOW:
             move(step, node, NodePhase.PREPARING, at)
             step.commands.append(EnterWorkflow(node))
+        case NodeKind.BRANCH:
+            move(step, node, NodePhase.PREPARING, at)
+            step.commands.append(DecideBranch(node))
         case _:
             _begin_task(step, record, at)
 
@@ -219,4 +240,9 @@ def _array_failure(items: Items) -> Failure:
 
 def _succeed(step: Step, node: str, at: float, *, key: bytes = b"") -> None:
     move(step, node, NodePhase.SUCCEEDED, at, key=key)
-    _reach_downstream(step, node, at)
+    parent = step.graph.nodes[node].parent
+    if parent and step.graph.nodes[parent].kind is NodeKind.BRANCH:
+        move(step, parent, NodePhase.SUCCEEDING, at)
+        step.commands.append(CollectOutputs(parent))
+    else:
+        _reach_downstream(step, node, at)

@@ -47,8 +47,18 @@ class WorkflowEntered:
 
 
 @dataclass(frozen=True, slots=True)
+class BranchDecided:
+    """A branch takes the child with the number `taken`, or none, which is a failure."""
+
+    node: str
+    taken: int
+    at: float
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class OutputsCollected:
-    """The outputs of an array node, or of a workflow (its end node), are written."""
+    """The outputs of an array node, of a branch, or of a workflow (its end node), are written."""
 
     node: str
     at: float
@@ -143,6 +153,6 @@ class TimerFired:
 
 
 AttemptObservation: TypeAlias = AttemptRunning | AttemptSucceeded | AttemptFailed | AttemptStopped | TimerFired
-NodeObservation: TypeAlias = ArrayMeasured | WorkflowEntered | OutputsCollected | NodeRefused
+NodeObservation: TypeAlias = ArrayMeasured | WorkflowEntered | BranchDecided | OutputsCollected | NodeRefused
 CacheObservation: TypeAlias = CacheAnswered | CacheStored
 Observation: TypeAlias = Started | AbortRequested | NodeObservation | CacheObservation | AttemptObservation

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flyteform_dataplane.engine import items as item_life
-from flyteform_dataplane.engine.commands import CollectOutputs, EnterWorkflow, MeasureArray
+from flyteform_dataplane.engine.commands import CollectOutputs, DecideBranch, EnterWorkflow, MeasureArray
 from flyteform_dataplane.engine.graph import NodeKind
 from flyteform_dataplane.engine.phases import NodePhase
 
@@ -27,6 +27,8 @@ def pending(graph: Graph, state: State) -> list[Command]:
             commands.append(MeasureArray(name))
         elif node.phase is NodePhase.PREPARING and graph.nodes[name].kind is NodeKind.WORKFLOW:
             commands.append(EnterWorkflow(name))
+        elif node.phase is NodePhase.PREPARING and graph.nodes[name].kind is NodeKind.BRANCH:
+            commands.append(DecideBranch(name))
         elif node.phase is NodePhase.SUCCEEDING:
             commands.append(CollectOutputs(name))
         elif node.items is not None:

@@ -10,7 +10,7 @@ from flyteidl.core.literals_pb2 import LiteralMap
 from google.protobuf.message import DecodeError
 
 from flyteform_dataplane.engine.graph import START_NODE, unique_id
-from flyteform_dataplane.engine.phases import ItemPhase
+from flyteform_dataplane.engine.phases import ItemPhase, NodePhase
 from flyteform_dataplane.errors import UserError
 from flyteform_dataplane.runner.literals import collect, referenced_nodes, resolve
 
@@ -133,6 +133,13 @@ class ExecutionData:
         await self._put(self._context.node_outputs_uri(node), resolved)
         if record.scope:
             await self._put(self._context.node_outputs_uri(record.scope), resolved)
+
+    async def collect_branch(self, node: str) -> None:
+        """Write the outputs of the node that a branch has taken as the branch's."""
+        for child in self._context.graph.nodes[node].children:
+            if (state := self._state.nodes.get(child)) is not None and state.phase is NodePhase.SUCCEEDED:
+                outputs = await self.read_outputs(self._context.node_outputs_uri(child, self._attempt(child)))
+                await self._put(self._context.node_outputs_uri(node), outputs)
 
     async def collect_array(self, node: str) -> None:
         """Write the outputs of an array from those of its items; a failed item gives none."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, assert_never
 from flyteform.errors import FlyteformError
 from flyteform_dataplane.engine.commands import (
     CollectOutputs,
+    DecideBranch,
     EnterWorkflow,
     LookUpCache,
     MeasureArray,
@@ -25,6 +26,7 @@ from flyteform_dataplane.engine.observations import (
     ArrayMeasured,
     AttemptFailed,
     AttemptStopped,
+    BranchDecided,
     NodeRefused,
     OutputsCollected,
     TimerFired,
@@ -32,6 +34,7 @@ from flyteform_dataplane.engine.observations import (
 )
 from flyteform_dataplane.engine.phases import NodePhase
 from flyteform_dataplane.errors import UserError
+from flyteform_dataplane.runner.conditions import choose
 from flyteform_dataplane.runner.literals import array_size, failure_of
 
 if TYPE_CHECKING:
@@ -127,7 +130,7 @@ class Dispatcher:
         """Whether the state still calls for the command: an abort may have overtaken it."""
         node = self._state.nodes[command.node]
         match command:
-            case MeasureArray() | EnterWorkflow():
+            case MeasureArray() | EnterWorkflow() | DecideBranch():
                 return node.phase is NodePhase.PREPARING
             case CollectOutputs():
                 return node.phase is NodePhase.SUCCEEDING
@@ -168,6 +171,8 @@ class Dispatcher:
             case EnterWorkflow():
                 await self._data.enter_workflow(command.node)
                 self._observe(WorkflowEntered(command.node, self._now()))
+            case DecideBranch():
+                self._observe(await self._decide(command.node))
             case CollectOutputs():
                 await self._collect(command.node)
                 self._observe(OutputsCollected(command.node, self._now()))
@@ -185,10 +190,22 @@ class Dispatcher:
                 assert_never(command)
 
     async def _collect(self, node: str) -> None:
-        if self._graph.nodes[node].kind is NodeKind.END:
-            await self._data.collect_workflow(node)
-        else:
-            await self._data.collect_array(node)
+        match self._graph.nodes[node].kind:
+            case NodeKind.END:
+                await self._data.collect_workflow(node)
+            case NodeKind.BRANCH:
+                await self._data.collect_branch(node)
+            case _:
+                await self._data.collect_array(node)
+
+    async def _decide(self, node: str) -> BranchDecided:
+        inputs, cases = await self._data.inputs(node), self._graph.nodes[node].cases
+        if cases is None:
+            raise UserError(f"node {node} has no cases to choose from")
+        try:
+            return BranchDecided(node, choose(cases, inputs), self._now())
+        except UserError as error:
+            return BranchDecided(node, -1, self._now(), failure_of(error))
 
     async def _stop(self, command: StopAttempt) -> None:
         try:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
 from flyteidl.core.execution_pb2 import NodeExecution, WorkflowExecution
 
-from support.closures import Flow, literals, promise
+from support.closures import Flow, compare, literals, promise
 from support.world import Broken
 
 if TYPE_CHECKING:
@@ -110,3 +111,36 @@ async def test_failure_and_abort_below(make_world: MakeWorld) -> None:
     assert rows.workflow == WorkflowExecution.ABORTED
     assert {rows.nodes[node] for node in ("n0", "n0-0-n1", "n0-0-n1-0-n0")} == {NodeExecution.ABORTED}
     assert not world.executor.running
+
+
+@pytest.mark.parametrize(("given", "taken", "skipped"), [(1, "b-0-bb", "b-0-ba"), (9, "b-0-ba", "b-0-bb")])
+async def test_branch_runs_the_case_that_holds(make_world: MakeWorld, given: int, taken: str, skipped: str) -> None:
+    """A branch over an output of another node takes the case that holds, and gives its outputs on."""
+    world = await make_world(lambda spec: literals(o=given if "/a/" in spec.name else len(spec.name)))
+    flow = Flow().task("a").task("ba", {"x": promise("a", "o")}).task("bb", {"x": 4})
+    flow.branch("b", {"a.o": promise("a", "o")}, [(compare("a.o", "GT", 5), "ba"), (None, "bb")])
+    lease = flow.task("z", {"x": promise("b", "o")}).returns(r=promise("b", "o")).lease()
+
+    rows = await world.execute(lease)
+
+    assert rows.nodes[taken] == NodeExecution.SUCCEEDED
+    assert rows.nodes[skipped] == NodeExecution.SKIPPED
+    assert (rows.parents[taken], rows.parents[skipped]) == ("b", "b")
+    assert {event.is_parent for event in events_of(world, "b")} == {True}
+    value = len(f"p/d/e/{taken}/0")
+    assert world.store.literals(f"{lease.metadata_prefix}/b/data/0/outputs.pb") == literals(o=value)
+    assert world.store.literals(f"{lease.metadata_prefix}/z/data/inputs.pb") == literals(x=value)
+    assert world.outputs(lease) == literals(r=value)
+
+
+async def test_branch_inside_of_a_branch_and_its_error(make_world: MakeWorld) -> None:
+    """A branch may be the case of another; when none holds, its own error ends the execution."""
+    world = await make_world(lambda _: literals(o=1))
+    for given, phase in ((9, WorkflowExecution.SUCCEEDED), (3, WorkflowExecution.FAILED)):
+        flow = Flow().task("t", {"x": promise("", "i")})
+        flow.branch("c", {"x": promise("", "i")}, [(compare("x", "GT", 5), "t")], error="too small")
+        flow.branch("b", {"x": promise("", "i")}, [(compare("x", "GT", 1), "c")])
+        rows = await world.execute(flow.returns(r=promise("b", "o")).lease(f"e{given}", i=given))
+        assert rows.workflow == phase
+    error = events_of(world, "b-0-c")[-1].error
+    assert (error.code, error.message) == ("UserProvidedError", "too small")
