@@ -333,8 +333,8 @@ class Dispatcher:
     ) -> list[ExecutionKey]:
         """Make the rows agree with what the data plane says it holds; return what it must let go.
 
-        What it holds and no other has is its own, even if its Ack was lost. What it should hold and does not, it has
-        lost, or never got: that goes back into the queue.
+        What it holds and no other has is its own, even if its Ack was lost; what never was leased, nobody can hold.
+        What it should hold and does not, it has lost, or never got: that goes back into the queue.
         """
         theirs = await store.held_by(tx, cluster)
         await store.requeue(tx, [record.id for record in theirs if record.execution not in held], at)
@@ -342,7 +342,8 @@ class Dispatcher:
         strangers = []
         for execution in held:
             record = rows.get(execution)
-            if record is None or (record.state is not DispatchState.QUEUED and record.cluster != cluster):
+            others = record is not None and record.state is not DispatchState.QUEUED and record.cluster != cluster
+            if record is None or record.epoch == 0 or others:
                 strangers.append(execution)
             elif record.state is not DispatchState.ACKED:
                 await store.hold(tx, record, cluster, at)

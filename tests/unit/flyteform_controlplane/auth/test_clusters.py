@@ -154,6 +154,18 @@ async def test_a_data_plane_registers_its_own_cluster_only(platform: Guarded, ch
     assert await refusal(connect(platform.token(exp=1), "one")) is grpc.StatusCode.UNAUTHENTICATED
 
 
+async def test_a_data_plane_cannot_claim_what_it_never_was_given(platform: Guarded, channel: grpc.aio.Channel) -> None:
+    """To say that one holds an execution which was never leased brings a Revoke and not the execution."""
+    one = platform.cluster_token("one")
+    execution = await launch(platform, channel)  # no data plane is there yet
+    stream = DataPlaneLinkStub(channel).Connect(metadata=bearer(one))
+    await stream.write(FromDataPlane(register=Register(cluster="one", held=[execution])))
+    async with asyncio.timeout(10):
+        kinds = [(await stream.read()).WhichOneof("message") for _ in range(2)]
+    stream.cancel()
+    assert kinds == ["registered", "revoke"]
+
+
 async def test_a_data_plane_calls_nothing_of_the_users(platform: Guarded, channel: grpc.aio.Channel) -> None:
     """It can neither read nor create what users do; over REST neither; its own client's token is as limited."""
     admin = AdminServiceStub(channel)
