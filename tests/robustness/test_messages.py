@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
+from flyteidl.admin.common_pb2 import ObjectGetRequest
 from flyteidl.admin.event_pb2 import NodeExecutionEventRequest, TaskExecutionEventRequest, WorkflowExecutionEventRequest
 from flyteidl.admin.execution_pb2 import ExecutionCreateRequest, ExecutionSpec
 from flyteidl.admin.launch_plan_pb2 import LaunchPlanCreateRequest, LaunchPlanSpec
@@ -13,6 +14,7 @@ from flyteidl.admin.task_pb2 import TaskCreateRequest
 from flyteidl.admin.workflow_pb2 import WorkflowCreateRequest
 from flyteidl.core import execution_pb2 as phases
 from flyteidl.core.identifier_pb2 import NodeExecutionIdentifier, ResourceType, WorkflowExecutionIdentifier
+from flyteidl.core.types_pb2 import LiteralType, SimpleType
 from flyteidl.datacatalog import datacatalog_pb2 as catalog
 from flyteidl.event.event_pb2 import NodeExecutionEvent, TaskExecutionEvent, WorkflowExecutionEvent
 from google.protobuf import descriptor_pool
@@ -177,3 +179,47 @@ def test_a_damaged_message_gets_a_clean_answer(server: Server, name: str) -> Non
         check(server, method, request)
 
     ask()
+
+
+NO_TEXT = b"\x0a\x02\xff\xfe"
+GARBAGE = [b"\xff", NO_TEXT, b"\x0b" * 10_000, b"\x0a\x80" * 50_000]
+
+
+def raw(server: Server, method: MethodDescriptor, data: bytes) -> grpc.StatusCode:
+    """Send bytes as they are."""
+    name = f"/{method.containing_service.full_name}/{method.name}"
+    try:
+        if method.client_streaming:
+            for _ in server.channel.stream_stream(name)(iter([data]), timeout=SECONDS):
+                pass
+        else:
+            server.channel.unary_unary(name)(data, timeout=SECONDS)
+    except grpc.RpcError as error:
+        refusal: Any = error
+        code: grpc.StatusCode = refusal.code()
+        return code
+    return grpc.StatusCode.OK
+
+
+@pytest.mark.parametrize("garbage", GARBAGE)
+def test_bytes_that_are_no_message(server: Server, garbage: bytes) -> None:
+    """What cannot be decoded is the caller's mistake, whichever method it is sent to."""
+    for method in services(server.channel):
+        name = f"/{method.containing_service.full_name}/{method.name}"
+        # Text that is no UTF-8 is an unknown field to some.
+        allowed = {grpc.StatusCode.INVALID_ARGUMENT} if garbage != NO_TEXT else set(grpc.StatusCode) - BAD
+        assert raw(server, method, garbage) in allowed, name
+
+
+@pytest.mark.parametrize("levels", [40, 80])
+def test_deep_nesting(server: Server, levels: int) -> None:
+    """Types within types, as deep as a message can be, are registered and can be read again."""
+    methods = {method.name: method for method in services(server.channel)}
+    nested = LiteralType(simple=SimpleType.INTEGER)
+    for _ in range(levels):
+        nested = LiteralType(collection_type=nested)
+    spec = task_spec("t", f"deep{levels}")
+    spec.template.interface.inputs.variables["x"].type.CopyFrom(nested)
+    task = identifier(ResourceType.TASK, "t", f"deep{levels}")
+    assert call(server, methods["CreateTask"], TaskCreateRequest(id=task, spec=spec)) is grpc.StatusCode.OK
+    assert call(server, methods["GetTask"], ObjectGetRequest(id=task)) is grpc.StatusCode.OK

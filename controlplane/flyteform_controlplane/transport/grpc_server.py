@@ -11,15 +11,19 @@ from urllib.parse import quote
 import grpc
 import grpc.aio
 from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.message import DecodeError
 from google.rpc.status_pb2 import Status as RpcStatus
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc  # type: ignore[import-untyped] # ships no types
 from grpc_reflection.v1alpha import reflection  # type: ignore[import-untyped] # ships no types
 
+from flyteform_controlplane.errors import InvalidArgumentError
 from flyteform_controlplane.transport.calls import Call, compose
 from flyteform_controlplane.transport.status import CallError, Status, cut
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+    from google.protobuf.message import Message
 
     from flyteform_controlplane.transport.methods import Method
 
@@ -84,7 +88,7 @@ class GrpcServer:
 
 
 def _handler(method: Method) -> grpc.RpcMethodHandler[Any, Any]:
-    decode, encode = method.request_type.FromString, method.response_type.SerializeToString
+    decode, encode = _decoder(method.request_type), method.response_type.SerializeToString
     match method.descriptor.client_streaming, method.descriptor.server_streaming:
         case False, False:
             return grpc.unary_unary_rpc_method_handler(_unary(method), decode, encode)
@@ -96,13 +100,37 @@ def _handler(method: Method) -> grpc.RpcMethodHandler[Any, Any]:
             return grpc.stream_stream_rpc_method_handler(_stream(method), decode, encode)
 
 
+def _decoder(kind: type[Message]) -> Callable[[bytes], Message | DecodeError]:
+    parse = kind.FromString
+
+    def decode(data: bytes) -> Message | DecodeError:
+        try:
+            return parse(data)
+        except DecodeError as error:
+            # Raised here, gRPC would answer UNKNOWN, which stock clients take for a question of login.
+            return error
+
+    return decode
+
+
+async def _refuse(call: Call) -> NoReturn:
+    raise InvalidArgumentError(f"the request cannot be read: {call.request}")
+
+
+async def _readable(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    async for request in requests:
+        if isinstance(request, DecodeError):
+            raise InvalidArgumentError(f"a message of the stream cannot be read: {request}")
+        yield request
+
+
 def _unary(method: Method) -> Callable[[Any, Any], Awaitable[Any]]:
-    invoke, name = method.invoke, method.name
+    invoke, name, refuse = method.invoke, method.name, compose(method.interceptors, _refuse)
 
     async def handle(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
         call = _call(name, request, context)
         try:
-            return await invoke(call)
+            return await (refuse(call) if isinstance(request, DecodeError) else invoke(call))
         except CallError as error:
             return await _abort(context, error.status)
 
@@ -110,10 +138,12 @@ def _unary(method: Method) -> Callable[[Any, Any], Awaitable[Any]]:
 
 
 def _stream(method: Method) -> Callable[[Any, Any], Awaitable[Any]]:
-    implementation = method.implementation
+    implementation, reads_stream = method.implementation, method.descriptor.client_streaming
 
     async def handle(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
         async def endpoint(call: Call) -> None:
+            if isinstance(call.request, DecodeError):
+                await _refuse(call)
             answer = implementation(call.request, call)
             if inspect.isawaitable(answer):
                 await answer
@@ -122,7 +152,8 @@ def _stream(method: Method) -> Callable[[Any, Any], Awaitable[Any]]:
 
         try:
             # The interceptors are around the whole life of the stream.
-            return await compose(method.interceptors, endpoint)(_call(method.name, request, context))
+            received = _readable(request) if reads_stream else request
+            return await compose(method.interceptors, endpoint)(_call(method.name, received, context))
         except CallError as error:
             return await _abort(context, error.status)
 
