@@ -64,15 +64,8 @@ def commands(scratch: Path) -> dict[str, tuple[str, ...]]:
     }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a folder for what the commands read and write."""
-    return tmp_path_factory.mktemp("pyflyte")
-
-
-@pytest.fixture(scope="module")
-def printed(platform: Platform, scratch: Path) -> dict[str, str]:
-    """Run all commands; give what each printed. Only the one that waits for a failure may fail."""
+def run_commands(platform: Platform, scratch: Path) -> dict[str, str]:
+    """Run all commands; return what each printed. Only the one that waits for a failure may fail."""
     asked = commands(scratch)
     ran: Any = stock.seen(
         "pyflyte_commands.py", json.dumps(list(asked.values())), home=platform.home, endpoint=platform.grpc
@@ -88,10 +81,16 @@ def get(platform: Platform, path: str) -> Any:
     return json.loads(platform.get(f"/api/v1/{path}"))
 
 
-def test_every_command_that_talks_to_the_platform(
-    printed: Mapping[str, str], platform: Platform, scratch: Path
-) -> None:
-    """Registering, running with every option, reading, activating, relaunching, recovering, measuring, backfilling."""
+def test_every_command_that_talks_to_the_platform(platform: Platform, tmp_path: Path) -> None:
+    """What the commands did is there, and a package registers: all in one test, so that they run once."""
+    printed = run_commands(platform, tmp_path)
+    _did(printed, platform, tmp_path)
+    assert "Successfully packaged" in printed["package"]
+    _registers_like_flytectl((tmp_path / "package.tgz").read_bytes(), platform.grpc)
+
+
+def _did(printed: Mapping[str, str], platform: Platform, scratch: Path) -> None:
+    """Check the outcome of every command."""
     scope = f"{stock.PROJECT}/{stock.DOMAIN}"
     assert "Successfully registered" in printed["register"]
     execution = get(platform, f"executions/{scope}/command")
@@ -122,12 +121,11 @@ def test_every_command_that_talks_to_the_platform(
     assert get(platform, f"executions/{scope}/filling")["id"]["name"] == "filling"
 
 
-def test_a_package_registers_as_flytectl_does_it(printed: Mapping[str, str], platform: Platform, scratch: Path) -> None:
-    """What `pyflyte package` wrote registers file by file; again, every file is ALREADY_EXISTS."""
-    assert "Successfully packaged" in printed["package"]
-    with grpc.insecure_channel(platform.grpc) as channel:
+def _registers_like_flytectl(archive: bytes, endpoint: str) -> None:
+    """Register what `pyflyte package` wrote file by file; again, every file is ALREADY_EXISTS."""
+    with grpc.insecure_channel(endpoint) as channel:
         stub = AdminServiceStub(channel)
-        requests = list(packaged((scratch / "package.tgz").read_bytes()))
+        requests = list(packaged(archive))
         assert len(requests) > 10
         for method, request in requests:
             getattr(stub, method)(request)
