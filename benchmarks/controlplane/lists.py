@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 PAGES = 1_000
 ROUNDS = 15
+STEP = 50_000  # in one transaction, as the server wants to write now and then
 # Copies of the row with the given name, older than all others, a second apart.
 _COPY = "INSERT INTO executions (execution_name, created_at, {columns}) SELECT {name}, {at}, {columns} FROM {source}"
 _OTHERS = ", ".join(
@@ -29,12 +30,14 @@ _OTHERS = ", ".join(
 
 def fill_sqlite(path: Path, count: int) -> None:
     """Put so many executions into the database."""
-    numbers = f"(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count}) SELECT i FROM n)"  # noqa: S608 - a number of ours
-    source = f"executions CROSS JOIN {numbers} WHERE execution_name = 'page0'"
+    source = "executions CROSS JOIN (WITH RECURSIVE n(i) AS (SELECT ? UNION ALL SELECT i + 1 FROM n WHERE i < ?) "
+    source += "SELECT i FROM n) WHERE execution_name = 'page0'"
     at = "strftime('%Y-%m-%d %H:%M:%S.000000', '2020-01-01', '+' || i || ' seconds')"
+    statement = _COPY.format(columns=_OTHERS, name="'deep' || i", at=at, source=source)
     connection = sqlite3.connect(path, timeout=60)
-    connection.execute(_COPY.format(columns=_OTHERS, name="'deep' || i", at=at, source=source))
-    connection.commit()
+    for start in range(0, count, STEP):
+        connection.execute(statement, (start + 1, min(start + STEP, count)))
+        connection.commit()
     connection.close()
 
 
