@@ -82,7 +82,13 @@ def assemble(
     `login` is what clients are told about it; `connected` is told whether any data plane is connected to this process.
     """
     notices = Notices(database)
-    dispatcher = Dispatcher(database, objects, connected=connected, tell=lambda: notices.say(Topic.DISPATCH))
+    dispatcher = Dispatcher(
+        database,
+        objects,
+        connected=connected,
+        tell=lambda: notices.say(Topic.DISPATCH),
+        task_defaults=config.task_defaults,
+    )
     notices.listen(Topic.DISPATCH, dispatcher.look)
     launcher = _Launcher()
     scheduler, leadership = _scheduler(database, launcher, scheduling, notices)

@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from flyteidl.admin.execution_pb2 import ExecutionMetadata, ExecutionSpec
+from flyteidl.admin.matchable_resource_pb2 import MatchableResource
 from flyteidl.core.literals_pb2 import LiteralMap
 from sqlalchemy import and_, select
 
 from flyteform.proto.flyteform.v1 import link_pb2
 from flyteform_controlplane.dispatch.connection import identifier
+from flyteform_controlplane.domain.attributes import Scope
+from flyteform_controlplane.domain.config import TaskResources
 from flyteform_controlplane.domain.locations import join
+from flyteform_controlplane.domain.tasks import apply_defaults, complete_resources
 from flyteform_controlplane.errors import MissingEntityError
+from flyteform_controlplane.store.sql.store import SqlStore
 from flyteform_controlplane.store.tables import EXECUTION_KEY, executions, workflows
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
     from flyteform.objects.ports import ObjectStore
     from flyteform_controlplane.domain.ports import ExecutionKey
     from flyteform_controlplane.store.database import Database
+
+
+_MATCHABLES = SqlStore().matchables
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +39,11 @@ class LeaseBuilder:
 
     database: Database
     objects: ObjectStore
+    task_defaults: TaskResources = field(default_factory=TaskResources)
 
     async def build(self, execution: ExecutionKey, epoch: int, ttl: timedelta) -> link_pb2.Lease:
         """Return the lease; raise `MissingEntityError` or the object store's errors if a part cannot be had."""
-        closure_uri, inputs_uri, spec = await self._locate(execution)
+        closure_uri, inputs_uri, spec, defaults = await self._locate(execution)
         key = f"{execution.project}-{execution.domain}-{execution.name}"
         lease = link_pb2.Lease(
             id=identifier(execution),
@@ -43,24 +54,35 @@ class LeaseBuilder:
         )
         lease.ttl.FromTimedelta(ttl)
         lease.closure.ParseFromString(await self.objects.get(closure_uri))
+        apply_defaults(lease.closure, defaults)
         lease.inputs.CopyFrom(LiteralMap.FromString(await self.objects.get(inputs_uri)) if inputs_uri else LiteralMap())
         if spec.metadata.mode == ExecutionMetadata.RECOVERED:
             lease.recover_from.CopyFrom(spec.metadata.reference_execution)
         return lease
 
-    async def _locate(self, execution: ExecutionKey) -> tuple[str, str, ExecutionSpec]:
+    async def _locate(self, execution: ExecutionKey) -> tuple[str, str, ExecutionSpec, TaskResources]:
         values = (execution.project, execution.domain, execution.name)
         same = and_(*(executions.c[name] == value for name, value in zip(EXECUTION_KEY, values, strict=True)))
         statement = (
-            select(workflows.c.remote_closure_identifier, executions.c.inputs_uri, executions.c.spec)
+            select(workflows.c.remote_closure_identifier, workflows.c.name, executions.c.inputs_uri, executions.c.spec)
             .join(workflows, executions.c.workflow_id == workflows.c.id)
             .where(same)
         )
         async with self.database.reading() as tx:
             found = (await tx.execute(statement)).first()
-        if found is None:
-            raise MissingEntityError(f"execution {execution} has no row, or its workflow has none")
-        return found.remote_closure_identifier, found.inputs_uri, ExecutionSpec.FromString(found.spec)
+            if found is None:
+                raise MissingEntityError(f"execution {execution} has no row, or its workflow has none")
+            spec = ExecutionSpec.FromString(found.spec)
+            scope = Scope(execution.project, execution.domain, found.name, spec.launch_plan.name)
+            defaults = await self._defaults(tx, scope)
+        return found.remote_closure_identifier, found.inputs_uri, spec, defaults
+
+    async def _defaults(self, tx: AsyncConnection, scope: Scope) -> TaskResources:
+        """Return what tasks get that do not say what they need (contract 1.6, TASK_RESOURCE)."""
+        keys = [one.key(MatchableResource.TASK_RESOURCE) for one in scope.covering()]
+        rows = await _MATCHABLES.get_many(tx, keys)
+        found = next((rows[key].attributes.task_resource_attributes.defaults for key in keys if key in rows), None)
+        return self.task_defaults if found is None else complete_resources(found, self.task_defaults)
 
     def _raw_prefix(self, spec: ExecutionSpec) -> str:
         return spec.raw_output_data_config.output_location_prefix.rstrip("/") or f"{self.objects.prefix}/raw"

@@ -21,8 +21,8 @@ class Domain:
 
 
 @dataclass(frozen=True, slots=True)
-class TaskLimits:
-    """The most that a task may ask for, as Kubernetes quantities; "" is no limit."""
+class TaskResources:
+    """Amounts of what tasks ask for, as Kubernetes quantities; "" says nothing about it."""
 
     cpu: str = ""
     memory: str = ""
@@ -68,7 +68,9 @@ class AdminConfig:
     default_cluster_label: str = ""
     # The cluster pool that a domain's executions belong to; an execution that names another one is refused.
     cluster_pools: Mapping[str, str] = field(default_factory=dict)
-    task_limits: TaskLimits = field(default_factory=TaskLimits)
+    # What a task gets that does not say what it needs, and the most that one may ask for.
+    task_defaults: TaskResources = field(default_factory=TaskResources)
+    task_limits: TaskResources = field(default_factory=TaskResources)
     # Task types that are allowed in some places only; a type that is not listed is allowed everywhere.
     task_type_whitelist: Mapping[str, tuple[TaskScope, ...]] = field(default_factory=dict)
     max_workflow_nodes: int = 0

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from flyteidl.core.tasks_pb2 import Resources
 
-from flyteform_controlplane.domain.config import TaskLimits
+from flyteform_controlplane.domain.config import TaskResources
 from flyteform_controlplane.domain.quantities import parse_quantity
 from flyteform_controlplane.domain.validation import require
 from flyteform_controlplane.errors import InvalidArgumentError
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from flyteidl.admin.matchable_resource_pb2 import TaskResourceSpec
+    from flyteidl.core.compiler_pb2 import CompiledWorkflowClosure
     from flyteidl.core.tasks_pb2 import TaskTemplate
 
     from flyteform_controlplane.domain.config import TaskScope
@@ -30,7 +31,7 @@ _FIELDS = {
 _ENDLESS = Decimal("Infinity")
 
 
-def check_task(template: TaskTemplate, limits: TaskLimits) -> None:
+def check_task(template: TaskTemplate, limits: TaskResources) -> None:
     """Refuse an incomplete task, and resources that no cluster could give or the platform does not."""
     require(template.type, "type")
     require(template.HasField("metadata"), "metadata")
@@ -56,14 +57,32 @@ def check_task_type(task_type: str, scope: ProjectAndDomain, whitelist: Mapping[
         )
 
 
-def limits_of(spec: TaskResourceSpec, default: TaskLimits) -> TaskLimits:
-    """Return limits that were set for a project or domain; what they leave out is the platform's."""
-    return TaskLimits(
+def complete_resources(spec: TaskResourceSpec, default: TaskResources) -> TaskResources:
+    """Return amounts that were set for a project or domain; what they leave out is the platform's."""
+    return TaskResources(
         cpu=spec.cpu or default.cpu,
         memory=spec.memory or default.memory,
         gpu=spec.gpu or default.gpu,
         ephemeral_storage=spec.ephemeral_storage or default.ephemeral_storage,
     )
+
+
+def apply_defaults(closure: CompiledWorkflowClosure, defaults: TaskResources) -> None:
+    """Write into the tasks of a closure what they get where they do not say what they need: request and limit."""
+    amounts = {name: getattr(defaults, field) for name, field in _FIELDS.items() if getattr(defaults, field)}
+    for task in closure.tasks:
+        if amounts and task.template.WhichOneof("target") == "container":
+            _complete(task.template.container.resources, amounts)
+
+
+def _complete(resources: Resources, amounts: Mapping[Resources.ResourceName, str]) -> None:
+    requested = {entry.name: entry.value for entry in resources.requests}
+    limited = {entry.name: entry.value for entry in resources.limits}
+    for name, amount in amounts.items():
+        if name not in requested:
+            resources.requests.add(name=name, value=limited.get(name, amount))
+        if name not in limited:
+            resources.limits.add(name=name, value=requested.get(name, amount))
 
 
 def check_task_resources(defaults: TaskResourceSpec, limits: TaskResourceSpec) -> None:
@@ -78,7 +97,7 @@ def check_task_resources(defaults: TaskResourceSpec, limits: TaskResourceSpec) -
             )
 
 
-def _check_resources(resources: Resources, platform: TaskLimits) -> None:
+def _check_resources(resources: Resources, platform: TaskResources) -> None:
     requests = _amounts(resources.requests, "requests")
     limits = _amounts(resources.limits, "limits")
     for name, request in requests.items():

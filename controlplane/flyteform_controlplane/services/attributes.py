@@ -16,7 +16,7 @@ from flyteform_controlplane.domain.filters import Query
 from flyteform_controlplane.domain.paging import UNLIMITED
 from flyteform_controlplane.domain.records import MatchableRecord
 from flyteform_controlplane.domain.settings import complete_config
-from flyteform_controlplane.domain.tasks import limits_of
+from flyteform_controlplane.domain.tasks import complete_resources
 from flyteform_controlplane.domain.times import now
 from flyteform_controlplane.domain.validation import require
 from flyteform_controlplane.errors import InvalidArgumentError, MissingEntityError
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from flyteidl.admin.cluster_assignment_pb2 import ClusterAssignment
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from flyteform_controlplane.domain.config import TaskLimits
+    from flyteform_controlplane.domain.config import TaskResources
     from flyteform_controlplane.services.backend import Backend
 
 
@@ -166,12 +166,16 @@ class Attributes:
             cluster_assignment=assignments[0].attributes.cluster_assignment if assignments else None,
         )
 
-    async def task_limits(self, tx: AsyncConnection, scope: Scope) -> TaskLimits:
+    async def task_limits(self, tx: AsyncConnection, scope: Scope) -> TaskResources:
         """Return the most that tasks there may ask for."""
         keys = [one.key(MatchableResource.TASK_RESOURCE) for one in scope.covering()]
         rows = await self.backend.store.matchables.get_many(tx, keys)
         found = next((rows[key].attributes.task_resource_attributes.limits for key in keys if key in rows), None)
-        return self.backend.config.task_limits if found is None else limits_of(found, self.backend.config.task_limits)
+        return (
+            self.backend.config.task_limits
+            if found is None
+            else complete_resources(found, self.backend.config.task_limits)
+        )
 
     async def _find(self, scope: Scope, resource: MatchableResource) -> MatchingAttributes | None:
         require(scope.project, "project")

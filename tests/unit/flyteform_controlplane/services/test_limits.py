@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -19,10 +20,14 @@ from flyteidl.admin.execution_pb2 import (
 from flyteidl.admin.launch_plan_pb2 import LaunchPlanSpec
 from flyteidl.admin.matchable_resource_pb2 import MatchableResource, MatchingAttributes
 from flyteidl.admin.task_pb2 import TaskCreateRequest
+from flyteidl.core.compiler_pb2 import CompiledWorkflowClosure
 from flyteidl.core.tasks_pb2 import Resources
 
-from flyteform_controlplane.domain.config import AdminConfig, TaskLimits, TaskScope
+from flyteform_controlplane.dispatch.leases import LeaseBuilder
+from flyteform_controlplane.domain.config import AdminConfig, TaskResources, TaskScope
+from flyteform_controlplane.domain.ports import ExecutionKey
 from flyteform_controlplane.domain.principals import Principal
+from flyteform_controlplane.domain.tasks import apply_defaults
 from flyteform_controlplane.errors import InvalidArgumentError
 from support.admin import DOMAIN, PROJECT, World, integers, open_world, task_spec
 
@@ -48,7 +53,7 @@ async def set_project(world: World, attributes: MatchingAttributes) -> None:
 
 async def test_tasks_stay_below_the_platforms_limits(tmp_path: Path) -> None:
     """A request above the platform's limit is refused in Flyte's words; attributes of the project replace the limit."""
-    async with open_world(tmp_path, AdminConfig(task_limits=TaskLimits(cpu="2", memory="1Gi"))) as world:
+    async with open_world(tmp_path, AdminConfig(task_limits=TaskResources(cpu="2", memory="1Gi"))) as world:
         await register(world, "fits", cpu="2000m", memory="1Gi", gpu="8")
         wording = (
             r"^Requested MEMORY default \[4Gi\] is greater than current limit set in the platform configuration "
@@ -62,6 +67,43 @@ async def test_tasks_stay_below_the_platforms_limits(tmp_path: Path) -> None:
         await register(world, "large", memory="4Gi")
         with pytest.raises(InvalidArgumentError, match=r"Requested CPU default \[3\]"):
             await register(world, "wide", cpu="3")
+
+
+async def test_tasks_that_ask_for_nothing_get_the_defaults(world: World) -> None:
+    """A lease carries the platform's defaults, or the project's, as request and limit; what a task says stays."""
+    plan = await world.register_launch_plan("wf")
+    name = await world.execute(plan, "run", x=1)
+    leases = LeaseBuilder(world.database, world.objects, TaskResources(cpu="1", memory="1Gi"))
+
+    async def resources() -> tuple[dict[str, str], dict[str, str]]:
+        lease = await leases.build(ExecutionKey(name.project, name.domain, name.name), 1, timedelta(seconds=1))
+        (task,) = lease.closure.tasks
+        found = task.template.container.resources
+        label = Resources.ResourceName.Name
+        return {label(one.name): one.value for one in found.requests}, {
+            label(one.name): one.value for one in found.limits
+        }
+
+    assert await resources() == ({"CPU": "1", "MEMORY": "1Gi"}, {"CPU": "1", "MEMORY": "1Gi"})
+    attributes = MatchingAttributes()
+    attributes.task_resource_attributes.defaults.cpu = "250m"
+    await set_project(world, attributes)
+    assert (await resources())[0] == {"CPU": "250m", "MEMORY": "1Gi"}
+
+
+def test_defaults_leave_what_a_task_says() -> None:
+    """A request without a limit is its limit too, a limit without a request its request."""
+    closure = CompiledWorkflowClosure()
+    container = closure.tasks.add().template.container
+    container.resources.requests.add(name=Resources.CPU, value="2")
+    container.resources.limits.add(name=Resources.MEMORY, value="3Gi")
+    apply_defaults(closure, TaskResources(cpu="1", memory="1Gi"))
+    for entries in (container.resources.requests, container.resources.limits):
+        assert {one.name: one.value for one in entries} == {Resources.CPU: "2", Resources.MEMORY: "3Gi"}
+    untouched = CompiledWorkflowClosure()
+    untouched.CopyFrom(closure)
+    apply_defaults(closure, TaskResources())
+    assert closure == untouched
 
 
 @pytest.mark.parametrize(
