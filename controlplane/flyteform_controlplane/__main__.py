@@ -32,6 +32,13 @@ from flyteform_controlplane.settings import GRPC_PORT, HTTP_PORT, ControlPlaneSe
 )
 @click.option("--objects-prefix", default="", help="URI of the object store; by default in the state directory.")
 @click.option(
+    "--database-connections",
+    default=20,
+    show_default=True,
+    envvar="FLYTEFORM_DATABASE_CONNECTIONS",
+    help="How many connections to PostgreSQL to open at most.",
+)
+@click.option(
     "--catch-up",
     default=1,
     show_default=True,

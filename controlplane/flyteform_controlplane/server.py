@@ -23,7 +23,7 @@ from flyteform_controlplane.rest.objects import ObjectEndpoint
 from flyteform_controlplane.scheduler.scheduler import SchedulerConfig
 from flyteform_controlplane.services.auth_metadata import LoginConfig
 from flyteform_controlplane.settings import signing_key
-from flyteform_controlplane.store.database import Database
+from flyteform_controlplane.store.database import Database, PoolLimits
 from flyteform_controlplane.store.migrate import migrate
 from flyteform_controlplane.store.seed import seed
 from flyteform_controlplane.transport import ports
@@ -136,7 +136,9 @@ class ControlPlane:
         return Addresses(_address(_reachable(settings.host), grpc_port), http)
 
     async def _database(self) -> Database:
-        database = Database(self._settings.database_url)
+        connections = self._settings.database_connections
+        limits = PoolLimits(kept=connections // 2, more=connections - connections // 2)
+        database = Database(self._settings.database_url, limits)
         self._running.push_async_callback(database.close)
         await migrate(database)
         await seed(database)

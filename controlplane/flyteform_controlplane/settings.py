@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 GRPC_PORT = 8089
 HTTP_PORT = 8088
 LARGEST_PORT = 65535
+FEWEST_CONNECTIONS = 3  # one hears the other replicas, one serves, and one more
 KEY_FILE = "signing.key"
 _CLUSTER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}").fullmatch
 
@@ -48,6 +49,8 @@ class ControlPlaneSettings:
     auth: bool = False
     # The clusters whose data planes get a client each, at the first start that names them.
     clusters: tuple[str, ...] = ()
+    # How many connections to PostgreSQL this process opens at most.
+    database_connections: int = 20
     # How many of a schedule's firings are made up for that were missed while the platform was down: the latest ones.
     catch_up: int = 1
     # Where clients reach HTTP, as http(s)://host[:port], if that is not the address that is listened on.
@@ -73,6 +76,11 @@ class ControlPlaneSettings:
         if self.grpc_port == self.http_port != 0:
             raise InvalidInputError(
                 f"gRPC and HTTP cannot share port {self.grpc_port}", remedy="choose another --grpc-port or --http-port"
+            )
+        if self.database_connections < FEWEST_CONNECTIONS:
+            raise InvalidInputError(
+                f"--database-connections {self.database_connections} is too few",
+                remedy=f"use {FEWEST_CONNECTIONS} or more",
             )
         if self.catch_up < 0:
             raise InvalidInputError(f"--catch-up {self.catch_up} is negative", remedy="use 0 for none")

@@ -28,8 +28,8 @@ class LeaseTimes:
     A killed holder is replaced after `ttl` and at most one `interval` more.
     """
 
-    ttl: timedelta = timedelta(seconds=6)
-    interval: timedelta = timedelta(seconds=1.5)
+    ttl: timedelta = timedelta(seconds=5)
+    interval: timedelta = timedelta(seconds=1)
     # A holder that cannot extend its lease gives up this long before others may take it.
     margin: timedelta = timedelta(seconds=1)
 
