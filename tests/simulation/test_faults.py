@@ -28,6 +28,8 @@ def judge(plan: Plan, state: State) -> None:
         assert succeeded == good
     else:
         assert succeeded <= good
+    if not whole and plan.failure is not None:
+        assert (plan.failure.name in succeeded) == (plan.failure.name in good), "the failure node"
     assert state.active == 0
 
 
@@ -74,6 +76,17 @@ def test_abort_at_any_moment(seed: int) -> None:
     assert state.active == 0
     if state.phase is not WorkflowPhase.ABORTED:
         judge(plan, state)
+
+
+def test_failure_nodes_do_run() -> None:
+    """The runs above are worth something: failure nodes succeed and fail in them, at the top and below."""
+    seen = set()
+    for seed in range(400):
+        source = random.Random(seed)  # noqa: S311 - a seed must give the same run again
+        plan = random_plan(source)
+        state = Simulation(plan.lease(), plan.script(), source).run()
+        seen |= {(name.count("-"), node.phase) for name, node in state.nodes.items() if name.endswith("fn")}
+    assert {(0, NodePhase.SUCCEEDED), (0, NodePhase.FAILED), (2, NodePhase.SUCCEEDED), (2, NodePhase.FAILED)} <= seen
 
 
 def test_without_faults_each_attempt_runs_once() -> None:

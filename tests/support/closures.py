@@ -167,6 +167,20 @@ class Flow:
                 self._move(name, case.then_node)
         return self
 
+    def on_failure(
+        self, node: str, inputs: Mapping[str, BindingData | Literal | int] | None = None, *, error: str = ""
+    ) -> Flow:
+        """Make a node that was added before, or else a new task, the failure node; `error` is its input for that."""
+        if node not in self._upstream:
+            self.task(node, inputs, outputs=())
+        self._upstream[node].add(START)
+        if error:
+            variants = self.closure.tasks[-1].template.interface.inputs.variables[error].type.union_type.variants
+            variants.add(simple=SimpleType.NONE)
+            variants.add(simple=SimpleType.ERROR).structure.tag = "FlyteError"
+        self._move(node, self.closure.primary.template.failure_node)
+        return self
+
     def returns(self, **outputs: BindingData) -> Flow:
         """Bind the workflow's outputs."""
         for name, data in outputs.items():

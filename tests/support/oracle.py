@@ -48,6 +48,7 @@ class Plan:
     finish_others: bool = False
     max_parallelism: int = 0
     prefix: str = ""
+    failure: Step | None = None
 
     def lease(self) -> Lease:
         """Build the execution."""
@@ -60,6 +61,9 @@ class Plan:
         flow = Flow(finish_others=self.finish_others, name=f"sub-{self.prefix}" if self.prefix else "wf")
         for step in self.steps:
             _add(flow, step)
+        if self.failure is not None:
+            _add(flow, self.failure)
+            flow.on_failure(self.failure.name)
         return flow
 
     def script(self) -> Script:
@@ -70,7 +74,7 @@ class Plan:
 
     def all_steps(self) -> Iterator[tuple[str, Step]]:
         """Yield the steps of this plan and of all plans within, with their unique ids."""
-        for step in self.steps:
+        for step in (*self.steps, *([self.failure] if self.failure is not None else ())):
             yield from _below(self.prefix, step)
 
     def all_finish(self) -> bool:
@@ -109,7 +113,7 @@ def _add(flow: Flow, step: Step) -> None:
 
 
 def random_plan(source: random.Random, *, largest: int = 12, failing: float = 0.15, nesting: int = 2) -> Plan:
-    """Make a workflow of chains, fans, maps, branches and sub-workflows, in which some attempts fail."""
+    """Make a workflow of chains, fans, maps, branches, sub-workflows and failure nodes, in which some attempts fail."""
     plan = Plan(finish_others=source.random() < 0.5, max_parallelism=source.choice((0, 1, 3)))
     _fill(plan, source, source.randint(1, largest), failing, nesting)
     return plan
@@ -121,6 +125,8 @@ def _fill(plan: Plan, source: random.Random, count: int, failing: float, nesting
         step = _random_step(plan, source, f"{plan.prefix}n{number}", failing, nesting)
         step.after = source.sample(earlier, min(len(earlier), source.randint(0, 3)))
         plan.steps.append(step)
+    if source.random() < 0.3:
+        plan.failure = _random_step(plan, source, f"{plan.prefix}fn", failing, nesting)
 
 
 def _random_step(plan: Plan, source: random.Random, unique: str, failing: float, nesting: int) -> Step:
@@ -208,4 +214,7 @@ def succeeding_nodes(plan: Plan) -> tuple[set[str], bool]:
             good.add(name)
         else:
             whole = False
+    if not whole and plan.failure is not None:
+        name = plan.prefix + plan.failure.name
+        good |= {name} if node_succeeds(plan, plan.failure, name, good) else set()
     return good, whole

@@ -67,7 +67,8 @@ class NodeRecord:
     `id` is the unique node execution id, `spec_id` the node's id in its workflow. `parent` is the node that this one
     runs below and `scope` the sub-workflow node in whose workflow the ids of its bindings are (both `""` at the top).
     `task` has the node's overrides applied. `timeout` is in seconds, 0 for none; `parallelism` 0 means unlimited;
-    `min_success_ratio` counts when `min_successes` is None. `fail_immediately` is the policy for nodes below.
+    `min_success_ratio` counts when `min_successes` is None. `fail_immediately` is the policy for nodes below and
+    `failure_node` the one of them that runs when they have failed.
     `cases` are those of a branch, whose `children` have their order, the else being the last one.
     """
 
@@ -82,6 +83,7 @@ class NodeRecord:
     parent: str = ""
     children: tuple[str, ...] = ()
     fail_immediately: bool = True
+    failure_node: str = ""
     target: Identifier | None = None
     cases: IfElseBlock | None = None
     task: TaskTemplate | None = None
@@ -113,6 +115,7 @@ class Graph:
     nodes: Mapping[str, NodeRecord]
     workflows: Mapping[str, WorkflowTemplate]
     fail_immediately: bool = True
+    failure_node: str = ""
     max_parallelism: int = 0
     overwrite_cache: bool = False
     refusal: Failure | None = None

@@ -32,7 +32,7 @@ def index_closure(
     return Graph(
         nodes=indexer.nodes,
         workflows=indexer.workflows,
-        fail_immediately=_fails_immediately(closure.primary),
+        **_policies(closure.primary, ""),  # type: ignore[arg-type]
         max_parallelism=max_parallelism,
         overwrite_cache=overwrite_cache,
         refusal=indexer.refusal,
@@ -53,8 +53,6 @@ class _Indexer:
         """Add the nodes of a workflow, which runs below the node `scope`; return their unique ids."""
         template = workflow.template
         self.workflows[scope] = template
-        if template.HasField("failure_node"):
-            self._refuse(_unsupported(template.failure_node.id, "a failure node"))
         names = {node.id: unique_id(scope, node.id) for node in template.nodes}
         if START_NODE not in names or END_NODE not in names:
             self._refuse(Failure("InvalidWorkflow", "the compiled workflow has no start node or no end node"))
@@ -62,6 +60,8 @@ class _Indexer:
         for node in template.nodes:
             edges = {"upstream": upstream.get(node.id, 0), "downstream": tuple(downstream.get(node.id, ()))}
             self._add(node, scope, scope, path, edges)
+        if template.HasField("failure_node"):
+            return *names.values(), self._add(template.failure_node, scope, scope, path)
         return tuple(names.values())
 
     def _add(
@@ -118,8 +118,8 @@ class _Indexer:
             self._refuse(Failure("WorkflowReferenceNotFound", message))
             return
         children = self.add_workflow(workflow, record.id, (*path, key))
-        policy = _fails_immediately(workflow)
-        self.nodes[record.id] = replace(record, children=children, fail_immediately=policy, target=reference)
+        policies = {"children": children} | _policies(workflow, record.id)
+        self.nodes[record.id] = replace(record, **policies, target=reference)  # type: ignore[arg-type]
 
     def _refuse(self, failure: Failure) -> None:
         self.refusal = self.refusal or failure
@@ -177,8 +177,12 @@ def _kind(node: Node) -> NodeKind:
             return NodeKind.UNSUPPORTED
 
 
-def _fails_immediately(workflow: CompiledWorkflow) -> bool:
-    return workflow.template.metadata.on_failure == WorkflowMetadata.FAIL_IMMEDIATELY
+def _policies(workflow: CompiledWorkflow, scope: str) -> dict[str, object]:
+    template = workflow.template
+    return {
+        "fail_immediately": template.metadata.on_failure == WorkflowMetadata.FAIL_IMMEDIATELY,
+        "failure_node": unique_id(scope, template.failure_node.id) if template.HasField("failure_node") else "",
+    }
 
 
 def _unsupported(node: str, kind: str) -> Failure:

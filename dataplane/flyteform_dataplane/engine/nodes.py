@@ -34,10 +34,12 @@ def settle(step: Step, at: float) -> None:
     state = step.state
     while step.touched:
         _look_at_parent(step, step.touched.popitem()[0], at)
-    if state.phase is WorkflowPhase.RUNNING:
+    if state.phase is WorkflowPhase.RUNNING and state.active == 0:
+        fail_workflow(step, state.failure or _stuck(), at)
+    if state.phase is WorkflowPhase.FAILING and state.active == 0 and step.graph.refusal is None:
+        _clean_up(step, step.graph.failure_node, at)
+    if state.phase in (WorkflowPhase.RUNNING, WorkflowPhase.FAILING):
         _admit(step, at)
-        if state.active == 0:
-            fail_workflow(step, state.failure or _stuck(), at)
     if state.active == 0 and state.phase is WorkflowPhase.FAILING:
         step.record(WorkflowChanged(WorkflowPhase.FAILED, at, state.failure))
     elif state.active == 0 and state.phase is WorkflowPhase.ABORTING:
@@ -144,8 +146,16 @@ def _look_at_parent(step: Step, node: str, at: float) -> None:
         move(step, node, NodePhase.ABORTED, at, failure=state.failure)
     elif state.phase is NodePhase.RUNNING:
         fail_parent(step, node, state.failure or _stuck(), at)
-    elif state.phase is NodePhase.FAILING:
+    elif state.phase is NodePhase.FAILING and not _clean_up(step, step.graph.nodes[node].failure_node, at):
         fail_node(step, node, state.failure or _stuck(), at)
+
+
+def _clean_up(step: Step, failure_node: str, at: float) -> bool:
+    """Begin the failure node of a workflow that has failed, if it has one that has not run; say so."""
+    if not failure_node or step.state.node(step.graph, failure_node).phase is not NodePhase.NOT_STARTED:
+        return False
+    _begin_node(step, failure_node, at)
+    return True
 
 
 def _begin_node(step: Step, node: str, at: float) -> None:

@@ -7,12 +7,13 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from flyteidl.core.literals_pb2 import LiteralMap
+from flyteidl.core.types_pb2 import Error
 from google.protobuf.message import DecodeError
 
 from flyteform_dataplane.engine.graph import START_NODE, unique_id
 from flyteform_dataplane.engine.phases import ItemPhase, NodePhase
 from flyteform_dataplane.errors import UserError
-from flyteform_dataplane.runner.literals import collect, referenced_nodes, resolve
+from flyteform_dataplane.runner.literals import collect, give_error, referenced_nodes, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -168,7 +169,13 @@ class ExecutionData:
     async def _make_inputs(self, node: str) -> LiteralMap:
         record = self._context.graph.nodes[node]
         outputs = await self._outputs_of(record.bindings, record.scope)
-        resolved = resolve(record.bindings, outputs, self._input_variables(node))
+        variables = self._input_variables(node)
+        resolved = resolve(record.bindings, outputs, variables)
+        template = self._context.graph.workflows[record.scope]
+        if template.HasField("failure_node") and node == unique_id(record.scope, template.failure_node.id):
+            failure = self._state.nodes[record.scope].failure if record.scope else self._state.failure
+            message = "" if failure is None else failure.message
+            give_error(resolved, variables or {}, Error(failed_node_id=record.spec_id, message=message))
         # Not durable: after a crash they are made again before an attempt that needs them starts.
         await self._objects.put(self._context.inputs_uri(node), resolved.SerializeToString(), durable=False)
         return resolved

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flyteidl.core.literals_pb2 import Literal, LiteralCollection, LiteralMap, Scalar, Void
+from flyteidl.core.literals_pb2 import Literal, LiteralCollection, LiteralMap, Scalar, Union, Void
+from flyteidl.core.types_pb2 import SimpleType
 
 from flyteform_dataplane.engine.failures import Failure
 from flyteform_dataplane.engine.graph import START_NODE
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from flyteidl.core.interface_pb2 import Variable
     from flyteidl.core.literals_pb2 import Binding, BindingData
-    from flyteidl.core.types_pb2 import LiteralType, OutputReference
+    from flyteidl.core.types_pb2 import Error, LiteralType, OutputReference
 
 INVALID_ARRAY_LENGTH = "InvalidArrayLength"
 
@@ -81,6 +82,19 @@ def item_inputs(inputs: LiteralMap, bound: frozenset[str], index: int) -> Litera
         whole = name in bound or literal.WhichOneof("value") != "collection"
         picked.literals[name].CopyFrom(literal if whole else literal.collection.literals[index])
     return picked
+
+
+def give_error(inputs: LiteralMap, variables: Mapping[str, Variable], error: Error) -> None:
+    """Give the error of a workflow to the inputs of its failure node that are of that type."""
+    for name, variable in variables.items():
+        kinds = [variable.type, *variable.type.union_type.variants]
+        kind = next((one for one in kinds if one.simple == SimpleType.ERROR and one.HasField("simple")), None)
+        if kind is None:
+            continue
+        literal = Literal(scalar=Scalar(error=error))
+        if kind is not variable.type:
+            literal = Literal(scalar=Scalar(union=Union(value=literal, type=kind)))
+        inputs.literals[name].CopyFrom(literal)
 
 
 def collect(names: Iterable[str], items: Sequence[LiteralMap | None]) -> LiteralMap:

@@ -144,3 +144,21 @@ async def test_branch_inside_of_a_branch_and_its_error(make_world: MakeWorld) ->
         assert rows.workflow == phase
     error = events_of(world, "b-0-c")[-1].error
     assert (error.code, error.message) == ("UserProvidedError", "too small")
+
+
+async def test_failure_node_gets_the_inputs_and_the_error(make_world: MakeWorld) -> None:
+    """The failure node runs with the workflow's inputs and its error, as an optional one; the end stays FAILED."""
+    boom = Broken("Boom", "no", recoverable=False)
+    world = await make_world(lambda spec: literals() if "/fn0/" in spec.name else boom)
+    flow = Flow().task("a").on_failure("fn0", {"x": promise("", "i"), "err": 0}, error="err")
+    lease = flow.lease(i=7)
+
+    rows = await world.execute(lease)
+
+    assert rows.workflow == WorkflowExecution.FAILED
+    assert rows.nodes["fn0"] == NodeExecution.SUCCEEDED
+    inputs = world.store.literals(f"{lease.metadata_prefix}/fn0/data/inputs.pb").literals
+    assert inputs["x"].scalar.primitive.integer == 7
+    union = inputs["err"].scalar.union
+    assert union.type.structure.tag == "FlyteError"
+    assert (union.value.scalar.error.failed_node_id, union.value.scalar.error.message) == ("fn0", "no")

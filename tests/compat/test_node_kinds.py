@@ -1,0 +1,107 @@
+"""Stock flytekit workflows with every kind of node that the data plane runs, by `pyflyte run --remote`."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from flyteidl.core.execution_pb2 import NodeExecution
+
+from support.platform import Platform, clean_environment, running
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+WORKFLOWS = Path(__file__).parent / "workflows"
+# What the stock client prints of an execution: its error, its outputs and its nodes.
+LOOK = """
+import json, sys
+from flytekit.configuration import Config
+from flytekit.remote import FlyteRemote
+remote = FlyteRemote(Config.for_endpoint(sys.argv[1], insecure=True), "flytesnacks", "development")
+execution = remote.fetch_execution(name=sys.argv[2])
+remote.wait(execution, poll_interval=0.2, timeout=100)
+execution = remote.sync(execution, sync_nodes=True)
+error = execution.error and execution.error.message
+literals = {} if error else {k: str(v.scalar.primitive.value) for k, v in execution.outputs.literals.items()}
+nodes = {name: node.closure.phase for name, node in execution.node_executions.items()}
+print(json.dumps({"error": error, "outputs": literals, "nodes": nodes}))
+"""
+
+
+@pytest.fixture(scope="module")
+def programs() -> Path:
+    """Give the folder with the stock client's programs; `make compat` makes it and `make test` says where."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = Path(os.environ.get("FLYTEFORM_FLYTEKIT") or cache / "flyteform" / "flytekit-1.16.31") / "bin"
+    assert (folder / "pyflyte").exists(), f"no stock client in {folder}: run `make compat`"
+    return folder
+
+
+@pytest.fixture(scope="module")
+def platform(programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """Give a platform that runs flytekit's images with the stock client's interpreter."""
+    with running(tmp_path_factory.mktemp("nodes"), f"--image=*flytekit*={programs / 'python'}") as started:
+        yield started
+
+
+def run(programs: Path, platform: Platform, workflow: str, *arguments: str) -> dict[str, Any]:
+    """Run a workflow to its end and return what the stock client sees of it."""
+    project = ("-p", "flytesnacks", "-d", "development")
+    started = call(platform, programs / "pyflyte", "run", "--remote", *project, "nodes.py", workflow, *arguments)
+    execution = re.search(r"/executions/([a-z][a-z0-9-]+)", started)
+    assert execution is not None, started
+    seen: dict[str, Any] = json.loads(
+        call(platform, programs / "python", "-c", LOOK, platform.grpc, execution.group(1)).splitlines()[-1]
+    )
+    return seen
+
+
+def call(platform: Platform, program: Path, *arguments: str) -> str:
+    """Call one of the stock client's programs and return what it prints."""
+    environment = {
+        **clean_environment(platform.home),
+        "FLYTE_PLATFORM_URL": platform.grpc,
+        "FLYTE_PLATFORM_INSECURE": "true",
+    }
+    done = subprocess.run(
+        [str(program), *arguments],
+        cwd=WORKFLOWS,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_sub_workflows_and_branches(programs: Path, platform: Platform) -> None:
+    """A sub-workflow in a sub-workflow feeds a branch, which takes a sub-workflow; outputs come through all ends."""
+    seen = run(programs, platform, "chosen", "--n", "4")
+    assert (seen["error"], seen["outputs"]) == (None, {"o0": "128"})
+    assert sorted(seen["nodes"]) == ["end-node", "n0", "n1", "start-node"]
+
+
+def test_branch_takes_a_task(programs: Path, platform: Platform) -> None:
+    """Another case of the same branch is a task."""
+    assert run(programs, platform, "chosen", "--n", "1")["outputs"] == {"o0": "-8"}
+
+
+def test_branch_fails_with_its_own_words(programs: Path, platform: Platform) -> None:
+    """When no case holds the workflow ends with the message that it was given for that."""
+    assert "out of range" in run(programs, platform, "chosen", "--n", "0")["error"]
+
+
+def test_failure_node_of_the_stock_client(programs: Path, platform: Platform) -> None:
+    """The `on_failure` task runs with the inputs and the error, or it would fail itself; the workflow has failed."""
+    seen = run(programs, platform, "cleaned", "--n", "3")
+    assert "no 3" in seen["error"]
+    assert seen["nodes"]["fn0"] == NodeExecution.SUCCEEDED
