@@ -21,7 +21,7 @@ from benchmarks.controlplane.requests import SUBJECTS
 from benchmarks.controlplane.servers import Server, control_plane, empty_method, postgres
 
 CLIENTS = (1, 8, 16, 64)
-SECONDS = 0.9
+SECONDS = 0.6
 CALLS = 2_000
 EXECUTIONS = 1_000_000
 QUICK = ((1, 16), 0.3, 20_000)
