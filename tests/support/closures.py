@@ -137,9 +137,20 @@ class Flow:
         after: Sequence[str] = (),
     ) -> Flow:
         """Add a node that runs another workflow, which has a name of its own."""
+        self._carry(inner)
+        return self.call(node, inner, inputs, after=after)
+
+    def call(
+        self,
+        node: str,
+        inner: Flow,
+        inputs: Mapping[str, BindingData | Literal | int] | None = None,
+        *,
+        after: Sequence[str] = (),
+    ) -> Flow:
+        """Add a node that runs a workflow which this one carries already."""
         message = self._node(node, inputs or {}, after)
         message.workflow_node.sub_workflow_ref.CopyFrom(inner.closure.primary.template.id)
-        self._carry(inner)
         return self
 
     def branch(

@@ -79,15 +79,25 @@ def _abort_top(step: Step, at: float, failure: Failure) -> None:
 
 
 def _abort_nodes(step: Step, names: Iterable[str], at: float, failure: Failure) -> None:
-    """End nodes and all below them, the lower ones first."""
-    for name in names:
-        node = step.state.nodes.get(name)
-        if node is None or not node.phase.active:
-            continue
-        _abort_nodes(step, step.graph.nodes[name].children, at, failure)
-        waiting = node.items is not None and item_life.stop_all(step, name, node.items, at, failure)
-        if waiting or node.children:
-            if node.phase is not NodePhase.ABORTING:
-                move(step, name, NodePhase.ABORTING, at, failure=failure)
-        else:
-            move(step, name, NodePhase.ABORTED, at, failure=failure)
+    """End nodes and all below them, the lower ones first. Level by level: nothing limits how deep they nest."""
+    levels = [_active(step, names)]
+    while levels[-1]:
+        levels.append(_active(step, (child for name in levels[-1] for child in step.graph.nodes[name].children)))
+    for level in reversed(levels):
+        for name in level:
+            _abort_node(step, name, at, failure)
+
+
+def _active(step: Step, names: Iterable[str]) -> list[str]:
+    nodes = step.state.nodes
+    return [name for name in names if name in nodes and nodes[name].phase.active]
+
+
+def _abort_node(step: Step, name: str, at: float, failure: Failure) -> None:
+    node = step.state.nodes[name]
+    waiting = node.items is not None and item_life.stop_all(step, name, node.items, at, failure)
+    if waiting or node.children:
+        if node.phase is not NodePhase.ABORTING:
+            move(step, name, NodePhase.ABORTING, at, failure=failure)
+    else:
+        move(step, name, NodePhase.ABORTED, at, failure=failure)

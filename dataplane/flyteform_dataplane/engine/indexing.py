@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,7 @@ def index_closure(
 ) -> Graph:
     """Index the primary workflow of the closure with all below it; `max_parallelism` 0 means unlimited."""
     indexer = _Indexer(closure)
-    indexer.add_workflow(closure.primary, "", ())
+    indexer.add_all(closure.primary)
     return Graph(
         nodes=indexer.nodes,
         workflows=indexer.workflows,
@@ -48,9 +49,15 @@ class _Indexer:
         self.nodes: dict[str, NodeRecord] = {}
         self.workflows: dict[str, WorkflowTemplate] = {}
         self.refusal: Failure | None = None
+        self._waiting: deque[tuple[CompiledWorkflow, str, tuple[Key, ...]]] = deque()
 
-    def add_workflow(self, workflow: CompiledWorkflow, scope: str, path: tuple[Key, ...]) -> tuple[str, ...]:
-        """Add the nodes of a workflow, which runs below the node `scope`; return their unique ids."""
+    def add_all(self, workflow: CompiledWorkflow) -> None:
+        """Add the nodes of a workflow and of all below it, one after the other: nothing limits how deep they nest."""
+        self._waiting.append((workflow, "", ()))
+        while self._waiting:
+            self._add_workflow(*self._waiting.popleft())
+
+    def _add_workflow(self, workflow: CompiledWorkflow, scope: str, path: tuple[Key, ...]) -> None:
         template = workflow.template
         self.workflows[scope] = template
         names = {node.id: unique_id(scope, node.id) for node in template.nodes}
@@ -61,8 +68,7 @@ class _Indexer:
             edges = {"upstream": upstream.get(node.id, 0), "downstream": tuple(downstream.get(node.id, ()))}
             self._add(node, scope, scope, path, edges)
         if template.HasField("failure_node"):
-            return *names.values(), self._add(template.failure_node, scope, scope, path)
-        return tuple(names.values())
+            self._add(template.failure_node, scope, scope, path)
 
     def _add(
         self, node: Node, scope: str, parent: str, path: tuple[Key, ...], edges: dict[str, object] | None = None
@@ -117,8 +123,11 @@ class _Indexer:
             message = f"node {node.id} refers to the sub-workflow {reference.name}, which {problem}"
             self._refuse(Failure("WorkflowReferenceNotFound", message))
             return
-        children = self.add_workflow(workflow, record.id, (*path, key))
+        template = workflow.template
+        inside = [*template.nodes, *([template.failure_node] if template.HasField("failure_node") else ())]
+        children = tuple(unique_id(record.id, child.id) for child in inside)
         policies = {"children": children} | _policies(workflow, record.id)
+        self._waiting.append((workflow, record.id, (*path, key)))
         self.nodes[record.id] = replace(record, **policies, target=reference)  # type: ignore[arg-type]
 
     def _refuse(self, failure: Failure) -> None:

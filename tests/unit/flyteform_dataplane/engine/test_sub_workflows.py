@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from flyteform_dataplane.engine import pending
+from flyteform_dataplane.engine import advance, pending
 from flyteform_dataplane.engine.commands import CollectOutputs, EnterWorkflow, StartAttempt, StopAttempt
 from flyteform_dataplane.engine.events import NodeEvent, WorkflowEvent
 from flyteform_dataplane.engine.failures import Failure
@@ -124,6 +124,32 @@ def test_unknown_and_endless_sub_workflows_are_refused() -> None:
         assert engine.state.phase is WorkflowPhase.FAILED
         assert engine.state.failure is not None
         assert problem in engine.state.failure.message
+
+
+def test_nesting_has_no_limit() -> None:
+    """A thousand workflows, each in the one before, are entered and aborted like one."""
+    flow = Flow(name="w0").task("t")
+    bottom = Flow()
+    bottom.closure.tasks.extend(flow.closure.tasks)
+    bottom.closure.sub_workflows.append(flow.build().primary)
+    for number in range(1, 1000):
+        outer = Flow(name=f"w{number}")
+        outer.call("s", flow)
+        bottom.closure.sub_workflows.append(outer.build().primary)
+        flow = outer
+    bottom.call("s", flow)
+    engine = Engine(bottom)
+    commands = list(engine.see(Started(1)).commands)
+    entered = 0
+    while isinstance(commands[0], EnterWorkflow):
+        entered += 1
+        commands = list(advance(engine.graph, engine.state, [WorkflowEntered(commands[0].node, 2)]).commands)
+    assert entered == 1000
+    (start,) = commands
+    assert isinstance(start, StartAttempt)
+    engine.see(AbortRequested(3, "enough"), AttemptStopped(start.node, 0, 0, 4))
+    assert engine.state.phase is WorkflowPhase.ABORTED
+    assert {node.phase for node in engine.state.nodes.values()} == {NodePhase.ABORTED, NodePhase.SUCCEEDED}
 
 
 def test_unique_ids() -> None:
