@@ -87,7 +87,7 @@ class ControlPlaneSettings:
         directory = self.state_dir.expanduser().absolute()
         object.__setattr__(self, "state_dir", directory)
         if not self.database_url:
-            object.__setattr__(self, "database_url", f"sqlite+aiosqlite:///{directory / 'control.db'}")
+            object.__setattr__(self, "database_url", f"sqlite:///{directory / 'control.db'}")
         if not self.objects_prefix:
             object.__setattr__(self, "objects_prefix", f"file://{directory / 'objects'}")
 

@@ -161,7 +161,7 @@ async def open_world(
     """Open a control plane in the directory, or one with its objects there and its rows in another database."""
     (directory / "objects").mkdir(exist_ok=True)
     objects = open_store(f"file://{directory}/objects", signer=UrlSigner(b"k" * 32, "http://127.0.0.1:1/objects"))
-    database = Database(database_url or f"sqlite+aiosqlite:///{directory}/control.db")
+    database = Database(database_url or f"sqlite:///{directory}/control.db")
     dispatch, schedules = RecordingDispatch(), RecordingSchedules()
     try:
         await migrate(database)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 BUSY_TIMEOUT_MS: Final = 10_000
 SQLITE: Final = "sqlite+flyteform"
 POSTGRESQL: Final = "postgresql+asyncpg"
-_DRIVERS: Final = {"sqlite": SQLITE, "sqlite+aiosqlite": SQLITE, "postgresql": POSTGRESQL, "postgres": POSTGRESQL}
+_DRIVERS: Final = {"sqlite": SQLITE, "postgresql": POSTGRESQL, "postgres": POSTGRESQL}
 # Marks the connections of transactions that write, see `locks_rows`.
 _WRITES: Final = "flyteform_writes"
 

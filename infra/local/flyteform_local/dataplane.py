@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-STOP_SECONDS = 3.0
+STOP_SECONDS = 2.0
 RESTART_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
 STEADY_SECONDS = 30.0
 

@@ -41,7 +41,7 @@ class Cache:
 @pytest.fixture
 async def cache(tmp_path: Path) -> AsyncIterator[Cache]:
     """Give a cache on a database of its own."""
-    database = Database(f"sqlite+aiosqlite:///{tmp_path}/control.db")
+    database = Database(f"sqlite:///{tmp_path}/control.db")
     await migrate(database)
     yield Cache(database)
     await database.close()

@@ -101,7 +101,7 @@ def data(text: str) -> list[messages.ArtifactData]:
 @pytest.fixture
 async def catalog(tmp_path: Path) -> AsyncIterator[Catalog]:
     """Give a catalog on a database and objects of its own."""
-    database = Database(f"sqlite+aiosqlite:///{tmp_path}/control.db")
+    database = Database(f"sqlite:///{tmp_path}/control.db")
     await migrate(database)
     yield Catalog(database, LocalStore(f"file://{tmp_path}/objects"))
     await database.close()

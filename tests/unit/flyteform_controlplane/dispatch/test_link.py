@@ -192,7 +192,7 @@ class World:
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     """Serve dispatch on a database and objects of its own."""
-    database = Database(f"sqlite+aiosqlite:///{tmp_path}/control.db")
+    database = Database(f"sqlite:///{tmp_path}/control.db")
     await migrate(database)
     world = World(database, LocalStore(f"file://{tmp_path}/objects"))
     async with world.serving():
@@ -458,7 +458,7 @@ async def test_a_newer_connection_ends_the_older_one(world: World) -> None:
 
 async def test_no_more_leases_wait_for_their_ack_than_allowed(tmp_path: Path) -> None:
     """A data plane that is slow to acknowledge is not flooded; each Ack makes room for the next."""
-    database = Database(f"sqlite+aiosqlite:///{tmp_path}/control.db")
+    database = Database(f"sqlite:///{tmp_path}/control.db")
     await migrate(database)
     world = World(database, LocalStore(f"file://{tmp_path}/objects"))
     config = DispatchConfig(poll_interval=CONFIG.poll_interval, unacknowledged_limit=2)
@@ -547,7 +547,7 @@ async def test_reports_about_unknown_executions_do_no_harm(world: World, make: C
 
 async def test_streams_end_promptly_when_the_control_plane_stops(tmp_path: Path) -> None:
     """Stopping ends every stream at once without an error, and a new one is sent away."""
-    database = Database(f"sqlite+aiosqlite:///{tmp_path}/control.db")
+    database = Database(f"sqlite:///{tmp_path}/control.db")
     await migrate(database)
     world = World(database, LocalStore(f"file://{tmp_path}/objects"))
     async with world.serving():

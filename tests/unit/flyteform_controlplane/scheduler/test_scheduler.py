@@ -151,7 +151,7 @@ class World:
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     """Give a migrated database of its own."""
-    database = Database(f"sqlite+aiosqlite:///{tmp_path}/control.db")
+    database = Database(f"sqlite:///{tmp_path}/control.db")
     await migrate(database)
     yield World(database)
     await database.close()

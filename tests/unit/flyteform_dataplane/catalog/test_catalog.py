@@ -72,7 +72,7 @@ def objects(tmp_path: Path) -> ObjectStore:
 @pytest.fixture
 async def channel(tmp_path: Path, objects: ObjectStore) -> AsyncIterator[grpc.aio.Channel]:
     """Return a channel to the control plane's own catalog."""
-    database = Database(f"sqlite+aiosqlite:///{tmp_path}/control.db")
+    database = Database(f"sqlite:///{tmp_path}/control.db")
     await migrate(database)
     descriptor = messages.DESCRIPTOR.services_by_name["DataCatalog"]
     server = GrpcServer(methods_of([Service(descriptor, CatalogService(database, objects))], STANDARD))
