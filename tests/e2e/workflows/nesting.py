@@ -7,9 +7,9 @@ from flyteform import task, workflow
 
 @task
 def add(a: int, b: int) -> int:
-    """Add, but not to a negative number."""
-    if a < 0:
-        raise ValueError(f"{a} is negative")
+    """Add, but not to a large number."""
+    if a > 1000:
+        raise ValueError(f"{a} is too large")
     return a + b
 
 
