@@ -6,7 +6,9 @@ It shares no code with the engine.
 from __future__ import annotations
 
 import math
+from base64 import b32encode
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import TYPE_CHECKING
 
 from support.closures import Flow, compare, integers
@@ -17,6 +19,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from flyteform.proto.flyteform.v1.link_pb2 import Lease
+
+
+def unique(parent: str, name: str) -> str:
+    """Return a node execution's id: the way to it, or the 64 bits of its FNV-1a hash when that is longer than 20."""
+    way = f"{parent}-0-{name}" if parent else name
+    if not parent or len(way) <= 20:
+        return way
+    value = reduce(lambda known, byte: (known ^ byte) * 1099511628211 % 2**64, way.encode(), 14695981039346656037)
+    return "f" + b32encode(value.to_bytes(8, "big")).decode().lower().replace("=", "")
 
 
 @dataclass
@@ -40,14 +51,14 @@ class Step:
 
 @dataclass
 class Plan:
-    """A workflow and all that will happen in it, by the unique ids of its nodes; `prefix` is what they begin with."""
+    """A workflow and all that will happen in it, by the unique ids of its nodes; `parent` is the node that runs it."""
 
     steps: list[Step] = field(default_factory=list)
     outcomes: dict[tuple[str, int, int], str] = field(default_factory=dict)
     hits: set[tuple[str, int]] = field(default_factory=set)
     finish_others: bool = False
     max_parallelism: int = 0
-    prefix: str = ""
+    parent: str = ""
     failure: Step | None = None
 
     def lease(self) -> Lease:
@@ -58,7 +69,7 @@ class Plan:
 
     def flow(self) -> Flow:
         """Build the workflow."""
-        flow = Flow(finish_others=self.finish_others, name=f"sub-{self.prefix}" if self.prefix else "wf")
+        flow = Flow(finish_others=self.finish_others, name=f"sub-{self.parent}" if self.parent else "wf")
         for step in self.steps:
             _add(flow, step)
         if self.failure is not None:
@@ -75,19 +86,20 @@ class Plan:
     def all_steps(self) -> Iterator[tuple[str, Step]]:
         """Yield the steps of this plan and of all plans within, with their unique ids."""
         for step in (*self.steps, *([self.failure] if self.failure is not None else ())):
-            yield from _below(self.prefix, step)
+            yield from _below(self.parent, step)
 
     def all_finish(self) -> bool:
         """Whether what can run does run everywhere, whatever else fails."""
         return self.finish_others and all(step.inner.all_finish() for _, step in self.all_steps() if step.inner)
 
 
-def _below(prefix: str, step: Step) -> Iterator[tuple[str, Step]]:
-    yield prefix + step.name, step
+def _below(parent: str, step: Step) -> Iterator[tuple[str, Step]]:
+    name = unique(parent, step.name)
+    yield name, step
     if step.inner is not None:
         yield from step.inner.all_steps()
     for case in step.cases:
-        yield from _below(f"{prefix}{step.name}-0-", case)
+        yield from _below(name, case)
 
 
 def _add(flow: Flow, step: Step) -> None:
@@ -112,7 +124,7 @@ def _add(flow: Flow, step: Step) -> None:
         )
 
 
-def random_plan(source: random.Random, *, largest: int = 12, failing: float = 0.15, nesting: int = 2) -> Plan:
+def random_plan(source: random.Random, *, largest: int = 12, failing: float = 0.15, nesting: int = 3) -> Plan:
     """Make a workflow of chains, fans, maps, branches, sub-workflows and failure nodes, in which some attempts fail."""
     plan = Plan(finish_others=source.random() < 0.5, max_parallelism=source.choice((0, 1, 3)))
     _fill(plan, source, source.randint(1, largest), failing, nesting)
@@ -122,30 +134,30 @@ def random_plan(source: random.Random, *, largest: int = 12, failing: float = 0.
 def _fill(plan: Plan, source: random.Random, count: int, failing: float, nesting: int) -> None:
     for number in range(count):
         earlier = [step.name for step in plan.steps]
-        step = _random_step(plan, source, f"{plan.prefix}n{number}", failing, nesting)
+        step = _random_step(plan, source, (plan.parent, f"n{number}"), failing, nesting)
         step.after = source.sample(earlier, min(len(earlier), source.randint(0, 3)))
         plan.steps.append(step)
     if source.random() < 0.3:
-        plan.failure = _random_step(plan, source, f"{plan.prefix}fn", failing, nesting)
+        plan.failure = _random_step(plan, source, (plan.parent, "fn"), failing, nesting)
 
 
-def _random_step(plan: Plan, source: random.Random, unique: str, failing: float, nesting: int) -> Step:
-    kind, name = source.random() if nesting else 1.0, unique.rpartition("-")[2]
+def _random_step(plan: Plan, source: random.Random, place: tuple[str, str], failing: float, nesting: int) -> Step:
+    kind, name, own = source.random() if nesting else 1.0, place[1], unique(*place)
     if kind < 0.15:
         finish_others = source.random() < (0.7 if plan.finish_others else 0.3)
-        inner = Plan([], plan.outcomes, plan.hits, finish_others, prefix=f"{unique}-0-")
+        inner = Plan([], plan.outcomes, plan.hits, finish_others, parent=own)
         _fill(inner, source, source.randint(0, 4), failing, nesting - 1)
         return Step(name, [], inner=inner)
     if kind < 0.3:
-        names = [f"{unique}-0-{name}{letter}" for letter in "abc"[: source.randint(1, 3)]]
+        names = [(own, f"{name}{letter}") for letter in "abc"[: source.randint(1, 3)]]
         cases = [_random_step(plan, source, case, failing, nesting - 1) for case in names]
         return Step(name, [], cases=cases, taken=-1 if source.random() < failing else source.randrange(len(cases)))
-    return _random_task(plan, source, unique, failing)
+    return _random_task(plan, source, place, failing)
 
 
-def _random_task(plan: Plan, source: random.Random, unique: str, failing: float) -> Step:
+def _random_task(plan: Plan, source: random.Random, place: tuple[str, str], failing: float) -> Step:
     step = Step(
-        name=unique.rpartition("-")[2],
+        name=place[1],
         after=[],
         size=source.choice((None, None, 0, 1, 7)),
         retries=source.randint(0, 2),
@@ -155,11 +167,11 @@ def _random_task(plan: Plan, source: random.Random, unique: str, failing: float)
     )
     for index in range(1 if step.size is None else step.size):
         if source.random() < 0.2:
-            plan.hits.add((unique, index))
+            plan.hits.add((unique(*place), index))
         for attempt in range(8):
             if source.random() < failing:
                 kind = source.choice((RECOVERABLE, RECOVERABLE, SYSTEM, FATAL))
-                plan.outcomes[unique, index, attempt] = kind
+                plan.outcomes[unique(*place), index, attempt] = kind
     return step
 
 
@@ -194,7 +206,7 @@ def node_succeeds(plan: Plan, step: Step, name: str, good: set[str]) -> bool:
         if step.taken < 0:
             return False
         case = step.cases[step.taken]
-        case_name = f"{name}-0-{case.name}"
+        case_name = unique(name, case.name)
         succeeded = node_succeeds(plan, case, case_name, good)
         good |= {case_name} if succeeded else set()
         return succeeded
@@ -209,12 +221,12 @@ def succeeding_nodes(plan: Plan) -> tuple[set[str], bool]:
     good: set[str] = set()
     whole = True
     for step in plan.steps:
-        name = plan.prefix + step.name
-        if all(plan.prefix + above in good for above in step.after) and node_succeeds(plan, step, name, good):
+        name = unique(plan.parent, step.name)
+        if all(unique(plan.parent, above) in good for above in step.after) and node_succeeds(plan, step, name, good):
             good.add(name)
         else:
             whole = False
     if not whole and plan.failure is not None:
-        name = plan.prefix + plan.failure.name
+        name = unique(plan.parent, plan.failure.name)
         good |= {name} if node_succeeds(plan, plan.failure, name, good) else set()
     return good, whole
