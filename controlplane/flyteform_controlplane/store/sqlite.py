@@ -119,7 +119,12 @@ class Writer:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
-        """All or nothing; durable when the block has been left."""
+        """All or nothing; durable when the block has been left.
+
+        A block that raises may do so for what it found of transactions that wait for their commit: they are durable
+        too when the error comes out, so that who is told that something exists finds it.
+        """
+        refused: Exception | None = None
         async with self._lock:
             connection = await self._opened()
             raw = driver(connection)
@@ -130,12 +135,19 @@ class Writer:
                 raw.execute("RELEASE one")
             except BaseException as error:
                 self._undo(raw, error)
-                raise
-            durable = asyncio.get_running_loop().create_future()
-            self._uncommitted.append(durable)
-            if self._committing is None:
-                self._committing = asyncio.create_task(self._commit(raw))
-        await durable
+                if not isinstance(error, Exception):
+                    raise
+                refused = error
+            else:
+                self._uncommitted.append(asyncio.get_running_loop().create_future())
+                if self._committing is None:
+                    self._committing = asyncio.create_task(self._commit(raw))
+            durable = self._uncommitted[-1] if self._uncommitted else None
+        if durable is not None:
+            # Shielded, as more than one may wait for it.
+            await asyncio.shield(durable)
+        if refused is not None:
+            raise refused
 
     async def close(self) -> None:
         """Close the connection, after what is under way."""

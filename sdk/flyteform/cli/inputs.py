@@ -74,7 +74,8 @@ _NOT_GIVEN = _NotGiven()
 
 def _option(one: Input) -> click.Option:
     names = dict.fromkeys((f"--{_dashed(one.name)}", f"--{one.name}"))
-    boolean = isinstance(family_of(one.python_type), BoolFamily)
+    # `--shuffle` alone means yes. Only for these: where a value may be left out, click takes `-5` for an option.
+    alone: dict[str, Any] = {"flag_value": "true"} if isinstance(family_of(one.python_type), BoolFamily) else {}
     return click.Option(
         [*names, one.name],
         type=InputType(one.python_type),
@@ -82,7 +83,7 @@ def _option(one: Input) -> click.Option:
         default=_NOT_GIVEN,
         is_flag=False,
         help=_help(one),
-        flag_value="true" if boolean else None,  # so that --shuffle alone means yes
+        **alone,
     )
 
 

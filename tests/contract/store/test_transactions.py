@@ -82,6 +82,21 @@ async def test_same_row_added_at_once_is_added_once(database: Database) -> None:
     assert sum(isinstance(outcome, EntityExistsError) for outcome in outcomes) == 9
 
 
+async def test_who_is_told_that_something_exists_finds_it(database: Database) -> None:
+    """Of many that add the same row at once, each one that is refused sees the winner's row right after."""
+
+    async def add_or_find() -> str:
+        try:
+            await add(database, "p")
+        except EntityExistsError:
+            async with database.reading() as tx:
+                return "found" if await STORE.projects.get(tx, "p") is not None else "nowhere"
+        return "added"
+
+    told = await asyncio.gather(*(add_or_find() for _ in range(16)))
+    assert sorted(told) == ["added", *["found"] * 15]
+
+
 async def test_queued_execution_is_leased_to_one_cluster(database: Database) -> None:
     """Claims that meet share what is queued: each row goes to one of them, and to somebody."""
     async with database.transaction() as tx:

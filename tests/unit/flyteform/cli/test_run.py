@@ -109,6 +109,13 @@ def test_a_workflow_runs_with_its_inputs(run: Run) -> None:
     assert run("pipeline_cli.py", "wf", "--first-name=Ann", "--times", "1").out.endswith("o0: hello Ann\n")
 
 
+def test_values_may_begin_with_a_dash(run: Run) -> None:
+    """A negative number, and any text, may follow its option with a space or with an equals sign."""
+    for words in (("--x", "-5"), ("--x=-5",)):
+        assert run("pipeline_cli.py", "two", *words).out == "o0: -5\no1: é\n"
+    assert run("pipeline_cli.py", "helpful", "--help", "--me").out == "o0: --me\n"
+
+
 def test_tasks_and_launch_plans_run_too(run: Run) -> None:
     """Whatever is registered under a name can be run by its name in the file."""
     assert run("pipeline_cli.py", "hello", "--name", "task").out.endswith("o0: hello task\n")
