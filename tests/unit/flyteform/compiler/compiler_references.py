@@ -19,9 +19,6 @@ from flyteform.compiler import IdKey, LaunchPlanInterface, compile_task
 
 DATA = Path(__file__).parent / "data"
 NAMES = sorted(path.name.removesuffix(".closure.json") for path in DATA.glob("*.closure.json"))
-# flytekit puts a packed copy of its settings into the environment of dynamic tasks. The reference closure comes from
-# a run with other settings than the specification beside it, so their values say nothing about a compiler.
-_PACKED_SETTINGS = "_F_SS_C"
 
 
 def _load(name: str) -> Any:
@@ -61,14 +58,3 @@ def launch_plans() -> dict[IdKey, LaunchPlanInterface]:
 def closure(name: str) -> compiler_pb2.CompiledWorkflowClosure:
     """Give the closure that FlyteAdmin compiled."""
     return json_format.ParseDict(_load(f"{name}.closure.json"), compiler_pb2.CompiledWorkflowClosure())
-
-
-def without_packed_settings(message: compiler_pb2.CompiledWorkflowClosure) -> compiler_pb2.CompiledWorkflowClosure:
-    """Copy a closure without the value of the one variable that differs between the two runs."""
-    copy = compiler_pb2.CompiledWorkflowClosure()
-    copy.CopyFrom(message)
-    for task in copy.tasks:
-        for variable in task.template.container.env:
-            if variable.key == _PACKED_SETTINGS:
-                variable.value = ""
-    return copy
