@@ -68,7 +68,11 @@ def test_a_bundle_that_leads_out_is_refused(tmp_path: Path, member: tarfile.TarI
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
-@pytest.mark.parametrize("data", [b"", b"no archive", bundle((tarfile.TarInfo("a.py"), b"x" * 99))[:-20]])
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"no archive", bundle((tarfile.TarInfo("a.py"), b"x" * 99))[:-20]],
+    ids=["nothing", "no archive", "half an archive"],
+)
 def test_what_is_no_archive_is_refused(data: bytes) -> None:
     """An object that is no archive, or only the beginning of one, is one clear error."""
     with pytest.raises(InvalidInputError, match="no code bundle"):

@@ -337,7 +337,11 @@ def test_many_attempts_may_unpack_at_once(attempt: Attempt) -> None:
     assert [path.name for path in (attempt.root / "bundles").iterdir()] == [found[0].name]
 
 
-@pytest.mark.parametrize("bundle", [b"no archive", archive({"../outside.py": "x = 1"}), archive({"cut.py": ""})[:40]])
+@pytest.mark.parametrize(
+    "bundle",
+    [b"no archive", archive({"../outside.py": "x = 1"}), archive({"cut.py": ""})[:40]],
+    ids=["no archive", "leads out", "half an archive"],
+)
 def test_a_bundle_that_is_none_is_refused(attempt: Attempt, bundle: bytes) -> None:
     """Nothing is written outside of the bundle's directory, and nothing is left of it."""
     attempt.put("code.tar.gz", bundle)
