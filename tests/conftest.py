@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,17 +13,13 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(autouse=True)
-def _no_imports_left() -> Iterator[None]:
+def _no_imports_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Forget modules that a test wrote and imported: the next test may write others of the same names."""
     path = sys.path.copy()
     yield
     sys.path[:] = path
-    written = Path(tempfile.gettempdir()).resolve()
+    written = tmp_path_factory.getbasetemp()
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
-        if isinstance(file, str) and Path(file).is_relative_to(written) and not _is_of_the_project(file):
+        if isinstance(file, str) and Path(file).is_relative_to(written):
             del sys.modules[name]
-
-
-def _is_of_the_project(file: str) -> bool:
-    return Path(file).is_relative_to(Path(__file__).parent.parent)
