@@ -43,6 +43,12 @@ check: setup ## hold the code against its rules: lint, format, types, imports, g
 	$(BIN)/lint-imports --verbose
 	$(BIN)/python tools/generate_proto.py --check
 
+N ?= 10000
+SEED ?= 0
+.PHONY: soak
+soak: setup ## simulate N executions from SEED on in a world of faults, and judge them
+	PYTHONPATH=tests $(BIN)/python -m support.soak $(N) $(SEED)
+
 .PHONY: bench
 bench: setup compat ## measure against peers and floors, printing ratios
 	FLYTEFORM_FLYTEKIT=$(FLYTEKIT) $(BIN)/python -m benchmarks $(ARGS)

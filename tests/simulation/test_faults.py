@@ -3,79 +3,48 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING
+from collections import Counter
 
 import pytest
 
-from flyteform_dataplane.engine.phases import NodePhase, WorkflowPhase
-from support.oracle import random_plan, succeeding_nodes
-from support.simulation import Faults, Simulation
-
-if TYPE_CHECKING:
-    from flyteform_dataplane.engine.state import State
-    from support.oracle import Plan
+from flyteform_dataplane.engine.phases import NodePhase
+from support.oracle import random_plan
+from support.proof import FAULTS, LARGE_NESTING, LARGE_NODES, make_plan, nesting, prove
+from support.simulation import Simulation
 
 RUNS_PER_CHUNK = 40
-FAULTS = Faults(lose=0.05, repeat=0.1, crash=0.08)
-
-
-def judge(plan: Plan, state: State) -> None:
-    """Compare an end with what the naive interpreter says."""
-    good, whole = succeeding_nodes(plan)
-    assert state.phase is (WorkflowPhase.SUCCEEDED if whole else WorkflowPhase.FAILED)
-    succeeded = {name for name, _ in plan.all_steps() if _phase(state, name) is NodePhase.SUCCEEDED}
-    if whole or plan.all_finish():
-        assert succeeded == good
-    else:
-        assert succeeded <= good
-    if not whole and plan.failure is not None:
-        assert (plan.failure.name in succeeded) == (plan.failure.name in good), "the failure node"
-    assert state.active == 0
-
-
-def _phase(state: State, node: str) -> NodePhase:
-    return state.nodes[node].phase if node in state.nodes else NodePhase.NOT_STARTED
 
 
 @pytest.mark.parametrize("chunk", range(10))
 def test_random_workflows_end_as_without_faults(chunk: int) -> None:
-    """Whatever is lost, repeated, late or crashed: every execution ends, as the oracle says, with legal events."""
+    """Whatever is lost, repeated, late, crashed or aborted: all ends as the oracle says, with legal events."""
     for seed in range(chunk * RUNS_PER_CHUNK, (chunk + 1) * RUNS_PER_CHUNK):
-        source = random.Random(seed)  # noqa: S311 - a seed must give the same run again
-        plan = random_plan(source)
-        simulation = Simulation(plan.lease(), plan.script(), source, FAULTS)
-        try:
-            judge(plan, simulation.run())
-        except Exception as error:
-            raise AssertionError(f"seed {seed}: {error!r}") from error
+        prove(seed)
 
 
-def test_faults_do_happen() -> None:
-    """The runs above are worth something: every kind of fault and command occurs in them."""
-    counted: dict[str, int] = {}
-    for seed in range(60):
-        source = random.Random(seed)  # noqa: S311 - a seed must give the same run again
-        plan = random_plan(source)
-        simulation = Simulation(plan.lease(), plan.script(), source, FAULTS)
-        simulation.run()
-        for what, times in simulation.counted.items():
-            counted[what] = counted.get(what, 0) + times
-    expected = {"lost", "repeated", "crash", "StartAttempt", "StopAttempt", "LookUpCache", "StoreInCache"}
-    assert expected | {"MeasureArray", "EnterWorkflow", "DecideBranch", "CollectOutputs"} <= set(counted)
+def test_everything_does_happen() -> None:
+    """The runs above are worth something: every kind of fault, command, node and end occurs in them."""
+    counted: Counter[str] = Counter()
+    for seed in range(200):
+        counted.update(prove(seed).counted)
+    commands = {"StartAttempt", "StopAttempt", "LookUpCache", "StoreInCache", "MeasureArray", "EnterWorkflow"}
+    ends = {f"execution -> {end}" for end in ("SUCCEEDED", "FAILED", "ABORTED")}
+    nodes = {f"{kind} RUNNING -> {end}" for kind in ("workflow", "branch") for end in ("FAILING", "ABORTING")}
+    nodes |= {f"{kind} SUCCEEDING -> SUCCEEDED" for kind in ("array", "branch", "end")}
+    nodes |= {f"task RUNNING -> {end}" for end in ("SUCCEEDED", "FAILED", "ABORTING")} | {"task NOT_STARTED -> SKIPPED"}
+    items = {f"item RUNNING -> {after}" for after in ("QUEUED", "STORING", "STOPPING", "SUCCEEDED", "FAILED")}
+    assert not {*FAULTS, *commands, "DecideBranch", "CollectOutputs", *ends, *nodes, *items} - set(counted)
 
 
-@pytest.mark.parametrize("seed", range(60))
-def test_abort_at_any_moment(seed: int) -> None:
-    """An abort ends the execution as ABORTED, unless it had ended before, and nothing is left running."""
-    source = random.Random(seed)  # noqa: S311 - a seed must give the same run again
-    plan = random_plan(source)
-    script = plan.script()
-    script.abort_at = source.random() * 60
-    simulation = Simulation(plan.lease(), script, source, FAULTS)
-    state = simulation.run()
-    assert state.active == 0
-    if state.phase is not WorkflowPhase.ABORTED:
-        judge(plan, state)
+def test_a_third_of_the_workflows_is_large() -> None:
+    """At least a third has 20 nodes or more and three workflows or branches in each other."""
+    plans = [make_plan(random.Random(seed)) for seed in range(300)]  # noqa: S311 - the same plans each time
+    large = [
+        plan
+        for plan in plans
+        if sum(1 for _ in plan.all_steps()) >= LARGE_NODES and nesting(plan.steps) >= LARGE_NESTING
+    ]
+    assert len(large) >= len(plans) / 3
 
 
 def test_failure_nodes_do_run() -> None:
@@ -87,13 +56,3 @@ def test_failure_nodes_do_run() -> None:
         state = Simulation(plan.lease(), plan.script(), source).run()
         seen |= {(name.count("-"), node.phase) for name, node in state.nodes.items() if name.endswith("fn")}
     assert {(0, NodePhase.SUCCEEDED), (0, NodePhase.FAILED), (2, NodePhase.SUCCEEDED), (2, NodePhase.FAILED)} <= seen
-
-
-def test_without_faults_each_attempt_runs_once() -> None:
-    """In a fault-free world no attempt is started twice."""
-    for seed in range(100):
-        source = random.Random(seed)  # noqa: S311 - a seed must give the same run again
-        plan = random_plan(source)
-        simulation = Simulation(plan.lease(), plan.script(), source)
-        judge(plan, simulation.run())
-        assert set(simulation.runs.values()) <= {1}

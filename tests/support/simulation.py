@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from flyteform_dataplane.engine import State, advance, apply, pending
-from flyteform_dataplane.engine.changes import decode, encode
+from flyteform_dataplane.engine.changes import ItemChanged, NodeChanged, WorkflowChanged, decode, encode
 from flyteform_dataplane.engine.commands import (
     CollectOutputs,
     DecideBranch,
@@ -49,7 +49,9 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Mapping, Sequence
 
+    from flyteform.proto.flyteform.v1.events_pb2 import Event
     from flyteform.proto.flyteform.v1.link_pb2 import Lease
+    from flyteform_dataplane.engine.changes import Change
     from flyteform_dataplane.engine.commands import Command, NodeCommand
     from flyteform_dataplane.engine.observations import Observation
 
@@ -86,10 +88,24 @@ class Faults:
     crash: float = 0.0
 
 
+class Watcher(Protocol):
+    """Whoever looks at the events that are sent; an event that was sent before comes with its number again."""
+
+    def take(self, number: int, event: Event) -> None:
+        """Look at one event; fails if it must not be."""
+
+
 class Simulation:
     """Runs one execution to its end."""
 
-    def __init__(self, lease: Lease, script: Script, source: random.Random, faults: Faults | None = None) -> None:
+    def __init__(
+        self,
+        lease: Lease,
+        script: Script,
+        source: random.Random,
+        faults: Faults | None = None,
+        watchers: Sequence[Watcher] = (),
+    ) -> None:
         self.context = ExecutionContext.of(lease)
         self.script = script
         self.faults = faults or Faults()
@@ -100,6 +116,7 @@ class Simulation:
         self.snapshot: tuple[int, bytes] | None = None
         self.events = 0
         self.rows = AdminRows()
+        self.watchers = (self.rows, *watchers)
         self.renderer = Renderer(self.context, "sim")
         self.ends: dict[Attempt, float] = {}
         self.runs: dict[Attempt, int] = {}
@@ -131,6 +148,7 @@ class Simulation:
             batch.append(self._next())
         self._check_purity(batch)
         step = advance(self.context.graph, self.state, batch)
+        self._note(step.changes)
         if step.changes:
             self.log.append((encode(step.changes), self.events + len(step.events)))
         if self.source.random() < self.faults.crash:
@@ -152,7 +170,12 @@ class Simulation:
     def _report(self, events: Sequence[object]) -> None:
         for event in events:
             self.events += 1
-            self.rows.take(self.events, self.renderer.render(self.events, event))  # type: ignore[arg-type]
+            self._tell(self.events, event)
+
+    def _tell(self, number: int, event: object) -> None:
+        message = self.renderer.render(number, event)  # type: ignore[arg-type]
+        for watcher in self.watchers:
+            watcher.take(number, message)
 
     def _crash(self) -> None:
         """Everything but the log and the finished attempts is gone."""
@@ -173,7 +196,7 @@ class Simulation:
         for data, last in self.log:
             for event in events_of(self.context.graph, decode(data)):
                 number += 1
-                self.rows.take(number, self.renderer.render(number, event))
+                self._tell(number, event)
             assert number == last, "the events of the log are not those that were numbered"
         self.events = number
         if not self.log:
@@ -240,6 +263,7 @@ class Simulation:
             self.runs[attempt] = self.runs.get(attempt, 0) + 1
             began = self.now + self.source.random()
             self.ends[attempt] = began + self.script.durations.get(attempt, self.source.random() * 10)
+            self._check_limits(command.node)
             self._plan(AttemptRunning(*attempt, began, "log"))
         at = max(self.now, self.ends[attempt])
         outcome = self.script.outcomes.get(attempt, OK)
@@ -248,11 +272,30 @@ class Simulation:
         else:
             self._plan(AttemptFailed(*attempt, FAILURES[outcome], at))
 
+    def _check_limits(self, node: str) -> None:
+        """Fail when more runs at the same time than the execution and the array allow."""
+        running = [attempt for attempt, end in self.ends.items() if end > self.now]
+        limit, own = self.context.graph.max_parallelism, self.context.graph.nodes[node].parallelism
+        assert not limit or len({attempt[0] for attempt in running}) <= limit, "more nodes run than may"
+        assert not own or sum(attempt[0] == node for attempt in running) <= own, f"more items of {node} run than may"
+
     def _end_early(self, attempt: Attempt) -> None:
         if self.ends.get(attempt, 0.0) > self.now:
             self._agenda = [entry for entry in self._agenda if not _is_end_of(entry[2], attempt)]
             heapq.heapify(self._agenda)
             self.ends[attempt] = self.now
+
+    def _note(self, changes: Sequence[Change]) -> None:
+        """Count which transitions occur, of which kinds of nodes."""
+        for change in changes:
+            match change:
+                case WorkflowChanged():
+                    self._count(f"execution -> {change.after.name}")
+                case NodeChanged():
+                    kind = self.context.graph.nodes[change.node].kind.value
+                    self._count(f"{kind} {change.before.name} -> {change.after.name}")
+                case ItemChanged():
+                    self._count(f"item {change.before.name} -> {change.after.name}")
 
     def _count(self, what: str) -> None:
         self.counted[what] = self.counted.get(what, 0) + 1

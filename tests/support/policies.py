@@ -1,0 +1,59 @@
+"""The failure policies of a plan, held against the events that a data plane sends. Shares no code with the engine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flyteidl.core.execution_pb2 import NodeExecution
+
+from support.oracle import unique
+
+if TYPE_CHECKING:
+    from flyteform.proto.flyteform.v1.events_pb2 import Event
+    from support.oracle import Plan
+
+_ENDED_EARLY = {NodeExecution.ABORTED, NodeExecution.SKIPPED}
+_TOP = ""
+
+
+class Policies:
+    """Where a failure ends all at once, nothing may begin or succeed after it, save the failure node."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._patient = {_TOP} if plan.finish_others else set()
+        self._failure_nodes: set[str] = set()
+        self._learn(plan)
+        self._parents: dict[str, str] = {}
+        self._closed: set[str] = set()
+        self._last = 0
+
+    def _learn(self, plan: Plan) -> None:
+        if plan.failure is not None:
+            self._failure_nodes.add(unique(plan.parent, plan.failure.name))
+        for name, step in plan.all_steps():
+            if step.inner is None:
+                continue
+            if step.inner.finish_others:
+                self._patient.add(name)
+            if step.inner.failure is not None:
+                self._failure_nodes.add(unique(name, step.inner.failure.name))
+
+    def take(self, number: int, event: Event) -> None:
+        """Look at one event; one that was seen before is a re-sent one."""
+        if number <= self._last or event.WhichOneof("event") != "node":
+            return
+        self._last = number
+        node = event.node.event
+        name, parent = node.id.node_id, node.parent_node_metadata.node_id
+        self._parents[name] = parent
+        if node.phase not in _ENDED_EARLY:
+            self._check(name)
+        if node.phase == NodeExecution.FAILED and name not in self._failure_nodes and parent not in self._patient:
+            self._closed.add(parent)
+
+    def _check(self, name: str) -> None:
+        below = name
+        while below not in self._failure_nodes and below:
+            above = self._parents[below]
+            assert above not in self._closed, f"{name} goes on though a node beside {below} failed"
+            below = above

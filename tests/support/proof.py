@@ -1,0 +1,81 @@
+"""Random executions in a faulty world, each made from its seed alone, and their judgement by the oracle."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+from flyteform_dataplane.engine.phases import NodePhase, WorkflowPhase
+from support.oracle import random_plan, succeeding_nodes
+from support.policies import Policies
+from support.simulation import Faults, Simulation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from flyteform_dataplane.engine.state import State
+    from support.oracle import Plan, Step
+
+CALM, USUAL, ROUGH = Faults(), Faults(lose=0.05, repeat=0.1, crash=0.08), Faults(lose=0.2, repeat=0.3, crash=0.25)
+# What the faults are counted as.
+FAULTS = ("lost", "repeated", "crash")
+# The part of the workflows that is large: at least so many nodes, and so many workflows or branches in each other.
+LARGE, LARGE_NODES, LARGE_NESTING = 0.4, 20, 3
+_ABORTED = 0.12
+
+
+class ViolationError(AssertionError):
+    """An execution that did not go as it must; its message names the seed."""
+
+
+def prove(seed: int) -> Simulation:
+    """Run the execution that the seed stands for and judge it; `ViolationError` if anything is wrong with it."""
+    source = random.Random(seed)  # noqa: S311 - a seed must give the same run again
+    plan = make_plan(source)
+    script = plan.script()
+    script.abort_at = source.random() * 60 if source.random() < _ABORTED else None
+    faults = source.choices((CALM, USUAL, ROUGH), (1, 6, 1))[0]
+    simulation = Simulation(plan.lease(), script, source, faults, [Policies(plan)])
+    try:
+        state = simulation.run()
+        assert state.active == 0
+        if state.phase is not WorkflowPhase.ABORTED or script.abort_at is None:
+            judge(plan, state)
+        if faults is CALM:
+            assert set(simulation.runs.values()) <= {1}, "an attempt ran twice"
+    except Exception as error:
+        raise ViolationError(f"seed {seed}: {error!r}") from error
+    return simulation
+
+
+def make_plan(source: random.Random) -> Plan:
+    """Make a workflow: of any size, or a large one."""
+    large = source.random() < LARGE
+    while True:
+        plan = random_plan(source, largest=20 if large else 12)
+        if not large or (sum(1 for _ in plan.all_steps()) >= LARGE_NODES and nesting(plan.steps) >= LARGE_NESTING):
+            return plan
+
+
+def nesting(steps: Iterable[Step]) -> int:
+    """Return how many workflows or branches are in each other at the deepest place."""
+    below = [nesting(step.inner.steps if step.inner else step.cases) + 1 for step in steps if step.inner or step.cases]
+    return max(below, default=0)
+
+
+def judge(plan: Plan, state: State) -> None:
+    """Compare an end with what the naive interpreter says."""
+    good, whole = succeeding_nodes(plan)
+    assert state.phase is (WorkflowPhase.SUCCEEDED if whole else WorkflowPhase.FAILED)
+    succeeded = {name for name, _ in plan.all_steps() if _phase(state, name) is NodePhase.SUCCEEDED}
+    if whole or plan.all_finish():
+        assert succeeded == good
+    else:
+        assert succeeded <= good
+    if not whole and plan.failure is not None:
+        assert (plan.failure.name in succeeded) == (plan.failure.name in good), "the failure node"
+    assert state.active == 0
+
+
+def _phase(state: State, node: str) -> NodePhase:
+    return state.nodes[node].phase if node in state.nodes else NodePhase.NOT_STARTED
