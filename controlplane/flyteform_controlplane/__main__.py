@@ -13,6 +13,8 @@ import uvloop
 
 from flyteform.errors import FlyteformError
 from flyteform_controlplane import logs
+from flyteform_controlplane.configuration import CONFIG_VARIABLE
+from flyteform_controlplane.configuration.reading import configured, read_configuration
 from flyteform_controlplane.server import ControlPlane
 from flyteform_controlplane.settings import GRPC_PORT, HTTP_PORT, ControlPlaneSettings
 
@@ -59,10 +61,21 @@ from flyteform_controlplane.settings import GRPC_PORT, HTTP_PORT, ControlPlaneSe
     type=click.Choice(logs.FORMATS),
     help="json writes one object per line.",
 )
-def command(*, public_url: str, log_level: str, log_format: str, **settings: Any) -> None:
+@click.option(
+    "--config",
+    type=click.Path(dir_okay=False, path_type=Path),
+    envvar=CONFIG_VARIABLE,
+    help="A file (YAML or TOML) with what the platform allows and where it listens; flags win over it.",
+)
+@click.pass_context
+def command(
+    context: click.Context, /, *, public_url: str, log_level: str, log_format: str, config: Path | None, **options: Any
+) -> None:
     """Serve a flyteform control plane: gRPC, REST and objects."""
     logs.configure(log_level, log_format)
-    uvloop.run(_serve(ControlPlaneSettings(public_url=public_url.rstrip("/"), **settings)))
+    configuration = read_configuration(config)
+    settings = configured({"public_url": public_url.rstrip("/"), **options}, context, configuration)
+    uvloop.run(_serve(ControlPlaneSettings(admin=configuration.admin, dispatch=configuration.dispatch, **settings)))
 
 
 async def _serve(settings: ControlPlaneSettings) -> None:

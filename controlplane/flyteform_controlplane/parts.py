@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from google.protobuf.descriptor import FileDescriptor
 
     from flyteform.objects.ports import ObjectStore
+    from flyteform_controlplane.dispatch.config import DispatchConfig
     from flyteform_controlplane.domain.config import AdminConfig
     from flyteform_controlplane.domain.ports import Launcher
     from flyteform_controlplane.scheduler.scheduler import SchedulerConfig
@@ -75,6 +76,7 @@ def assemble(
     *,
     login: LoginConfig,
     scheduling: SchedulerConfig,
+    dispatching: DispatchConfig,
     connected: Callable[[bool], None],
 ) -> Parts:
     """Build all parts around one database and one object store; nothing is started.
@@ -85,6 +87,7 @@ def assemble(
     dispatcher = Dispatcher(
         database,
         objects,
+        dispatching,
         connected=connected,
         tell=lambda: notices.say(Topic.DISPATCH),
         task_defaults=config.task_defaults,
@@ -97,7 +100,11 @@ def assemble(
     services = (
         _service(admin_pb2.DESCRIPTOR, "AdminService", admin),
         _service(signal_pb2.DESCRIPTOR, "SignalService", SignalService(admin.backend)),
-        _service(dataproxy_pb2.DESCRIPTOR, "DataProxyService", DataProxyService(objects, admin)),
+        _service(
+            dataproxy_pb2.DESCRIPTOR,
+            "DataProxyService",
+            DataProxyService(objects, admin, max_expiry=config.max_upload_expiry),
+        ),
         _service(datacatalog_pb2.DESCRIPTOR, "DataCatalog", CatalogService(database, objects)),
         _service(cacheservice_pb2.DESCRIPTOR, "CacheService", CacheService(database)),
         _service(agent_pb2.DESCRIPTOR, "AgentMetadataService", AgentService(config.agents)),

@@ -111,7 +111,12 @@ class ControlPlane:
             objects,
             settings.admin,
             login=login,
-            scheduling=SchedulerConfig(catch_up=settings.catch_up),
+            scheduling=SchedulerConfig(
+                catch_up=settings.catch_up,
+                punctuality=settings.punctuality,
+                concurrent_launches=settings.concurrent_launches,
+            ),
+            dispatching=settings.dispatch,
             connected=self._report_data_plane,
         )
         metrics = Metrics()
@@ -125,7 +130,7 @@ class ControlPlane:
             authority=authority,
             metrics=metrics,
         )
-        grpc_server, http_server = GrpcServer(methods), HttpServer(app, listener)
+        grpc_server, http_server = GrpcServer(methods, settings.max_message_bytes), HttpServer(app, listener)
         self._running.push_async_callback(lambda: asyncio.gather(grpc_server.stop(self._grace), http_server.stop()))
         grpc_port = await self._start_grpc(grpc_server)
         await http_server.start()

@@ -7,12 +7,15 @@ import os
 import re
 import secrets
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from flyteform.errors import InvalidInputError
 from flyteform.objects.signing import KEY_BYTES
+from flyteform_controlplane.dispatch.config import DispatchConfig
 from flyteform_controlplane.domain.config import AdminConfig
+from flyteform_controlplane.transport.grpc_server import MAX_RECEIVE_BYTES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,15 +56,19 @@ class ControlPlaneSettings:
     database_connections: int = 20
     # How many of a schedule's firings are made up for that were missed while the platform was down: the latest ones.
     catch_up: int = 1
+    # How late a firing may be and still count as on time, and how many executions schedules create at once.
+    punctuality: timedelta = timedelta(seconds=30)
+    concurrent_launches: int = 16
+    dispatch: DispatchConfig = field(default_factory=DispatchConfig)
+    # The largest message that gRPC takes.
+    max_message_bytes: int = MAX_RECEIVE_BYTES
     # Where clients reach HTTP, as http(s)://host[:port], if that is not the address that is listened on.
     public_url: str = ""
 
     @classmethod
-    def embedded(
-        cls, state_dir: Path, *, host: str, grpc_port: int, http_port: int, auth: bool = False
-    ) -> ControlPlaneSettings:
+    def embedded(cls, state_dir: Path, **settings: Any) -> ControlPlaneSettings:
         """Return the settings of a platform on one machine: everything below one directory, and a data plane."""
-        return cls(state_dir, host, grpc_port, http_port, needs_data_plane=True, auth=auth)
+        return cls(state_dir, needs_data_plane=True, **settings)
 
     def __post_init__(self) -> None:
         """Check and complete."""

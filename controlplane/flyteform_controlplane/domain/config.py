@@ -48,6 +48,22 @@ class AgentConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class QueueConfig:
+    """Execution queues: which of them each tag stands for, and the tags of a domain that has none set ("" for all)."""
+
+    by_tag: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    domain_tags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class QualityConfig:
+    """Quality of service by names of tiers: how long work of each may queue, and the tier of a domain's executions."""
+
+    queueing_budgets: Mapping[str, timedelta] = field(default_factory=dict)
+    default_tiers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class AdminConfig:
     """Settings of the AdminService; sizes are bytes, and 0 as a limit of number or size means none."""
 
@@ -65,6 +81,10 @@ class AdminConfig:
     assumable_iam_role: str = ""
     # "" lets the data plane choose: its own raw-data prefix.
     raw_output_prefix: str = ""
+    # What executions get of each where nobody says anything about it.
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    envs: Mapping[str, str] = field(default_factory=dict)
     default_cluster_label: str = ""
     # The cluster pool that a domain's executions belong to; an execution that names another one is refused.
     cluster_pools: Mapping[str, str] = field(default_factory=dict)
@@ -73,6 +93,8 @@ class AdminConfig:
     task_limits: TaskResources = field(default_factory=TaskResources)
     # Task types that are allowed in some places only; a type that is not listed is allowed everywhere.
     task_type_whitelist: Mapping[str, tuple[TaskScope, ...]] = field(default_factory=dict)
+    queues: QueueConfig = field(default_factory=QueueConfig)
+    quality: QualityConfig = field(default_factory=QualityConfig)
     max_workflow_nodes: int = 0
     max_closure_bytes: int = 0
     max_label_entries: int = 0
@@ -83,6 +105,8 @@ class AdminConfig:
     list_error_message_length: int = 100
     agents: tuple[AgentConfig, ...] = ()
     signed_url_expiry: timedelta = timedelta(hours=1)
+    # Longest that a URL of the DataProxyService may be asked for.
+    max_upload_expiry: timedelta = timedelta(hours=1)
 
     @property
     def domain_ids(self) -> frozenset[str]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from flyteidl.admin.execution_pb2 import ExecutionSpec
 from flyteidl.admin.matchable_resource_pb2 import WorkflowExecutionConfig
+from flyteidl.core.literals_pb2 import KeyValuePair
 from flyteidl.core.security_pb2 import Identity, SecurityContext
 
 from flyteform_controlplane.errors import InvalidArgumentError
@@ -121,6 +122,13 @@ def application_config(config: AdminConfig) -> WorkflowExecutionConfig:
         level.interruptible.value = True
     run_as = Identity(iam_role=config.assumable_iam_role, k8s_service_account=config.kubernetes_service_account)
     level.security_context.CopyFrom(_identity(run_as))
+    # Only what says something: an empty one that is there would read as set.
+    if config.labels:
+        level.labels.values.update(config.labels)
+    if config.annotations:
+        level.annotations.values.update(config.annotations)
+    if config.envs:
+        level.envs.values.extend(KeyValuePair(key=key, value=value) for key, value in config.envs.items())
     return level
 
 

@@ -44,7 +44,6 @@ OPTIONS: tuple[tuple[str, int], ...] = (
     # A data plane that vanished without a word is noticed within 40 s.
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
-    ("grpc.max_receive_message_length", MAX_RECEIVE_BYTES),
     ("grpc.max_send_message_length", -1),
     ("grpc.max_metadata_size", MAX_METADATA_BYTES),
     ("grpc.absolute_max_metadata_size", 2 * MAX_METADATA_BYTES),
@@ -58,8 +57,9 @@ _log = logging.getLogger(__name__)
 class GrpcServer:
     """Serves the methods on `address`; port 0 picks a free one. `start` returns the port."""
 
-    def __init__(self, methods: Sequence[Method]) -> None:
-        self._server = grpc.aio.server(options=OPTIONS)
+    def __init__(self, methods: Sequence[Method], max_message_bytes: int = MAX_RECEIVE_BYTES) -> None:
+        options = (*OPTIONS, ("grpc.max_receive_message_length", max_message_bytes))
+        self._server = grpc.aio.server(options=options)
         self._health = health.aio.HealthServicer()
         names = sorted({method.descriptor.containing_service.full_name for method in methods})
         for name in names:

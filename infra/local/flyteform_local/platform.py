@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from flyteform_controlplane.auth.clients import USER_CLIENT, secret_file
 from flyteform_controlplane.auth.files import DIRECTORY
@@ -19,7 +19,7 @@ from flyteform_local.state import Addresses, hold, write_addresses
 from flyteform_local.tokens import renewed_token
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
     from pathlib import Path
 
 READY_SECONDS = 30.0
@@ -35,6 +35,8 @@ class PlatformOptions:
     http_port: int = 0
     images: tuple[str, ...] = ()
     auth: bool = False
+    # What else the control plane is set to: further arguments of its settings.
+    control_plane: Mapping[str, Any] = field(default_factory=dict)
 
 
 @asynccontextmanager
@@ -47,7 +49,12 @@ async def running_platform(options: PlatformOptions) -> AsyncIterator[Addresses]
         parse_rule(image)  # the data plane reads them again; what is wrong is said here, before anything starts
     with hold(options.state_dir) as state_dir:
         settings = ControlPlaneSettings.embedded(
-            state_dir, host=options.host, grpc_port=options.grpc_port, http_port=options.http_port, auth=options.auth
+            state_dir,
+            host=options.host,
+            grpc_port=options.grpc_port,
+            http_port=options.http_port,
+            auth=options.auth,
+            **options.control_plane,
         )
         control_plane = ControlPlane(settings)
         async with AsyncExitStack() as stack:

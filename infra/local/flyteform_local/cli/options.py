@@ -8,8 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from flyteform.errors import InvalidInputError
+from flyteform_controlplane.configuration import CONFIG_VARIABLE, VARIABLE_PREFIX
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from flyteform_local.platform import PlatformOptions
 
 PORT = click.IntRange(0, 65535)
 
@@ -64,6 +69,46 @@ def image_option(function: Callable[..., Any]) -> Callable[..., Any]:
         multiple=True,
         help="Run tasks whose image matches PATTERN with this Python; may be given several times.",
     )(function)
+
+
+def config_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Where what the platform allows is written."""
+    return click.option(
+        "--config",
+        type=click.Path(dir_okay=False, path_type=Path),
+        envvar=CONFIG_VARIABLE,
+        help="A file (YAML or TOML) with what the platform allows and where it listens; flags win over it.",
+    )(function)
+
+
+def platform_options(
+    context: click.Context,
+    *,
+    state_dir: Path | None,
+    config: Path | None,
+    images: tuple[str, ...],
+    **listening: Any,
+) -> PlatformOptions:
+    """Return what the command was told, by its flags, variables and the file, in this order of precedence."""
+    from flyteform_local.platform import PlatformOptions
+    from flyteform_local.state import default_state_dir
+
+    control_plane: dict[str, Any] = {}
+    # Reading a configuration takes 100 ms, which who has none does not pay.
+    if config is not None or any(name.startswith(VARIABLE_PREFIX) for name in os.environ):
+        from flyteform_controlplane.configuration.reading import configured, read_configuration
+
+        configuration = read_configuration(config)
+        told = configured(listening, context, configuration)
+        if told.get("auth") and "auth" not in listening:
+            raise InvalidInputError(
+                f"`flyteform {context.info_name}` asks for no login, and the configuration does",
+                remedy="use `flyteform dev`, or leave server.security.useAuth out",
+            )
+        listening = {name: told.pop(name) for name in listening}
+        told.pop("auth", None)
+        control_plane = {**told, "admin": configuration.admin, "dispatch": configuration.dispatch}
+    return PlatformOptions(state_dir or default_state_dir(), images=images, control_plane=control_plane, **listening)
 
 
 def quiet_grpc_forks() -> None:
