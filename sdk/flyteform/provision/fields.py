@@ -33,7 +33,7 @@ def fields_of(entity: Entity) -> Fields:
             return workflow_fields(workflow_pb2.WorkflowSpec.FromString(entity.spec).template)
         case Kind.LAUNCH_PLAN:
             return launch_plan_fields(launch_plan_pb2.LaunchPlanSpec.FromString(entity.spec))
-        case Kind.PROJECT:
+        case _:
             return {}
 
 

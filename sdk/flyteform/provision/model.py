@@ -9,14 +9,23 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from flyteform.provision.impact.model import Impact
+
 
 class Kind(StrEnum):
-    """What can be provisioned."""
+    """What can be provisioned.
+
+    Settings are matchable attributes, a policy is what `flyteform.v1` keeps beside a launch plan, metadata is what is
+    said about the name of a task, workflow or launch plan: none of them has versions.
+    """
 
     PROJECT = "project"
+    SETTINGS = "settings"
     TASK = "task"
     WORKFLOW = "workflow"
     LAUNCH_PLAN = "launch_plan"
+    POLICY = "policy"
+    METADATA = "metadata"
 
     @property
     def label(self) -> str:
@@ -26,7 +35,11 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Address:
-    """One named thing, whatever its version. A project has no domain and is its own name."""
+    """One named thing, whatever its version. A project has no domain and is its own name.
+
+    Settings are named by their attribute (`task_resource`), those of one workflow by `workflow/attribute`; settings of
+    a whole project have no domain. A policy has its launch plan's name, metadata is named `kind/name`.
+    """
 
     kind: Kind
     project: str
@@ -34,8 +47,23 @@ class Address:
     name: str
 
     def __str__(self) -> str:
-        place = f" in {self.project}/{self.domain}" if self.domain else ""
-        return f"{self.kind.label} {self.name}{place}"
+        if self.kind is Kind.PROJECT:
+            return f"{self.kind.label} {self.name}"
+        return f"{self.kind.label} {self.name} in {self.project}{'/' if self.domain else ''}{self.domain}"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a declaration says about how one resource is treated, rather than about what it is.
+
+    `protect` refuses every plan that takes it out of use; `ignore_changes` names fields (`schedule`, `labels.*`) whose
+    difference from the platform is left alone; `depends_on` goes first; `moved` are the addresses that it had before.
+    """
+
+    protect: bool = False
+    ignore_changes: tuple[str, ...] = ()
+    depends_on: tuple[Address, ...] = ()
+    moved: tuple[Address, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +99,38 @@ class Entity:
 
 
 @dataclass(frozen=True, slots=True)
+class Setting:
+    """Something wanted that has no versions: settings, a policy, or metadata.
+
+    `spec` is the serialised MatchingAttributes, LaunchPlanPolicy or NamedEntityMetadata; `fields` are those that are
+    declared, as text: what is not among them is left as the platform has it.
+    """
+
+    address: Address
+    spec: bytes
+    fields: Mapping[str, str]
+    depends_on: tuple[Address, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Desired:
-    """All that a declaration wants: entities after those that they depend on, bundles by their digest."""
+    """All that a declaration wants: entities after those that they depend on, bundles by their digest.
+
+    `options` has the addresses for which any are given.
+    """
 
     projects: tuple[ProjectSettings, ...] = ()
     entities: tuple[Entity, ...] = ()
     bundles: Mapping[str, bytes] = field(default_factory=dict)
+    settings: tuple[Setting, ...] = ()
+    options: Mapping[Address, Options] = field(default_factory=dict)
 
     @property
     def addresses(self) -> frozenset[Address]:
         """Everything that the declaration owns."""
         projects = frozenset(project.address for project in self.projects)
-        return projects | frozenset(entity.address for entity in self.entities)
+        entities = frozenset(entity.address for entity in self.entities)
+        return projects | entities | frozenset(setting.address for setting in self.settings)
 
 
 class Action(StrEnum):
@@ -94,6 +142,7 @@ class Action(StrEnum):
     ACTIVATE = "activate"
     DEACTIVATE = "deactivate"
     ARCHIVE = "archive"
+    REMOVE = "remove"
     NO_OP = "no-op"
 
 
@@ -110,7 +159,10 @@ class FieldChange:
 class Change:
     """One step of a plan, with why it is taken and what it alters.
 
-    `version` is the version that the step writes or acts on, `previous` the one that it follows.
+    `version` is the version that the step writes or acts on, `previous` the one that it follows. `drift` says that
+    the world has moved away from what was applied last, rather than that the declaration has changed. `impacts` are
+    what else the step means; they tell of times and executions, so they do not count when two plans are compared.
+    `breaking` marks an interface that some caller can no longer use.
     """
 
     action: Action
@@ -120,6 +172,10 @@ class Change:
     previous: str | None = None
     fields: tuple[FieldChange, ...] = ()
     depends_on: tuple[Address, ...] = ()
+    drift: bool = False
+    moved_from: Address | None = None
+    impacts: tuple[Impact, ...] = field(default=(), compare=False)
+    breaking: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +192,8 @@ class Counts:
 class Plan:
     """What would be done to one platform, in an order in which it can be done.
 
-    `serial` is that of the state which the plan was made from.
+    `serial` is that of the state which the plan was made from, `requests` how many calls it took to make the plan. With
+    `refresh_only` nothing is written to the platform: an apply takes over into the state what the platform has.
     """
 
     endpoint: str
@@ -144,6 +201,8 @@ class Plan:
     changes: tuple[Change, ...]
     destroy: bool = False
     serial: int = 0
+    refresh_only: bool = False
+    requests: int = field(default=0, compare=False)
 
     @property
     def steps(self) -> tuple[Change, ...]:
@@ -173,7 +232,9 @@ class Plan:
         return Counts(create, len(actions) - create - archive - unchanged, archive, unchanged)
 
 
-REMOVALS = frozenset({Action.ARCHIVE, Action.DEACTIVATE})
+# What is used goes before what uses it; removals go the other way round.
+ORDER = tuple(Kind)
+REMOVALS = frozenset({Action.ARCHIVE, Action.DEACTIVATE, Action.REMOVE})
 REGISTRATIONS = frozenset({Action.CREATE, Action.NEW_VERSION})
 
 

@@ -130,12 +130,12 @@ async def _newest(client: AdminClient, address: Address) -> ObservedVersion | No
     match address.kind:
         case Kind.TASK:
             async for task in client.list_tasks(*place, name=address.name, newest=True):
-                return ObservedVersion(task.id.version, task_fields(task.closure.compiled_task.template))
+                return _task_version(task)
         case Kind.WORKFLOW:
             async for row in client.list_workflows(*place, name=address.name, newest=True):
                 workflow = await client.get_workflow(row.id)
                 template = workflow.closure.compiled_workflow.primary.template
-                return ObservedVersion(row.id.version, workflow_fields(template))
+                return ObservedVersion(row.id.version, workflow_fields(template), template.SerializeToString())
         case _:
             async for plan in client.list_launch_plans(*place, name=address.name, newest=True):
                 return _launch_plan_version(plan)
@@ -143,7 +143,12 @@ async def _newest(client: AdminClient, address: Address) -> ObservedVersion | No
 
 
 def _launch_plan_version(plan: launch_plan_pb2.LaunchPlan) -> ObservedVersion:
-    return ObservedVersion(plan.id.version, launch_plan_fields(plan.spec))
+    return ObservedVersion(plan.id.version, launch_plan_fields(plan.spec), plan.spec.SerializeToString())
+
+
+def _task_version(task: task_pb2.Task) -> ObservedVersion:
+    template = task.closure.compiled_task.template
+    return ObservedVersion(task.id.version, task_fields(template), template.SerializeToString())
 
 
 def _list(

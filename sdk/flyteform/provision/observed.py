@@ -24,10 +24,15 @@ class ObservedProject:
 
 @dataclass(frozen=True, slots=True)
 class ObservedVersion:
-    """One registered version, taken apart into fields."""
+    """One registered version, taken apart into fields.
+
+    `spec` is the serialised TaskTemplate (of the compiled task), WorkflowTemplate (of the compiled closure's primary,
+    its ids as registered) or LaunchPlanSpec.
+    """
 
     version: str
     fields: Mapping[str, str]
+    spec: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,16 +6,13 @@ from typing import TYPE_CHECKING
 
 from flyteform.provision.errors import DeclarationError
 from flyteform.provision.fields import difference, fields_of
-from flyteform.provision.model import Action, Change, FieldChange, Kind, project_address
+from flyteform.provision.model import ORDER, Action, Change, FieldChange, Kind, project_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from flyteform.provision.model import Address, Desired, Entity, ProjectSettings
     from flyteform.provision.observed import Observed, ObservedProject
-
-# What is used goes before what uses it; removals go the other way round.
-_ORDER = (Kind.PROJECT, Kind.TASK, Kind.WORKFLOW, Kind.LAUNCH_PLAN)
 
 
 def plan_changes(desired: Desired, observed: Observed, owned: Iterable[Address]) -> tuple[Change, ...]:
@@ -36,7 +33,7 @@ def plan_changes(desired: Desired, observed: Observed, owned: Iterable[Address])
 
 def removals(addresses: Iterable[Address], observed: Observed, *, reason: str) -> Iterator[Change]:
     """Yield the steps that take things out of use: deactivate, archive; nothing for what is gone already."""
-    for address in sorted(addresses, key=lambda each: (-_ORDER.index(each.kind), each)):
+    for address in sorted(addresses, key=lambda each: (-ORDER.index(each.kind), each)):
         if address.kind is Kind.LAUNCH_PLAN:
             yield from _deactivation(address, observed, reason)
         elif _is_in_use(address, observed):

@@ -42,7 +42,7 @@ class Writer:
                 await self._client.set_launch_plan_active(identifier, active=step.action is Action.ACTIVATE)
             case Action.ARCHIVE:
                 await self._archive(step.address)
-            case Action.NO_OP:
+            case Action.REMOVE | Action.NO_OP:
                 pass
             case _:
                 assert_never(step.action)
