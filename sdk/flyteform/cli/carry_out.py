@@ -9,6 +9,7 @@ import click
 
 from flyteform.cli.render import print_lines, render, render_outcome, render_result
 from flyteform.errors import ConflictError, InvalidInputError
+from flyteform.provision.apply import Conduct
 from flyteform.provision.provisioner import apply_plan
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ async def carry_out(plan: Plan, client: AdminClient, store: StateStore, *, appro
     print_lines(render(plan))
     if plan.has_changes and not approved:
         _ask()
-    result = await apply_plan(plan, client, store, _show)
+    result = await apply_plan(plan, client, store, Conduct(on_progress=_show))
     if plan.has_changes:
         print_lines(render_result(result))
     return 0 if result.ok else 1

@@ -22,7 +22,8 @@ from flyteform.provision.desired import DEFAULT_IMAGE, Target, desired_of
 from flyteform.provision.identifiers import identifier_of
 from flyteform.provision.model import Kind
 from flyteform.provision.provisioner import compare
-from flyteform.provision.state import MemoryStateStore, State
+from flyteform.provision.state import State
+from flyteform.provision.state_memory import MemoryStateStore
 from flyteform.types import to_literal, to_python
 
 if TYPE_CHECKING:

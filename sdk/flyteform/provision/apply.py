@@ -9,20 +9,30 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from flyteform.errors import FlyteformError
-from flyteform.provision.errors import StalePlanError
+from flyteform.provision.errors import StalePlanError, StateLostError
 from flyteform.provision.ledger import Ledger
 from flyteform.provision.model import REGISTRATIONS, Action, Kind
+from flyteform.provision.records import goals_of
 from flyteform.provision.write import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from flyteform.client.admin import AdminClient
     from flyteform.provision.model import Address, Change, Plan
     from flyteform.provision.ports import StateStore
+    from flyteform.provision.state import Record
 
 
-_CONCURRENCY = 16  # steps at a time
+PARALLELISM = 16  # steps at a time
+# What uses others goes out of use before them; all that lies in a project does before it.
+_REMOVAL_ORDER = (
+    Kind.LAUNCH_PLAN,
+    Kind.WORKFLOW,
+    Kind.TASK,
+    *(kind for kind in Kind if kind not in (Kind.LAUNCH_PLAN, Kind.WORKFLOW, Kind.TASK, Kind.PROJECT)),
+    Kind.PROJECT,
+)
 
 
 class Status(StrEnum):
@@ -60,25 +70,43 @@ class ApplyResult:
         return tuple(outcome for outcome in self.outcomes if outcome.status is status)
 
 
+@dataclass(frozen=True, slots=True)
+class Conduct:
+    """How an apply goes about its steps.
+
+    `parallelism` is how many it takes at a time. Once `interrupt` is set it begins no further one, and ends when those
+    that run are done and recorded. `on_progress` is told when a step begins and ends.
+    """
+
+    parallelism: int = PARALLELISM
+    on_progress: Callable[[Outcome], None] | None = None
+    interrupt: asyncio.Event | None = None
+
+
 async def execute(
-    plan: Plan, client: AdminClient, store: StateStore, on_progress: Callable[[Outcome], None] | None = None
+    plan: Plan,
+    client: AdminClient,
+    store: StateStore,
+    conduct: Conduct | None = None,
+    goals: Mapping[Address, Record | None] | None = None,
 ) -> ApplyResult:
     """Apply the steps of a plan; a step that fails stops only what depends on it. The caller holds the store's lock.
 
     What will be owned is recorded before the first write, and every step after it is done, so that the next plan is
-    right wherever this is interrupted.
+    right wherever this is interrupted. `goals` says what the state has to record of each address in the end, where
+    that does not follow from what the plan declares.
     """
     state = await store.load()
     if state.serial != plan.serial:
         raise StalePlanError(
             f"another apply has changed {store.location} since this plan was made", remedy="plan again"
         )
-    ledger = Ledger(store, state)
+    ledger = Ledger(store, state, goals_of(plan, state.owned) if goals is None else goals)
     await ledger.begin(plan)
-    run = _Run(Writer(plan, client), ledger, on_progress or (lambda _: None))
+    run = _Run(Writer(plan, client), ledger, conduct or Conduct())
     for stage in _stages(plan):
         await run.stage(stage)
-    await ledger.finish(plan, run.failed)
+    await ledger.finish(run.left.keys())
     return ApplyResult(tuple(run.outcomes))
 
 
@@ -90,20 +118,21 @@ def _stages(plan: Plan) -> Iterator[list[Change]]:
     yield [
         step for step in steps if step.action in (Action.ACTIVATE, Action.DEACTIVATE) and step.address not in removed
     ]
-    for kind in (Kind.LAUNCH_PLAN, Kind.WORKFLOW, Kind.TASK, Kind.PROJECT):
+    for kind in _REMOVAL_ORDER:
         yield [step for step in steps if step.address in removed and step.address.kind is kind]
 
 
 class _Run:
-    """The walk over the steps: who waits for whom, and what failed so far."""
+    """The walk over the steps: who waits for whom, and what could not be done so far, with the reason."""
 
-    def __init__(self, writer: Writer, ledger: Ledger, notify: Callable[[Outcome], None]) -> None:
-        self.failed: set[Address] = set()
+    def __init__(self, writer: Writer, ledger: Ledger, conduct: Conduct) -> None:
+        self.left: dict[Address, str] = {}
         self.outcomes: list[Outcome] = []
         self._writer = writer
         self._ledger = ledger
-        self._notify = notify
-        self._slots = asyncio.Semaphore(_CONCURRENCY)
+        self._notify = conduct.on_progress or (lambda _: None)
+        self._interrupt = conduct.interrupt or asyncio.Event()
+        self._slots = asyncio.Semaphore(conduct.parallelism)
 
     async def stage(self, steps: Iterable[Change]) -> None:
         """Take the steps in parallel, each after those of the same stage that it depends on."""
@@ -123,16 +152,31 @@ class _Run:
     async def _take(self, step: Change, before: list[asyncio.Task[None]]) -> None:
         if before:
             await asyncio.wait(before)
-        blocking = next((each for each in (step.address, *step.depends_on) if each in self.failed), None)
-        if blocking is not None:
-            self._end(Outcome(step, Status.SKIPPED, FlyteformError(f"{blocking} was not applied")))
-            return
         async with self._slots:
+            if (reason := self._obstacle(step)) is not None:
+                self._end(Outcome(step, Status.SKIPPED, FlyteformError(reason)), reason)
+                return
             self._notify(Outcome(step, Status.STARTED))
             started = time.monotonic()
             error = await self._write(step)
-        status = Status.APPLIED if error is None else Status.FAILED
-        self._end(Outcome(step, status, error, time.monotonic() - started))
+            seconds = time.monotonic() - started
+        if error is None:
+            self._end(Outcome(step, Status.APPLIED, None, seconds))
+        else:
+            self._end(Outcome(step, Status.FAILED, error, seconds), f"{step.address} failed")
+
+    def _obstacle(self, step: Change) -> str | None:
+        """Return why a step cannot be taken: the failure at the root, or that no more steps may be."""
+        for address in (step.address, *step.depends_on):
+            if address in self.left:
+                return self.left[address]
+        if self._interrupt.is_set():
+            return "interrupted"
+        try:
+            self._ledger.check()
+        except StateLostError as error:
+            return error.message
+        return None
 
     async def _write(self, step: Change) -> FlyteformError | None:
         try:
@@ -142,8 +186,8 @@ class _Run:
             return error
         return None
 
-    def _end(self, outcome: Outcome) -> None:
-        if outcome.status is not Status.APPLIED:
-            self.failed.add(outcome.change.address)
+    def _end(self, outcome: Outcome, reason: str | None = None) -> None:
+        if reason is not None:
+            self.left.setdefault(outcome.change.address, reason)
         self.outcomes.append(outcome)
         self._notify(outcome)

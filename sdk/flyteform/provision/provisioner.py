@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flyteform.errors import ConflictError
-from flyteform.provision.apply import ApplyResult, Outcome, execute
+from flyteform.provision.apply import ApplyResult, Conduct, execute
 from flyteform.provision.desired import DEFAULT_IMAGE, Target, declare
 from flyteform.provision.errors import StalePlanError
 from flyteform.provision.model import Desired, Plan
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from flyteform.client.admin import AdminClient
     from flyteform.client.config import ClientConfig
-    from flyteform.provision.ports import StateStore
+    from flyteform.provision.ports import Holder, StateStore
     from flyteform.provision.state import State
 
 
@@ -60,11 +60,18 @@ async def apply_plan(
     plan: Plan,
     client: AdminClient,
     store: StateStore,
-    on_progress: Callable[[Outcome], None] | None = None,
+    conduct: Conduct | None = None,
+    *,
+    wait: float = 0.0,
+    on_wait: Callable[[Holder], None] | None = None,
 ) -> ApplyResult:
-    """Apply a plan while holding the state's lock; `StateLockedError` if another apply holds it."""
-    async with store.lock():
-        return await execute(plan, client, store, on_progress)
+    """Apply a plan while holding the state's lock.
+
+    If another apply holds it, `on_wait` is told and it is waited for `wait` seconds; then `StateLockedError`.
+    `StalePlanError` if the state has changed since the plan was made.
+    """
+    async with store.lock(wait, on_wait):
+        return await execute(plan, client, store, conduct)
 
 
 async def check_fresh(plan: Plan, client: AdminClient, store: StateStore) -> None:

@@ -1,107 +1,133 @@
-"""What we own: a small versioned document. The world itself is always read from the platform."""
+"""What we own and what was applied to it last: a small versioned document. The world is read from the platform."""
 
 from __future__ import annotations
 
-import json
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from flyteform.provision.errors import StateError
-from flyteform.provision.model import Address, Kind
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
-FORMAT = "flyteform-state"
-FORMAT_VERSION = 1
-_RESTORE = "restore it from a copy, or name another one with --state"
+    from flyteform.provision.model import Address
+
+# How many applies can be gone back: each is recorded by what it replaced, so this bounds the document too.
+KEPT_RUNS = 20
+_KEPT_RECORDS = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What was applied last to one address.
+
+    `version` is that of a task, workflow or launch plan, None until one is known to be applied. `active` says of a
+    launch plan whether that version was made the active one, None if that was left alone. `fields` holds, of what has
+    no versions, the declared fields as they were applied, and `spec` the message that was written (settings, policies,
+    metadata). The world has drifted where it is not as recorded here; the
+    declaration has changed where it is not as recorded here. `protect` refuses to take the resource out of use, also
+    once it is no longer declared.
+    """
+
+    version: str | None = None
+    active: bool | None = None
+    fields: Mapping[str, str] = field(default_factory=dict)
+    protect: bool = False
+    spec: bytes | None = None
+
+
+NOTHING = Record()
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One apply, by what it replaced: None for an address that was not owned before.
+
+    `serial` is that of the state which it left, `at` the time in UTC (ISO 8601), `by` who ran it.
+    """
+
+    serial: int
+    at: str
+    by: str
+    before: Mapping[Address, Record | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Addresses that a declaration owns, each with the version applied last, None if that is not known to be done.
+    """The addresses that a declaration owns, each with what was applied to it last.
 
-    `serial` counts the writes. An address is owned before anything is written to the platform for it, so that a crash
-    can leave no resource behind that nobody owns.
+    `serial` counts the writes, `lineage` names the series of states that belong together. An address is owned before
+    anything is written to the platform for it, so that a crash can leave no resource behind that nobody owns.
     """
 
     serial: int = 0
-    owned: Mapping[Address, str | None] = field(default_factory=dict)
+    records: Mapping[Address, Record] = field(default_factory=dict)
+    lineage: str = ""
+    runs: tuple[Run, ...] = ()
+
+    @property
+    def owned(self) -> frozenset[Address]:
+        """Everything owned."""
+        return frozenset(self.records)
+
+    def begin(self, at: str, by: str) -> State:
+        """Open the record of an apply; what is recorded and released from now on belongs to it."""
+        return replace(self, runs=(*_kept(self.runs, max(_KEPT_RECORDS, len(self.records))), Run(self.serial, at, by)))
+
+    def next(self, lineage: str) -> State:
+        """Return it with the next serial, which is that of the open apply too; `lineage` is for one without."""
+        serial = self.serial + 1
+        runs = (*self.runs[:-1], *(replace(run, serial=serial) for run in self.runs[-1:]))
+        return replace(self, serial=serial, lineage=self.lineage or lineage, runs=runs)
 
     def claim(self, addresses: Iterable[Address]) -> State:
         """Own these addresses too."""
-        new = {address: self.owned.get(address) for address in addresses}
-        return replace(self, owned={**self.owned, **new})
+        return self._with({address: NOTHING for address in addresses if address not in self.records})
 
-    def record(self, address: Address, version: str | None) -> State:
-        """Note the version applied to an address."""
-        return replace(self, owned={**self.owned, address: version})
+    def record(self, address: Address, record: Record) -> State:
+        """Note what was applied to an address."""
+        return self if self.records.get(address) == record else self._with({address: record})
 
     def release(self, addresses: Iterable[Address]) -> State:
         """Own these addresses no longer."""
-        gone = frozenset(addresses)
-        return replace(self, owned={key: value for key, value in self.owned.items() if key not in gone})
+        return self._with(dict.fromkeys(frozenset(addresses) & self.owned))
+
+    def move(self, source: Address, target: Address) -> State:
+        """Own under another address what is owned; `StateError` if there is nothing, or the target is owned too."""
+        if source not in self.records:
+            raise StateError(f"{source} is not in the state", remedy="list what is: flyteform state list")
+        if target in self.records:
+            raise StateError(f"{target} is in the state already", remedy="forget one of them: flyteform state rm")
+        return self._with({target: self.records[source], source: None})
+
+    def at(self, serial: int) -> Mapping[Address, Record]:
+        """Return what was owned once the apply that left this serial had ended; `StateError` if it is not kept."""
+        known = {run.serial for run in self.runs}
+        if serial not in known:
+            kept = ", ".join(str(each) for each in sorted(known)) or "none"
+            raise StateError(f"no apply left serial {serial}", remedy=f"choose one of those that are kept: {kept}")
+        records: dict[Address, Record | None] = dict(self.records)
+        for run in reversed(self.runs):
+            if run.serial > serial:
+                records |= run.before
+        return {address: record for address, record in records.items() if record is not None}
+
+    def _with(self, changed: Mapping[Address, Record | None]) -> State:
+        """Put these in place, and keep in the open apply's record what was there when it began."""
+        records = {key: value for key, value in ({**self.records, **changed}).items() if value is not None}
+        if not self.runs:
+            return replace(self, records=records)
+        run = self.runs[-1]
+        before = {**{address: self.records.get(address) for address in changed}, **run.before}
+        return replace(self, records=records, runs=(*self.runs[:-1], replace(run, before=before)))
 
 
-class MemoryStateStore:
-    """A state that nobody keeps: for registering what is owned by nobody."""
-
-    def __init__(self) -> None:
-        self._state = State()
-
-    @property
-    def location(self) -> str:
-        """Its name in messages."""
-        return "memory"
-
-    async def load(self) -> State:
-        """Return what was saved last."""
-        return self._state
-
-    async def save(self, state: State) -> None:
-        """Keep it until the process ends."""
-        self._state = state
-
-    @asynccontextmanager
-    async def lock(self) -> AsyncIterator[None]:
-        """Hold nothing: nobody else can reach it."""
-        yield
-
-
-def dump_state(state: State) -> str:
-    """Write the document: sorted, one resource a line group, so that it reads and diffs well."""
-    resources = [
-        {
-            "kind": address.kind.value,
-            "project": address.project,
-            "domain": address.domain,
-            "name": address.name,
-            "version": state.owned[address],
-        }
-        for address in sorted(state.owned)
-    ]
-    document = {"format": FORMAT, "version": FORMAT_VERSION, "serial": state.serial, "resources": resources}
-    return json.dumps(document, indent=2) + "\n"
-
-
-def load_state(text: str, location: str) -> State:
-    """Read the document; `StateError` if it is not one, or of a later version than this program knows."""
-    try:
-        document = json.loads(text)
-        form, version, serial = document["format"], int(document["version"]), int(document["serial"])
-        readable = form == FORMAT and version <= FORMAT_VERSION
-        owned = {_address(entry): entry["version"] for entry in document["resources"]} if readable else {}
-    except (ValueError, KeyError, TypeError) as error:
-        raise StateError(f"{location} is no state document", remedy=_RESTORE) from error
-    if form != FORMAT:
-        raise StateError(f"{location} is no state document", remedy=_RESTORE)
-    if version > FORMAT_VERSION:
-        raise StateError(
-            f"{location} was written by a later release (format {version})", remedy="upgrade flyteform on this machine"
-        )
-    return State(serial, owned)
-
-
-def _address(entry: Mapping[str, str]) -> Address:
-    return Address(Kind(entry["kind"]), entry["project"], entry["domain"], entry["name"])
+def _kept(runs: tuple[Run, ...], records: int) -> tuple[Run, ...]:
+    """Return the newest applies, as many as are kept, together with at most about so many records."""
+    kept: list[Run] = []
+    for run in reversed(runs[-KEPT_RUNS + 1 :]):
+        records -= len(run.before)
+        if kept and records < 0:
+            break
+        kept.append(run)
+    return tuple(reversed(kept))

@@ -16,8 +16,9 @@ from flyteform.provision.apply import ApplyResult, Status
 from flyteform.provision.errors import StalePlanError
 from flyteform.provision.model import Action
 from flyteform.provision.provisioner import apply_plan, check_fresh, default_store, make_plan
-from flyteform.provision.state import MemoryStateStore, State
+from flyteform.provision.state import State
 from flyteform.provision.state_file import FileStateStore
+from flyteform.provision.state_memory import MemoryStateStore
 from support.control_plane import control_plane
 from support.declarations import PIPELINES, TASKS, write_project
 
@@ -284,4 +285,4 @@ async def test_an_apply_without_changes_takes_ownership(tmp_path: Path) -> None:
         plan = await make_plan(path, client, colleague)
         assert not plan.has_changes
         await apply_plan(plan, client, colleague)
-        assert (await colleague.load()).owned.keys() == (await default_store(path, client.config).load()).owned.keys()
+        assert (await colleague.load()).owned == (await default_store(path, client.config).load()).owned
