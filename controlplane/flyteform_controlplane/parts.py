@@ -90,7 +90,7 @@ def assemble(
         dispatching,
         connected=connected,
         tell=lambda: notices.say(Topic.DISPATCH),
-        task_defaults=config.task_defaults,
+        admin=config,
     )
     notices.listen(Topic.DISPATCH, dispatcher.look)
     launcher = _Launcher()
@@ -117,6 +117,16 @@ def assemble(
         _service(link_pb2.DESCRIPTOR, "DataPlaneLink", LinkService(dispatcher)),
     )
     return Parts(services, (notices, dispatcher, *leadership, scheduler, WaitingLine(admin.ending)))
+
+
+def stock_services(services: tuple[Service, ...]) -> tuple[Service, ...]:
+    """Return what a stock FlyteAdmin has too, and the link, without which no data plane could run anything."""
+    own = policies_pb2.DESCRIPTOR.package
+    return tuple(
+        service
+        for service in services
+        if service.descriptor.file.package != own or service.descriptor.name == "DataPlaneLink"
+    )
 
 
 def _scheduler(

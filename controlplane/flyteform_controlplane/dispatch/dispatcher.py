@@ -20,7 +20,7 @@ from flyteform_controlplane.dispatch.choice import choose
 from flyteform_controlplane.dispatch.config import DispatchConfig
 from flyteform_controlplane.dispatch.connection import Connection
 from flyteform_controlplane.dispatch.leases import LeaseBuilder
-from flyteform_controlplane.domain.config import TaskResources
+from flyteform_controlplane.domain.config import AdminConfig
 from flyteform_controlplane.domain.dispatches import ClusterState, DispatchRecord, DispatchState
 from flyteform_controlplane.domain.ports import ExecutionKey
 from flyteform_controlplane.domain.times import now as present
@@ -60,11 +60,11 @@ class Dispatcher:
         now: Callable[[], datetime] = present,
         connected: Callable[[bool], None] = lambda _: None,
         tell: Callable[[], None] = lambda: None,
-        task_defaults: TaskResources | None = None,
+        admin: AdminConfig | None = None,
     ) -> None:
         self.config = config or DispatchConfig()
         self._database = database
-        self._leases = LeaseBuilder(database, objects, task_defaults or TaskResources())
+        self._leases = LeaseBuilder(database, objects, admin or AdminConfig())
         self._now = now
         # Told whether any data plane is connected here, whenever that may have changed.
         self._connected = connected

@@ -6,21 +6,24 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from flyteidl.admin.execution_pb2 import ExecutionMetadata, ExecutionSpec
-from flyteidl.admin.matchable_resource_pb2 import MatchableResource
+from flyteidl.admin.matchable_resource_pb2 import MatchableResource, MatchingAttributes
 from flyteidl.core.literals_pb2 import LiteralMap
 from sqlalchemy import and_, select
 
 from flyteform.proto.flyteform.v1 import link_pb2
+from flyteform_controlplane.dispatch.choice import fnv64a
 from flyteform_controlplane.dispatch.connection import identifier
 from flyteform_controlplane.domain.attributes import Scope
-from flyteform_controlplane.domain.config import TaskResources
+from flyteform_controlplane.domain.config import AdminConfig
 from flyteform_controlplane.domain.locations import join
+from flyteform_controlplane.domain.quality import apply_queue, choose_queue, resolve_quality
 from flyteform_controlplane.domain.tasks import apply_defaults, complete_resources
 from flyteform_controlplane.errors import MissingEntityError
 from flyteform_controlplane.store.sql.store import SqlStore
 from flyteform_controlplane.store.tables import EXECUTION_KEY, executions, workflows
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import timedelta
 
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -29,8 +32,11 @@ if TYPE_CHECKING:
     from flyteform_controlplane.domain.ports import ExecutionKey
     from flyteform_controlplane.store.database import Database
 
+    _Attributes = Mapping[MatchableResource, MatchingAttributes]
+
 
 _MATCHABLES = SqlStore().matchables
+_KINDS = (MatchableResource.TASK_RESOURCE, MatchableResource.EXECUTION_QUEUE, MatchableResource.PLUGIN_OVERRIDE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +45,11 @@ class LeaseBuilder:
 
     database: Database
     objects: ObjectStore
-    task_defaults: TaskResources = field(default_factory=TaskResources)
+    config: AdminConfig = field(default_factory=AdminConfig)
 
     async def build(self, execution: ExecutionKey, epoch: int, ttl: timedelta) -> link_pb2.Lease:
         """Return the lease; raise `MissingEntityError` or the object store's errors if a part cannot be had."""
-        closure_uri, inputs_uri, spec, defaults = await self._locate(execution)
+        closure_uri, inputs_uri, spec, attributes = await self._locate(execution)
         key = f"{execution.project}-{execution.domain}-{execution.name}"
         lease = link_pb2.Lease(
             id=identifier(execution),
@@ -54,13 +60,13 @@ class LeaseBuilder:
         )
         lease.ttl.FromTimedelta(ttl)
         lease.closure.ParseFromString(await self.objects.get(closure_uri))
-        apply_defaults(lease.closure, defaults)
+        self._apply(lease, attributes)
         lease.inputs.CopyFrom(LiteralMap.FromString(await self.objects.get(inputs_uri)) if inputs_uri else LiteralMap())
         if spec.metadata.mode == ExecutionMetadata.RECOVERED:
             lease.recover_from.CopyFrom(spec.metadata.reference_execution)
         return lease
 
-    async def _locate(self, execution: ExecutionKey) -> tuple[str, str, ExecutionSpec, TaskResources]:
+    async def _locate(self, execution: ExecutionKey) -> tuple[str, str, ExecutionSpec, _Attributes]:
         values = (execution.project, execution.domain, execution.name)
         same = and_(*(executions.c[name] == value for name, value in zip(EXECUTION_KEY, values, strict=True)))
         statement = (
@@ -74,15 +80,30 @@ class LeaseBuilder:
                 raise MissingEntityError(f"execution {execution} has no row, or its workflow has none")
             spec = ExecutionSpec.FromString(found.spec)
             scope = Scope(execution.project, execution.domain, found.name, spec.launch_plan.name)
-            defaults = await self._defaults(tx, scope)
-        return found.remote_closure_identifier, found.inputs_uri, spec, defaults
+            attributes = await _attributes(tx, scope)
+        return found.remote_closure_identifier, found.inputs_uri, spec, attributes
 
-    async def _defaults(self, tx: AsyncConnection, scope: Scope) -> TaskResources:
-        """Return what tasks get that do not say what they need (contract 1.6, TASK_RESOURCE)."""
-        keys = [one.key(MatchableResource.TASK_RESOURCE) for one in scope.covering()]
-        rows = await _MATCHABLES.get_many(tx, keys)
-        found = next((rows[key].attributes.task_resource_attributes.defaults for key in keys if key in rows), None)
-        return self.task_defaults if found is None else complete_resources(found, self.task_defaults)
+    def _apply(self, lease: link_pb2.Lease, attributes: _Attributes) -> None:
+        """Write into the lease what attributes and the operator decide about tasks (contract 1.6)."""
+        defaults = attributes[MatchableResource.TASK_RESOURCE].task_resource_attributes.defaults
+        apply_defaults(lease.closure, complete_resources(defaults, self.config.task_defaults))
+        tags = attributes[MatchableResource.EXECUTION_QUEUE].execution_queue_attributes.tags
+        apply_queue(lease.closure, choose_queue(tags, lease.id.domain, self.config.queues, fnv64a(lease.id.name)))
+        lease.plugin_overrides.extend(attributes[MatchableResource.PLUGIN_OVERRIDE].plugin_overrides.overrides)
+        levels = (lease.spec.quality_of_service, lease.closure.primary.template.metadata.quality_of_service)
+        quality = resolve_quality(levels, lease.id.domain, self.config.quality)
+        if quality.ByteSize():
+            lease.spec.quality_of_service.CopyFrom(quality)
 
     def _raw_prefix(self, spec: ExecutionSpec) -> str:
         return spec.raw_output_data_config.output_location_prefix.rstrip("/") or f"{self.objects.prefix}/raw"
+
+
+async def _attributes(tx: AsyncConnection, scope: Scope) -> _Attributes:
+    """Return the most specific attributes of each kind, empty ones where none are set, with one statement."""
+    keys = {kind: [one.key(kind) for one in scope.covering()] for kind in _KINDS}
+    rows = await _MATCHABLES.get_many(tx, [key for some in keys.values() for key in some])
+    return {
+        kind: next((rows[key].attributes for key in some if key in rows), MatchingAttributes())
+        for kind, some in keys.items()
+    }

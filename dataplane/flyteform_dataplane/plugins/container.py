@@ -19,6 +19,11 @@ class ContainerPlugin:
     """Runs a task's container command."""
 
     @property
+    def id(self) -> str:
+        """Flyte's name of the plugin."""
+        return "container"
+
+    @property
     def task_types(self) -> tuple[str, ...]:
         """Flyte's names of the types."""
         return ("python-task", "container")

@@ -16,6 +16,11 @@ class EchoPlugin:
     """Gives a task its inputs back."""
 
     @property
+    def id(self) -> str:
+        """Flyte's name of the plugin."""
+        return "echo"
+
+    @property
     def task_types(self) -> tuple[str, ...]:
         """Flyte's name of the type."""
         return ("echo",)

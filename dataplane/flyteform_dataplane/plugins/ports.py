@@ -49,6 +49,11 @@ class Plugin(Protocol):
     """Knows how to run some task types."""
 
     @property
+    def id(self) -> str:
+        """Its name in overrides of plugins."""
+        ...
+
+    @property
     def task_types(self) -> tuple[str, ...]:
         """The task types that it runs."""
         ...

@@ -65,7 +65,8 @@ class Attempts:
         if resumed and await self._ended_before(command):
             return
         context = await self._task_context(command)
-        prepared = self._config.plugins.plugin(context.task.type).prepare(context)
+        plugin = self._config.plugins.plugin(context.task.type, self._context.lease.plugin_overrides)
+        prepared = plugin.prepare(context)
         if isinstance(prepared, LiteralMap):
             await self._data.write_outputs(f"{context.output_prefix}/outputs.pb", prepared)
             self._observe(AttemptSucceeded(command.node, command.index, command.attempt, self._now()))

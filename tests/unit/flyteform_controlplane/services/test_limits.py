@@ -73,7 +73,9 @@ async def test_tasks_that_ask_for_nothing_get_the_defaults(world: World) -> None
     """A lease carries the platform's defaults, or the project's, as request and limit; what a task says stays."""
     plan = await world.register_launch_plan("wf")
     name = await world.execute(plan, "run", x=1)
-    leases = LeaseBuilder(world.database, world.objects, TaskResources(cpu="1", memory="1Gi"))
+    leases = LeaseBuilder(
+        world.database, world.objects, AdminConfig(task_defaults=TaskResources(cpu="1", memory="1Gi"))
+    )
 
     async def resources() -> tuple[dict[str, str], dict[str, str]]:
         lease = await leases.build(ExecutionKey(name.project, name.domain, name.name), 1, timedelta(seconds=1))

@@ -7,6 +7,7 @@ any cluster and no cluster needs an open port.
 
 from collections import abc as _abc
 from flyteidl.admin import execution_pb2 as _execution_pb2
+from flyteidl.admin import matchable_resource_pb2 as _matchable_resource_pb2
 from flyteidl.core import compiler_pb2 as _compiler_pb2
 from flyteidl.core import identifier_pb2 as _identifier_pb2
 from flyteidl.core import literals_pb2 as _literals_pb2
@@ -186,6 +187,7 @@ class Lease(_message.Message):
     METADATA_PREFIX_FIELD_NUMBER: _builtins.int
     RAW_OUTPUT_PREFIX_FIELD_NUMBER: _builtins.int
     RECOVER_FROM_FIELD_NUMBER: _builtins.int
+    PLUGIN_OVERRIDES_FIELD_NUMBER: _builtins.int
     epoch: _builtins.int
     """Numbers the leases of this execution."""
     metadata_prefix: _builtins.str
@@ -209,6 +211,10 @@ class Lease(_message.Message):
     def recover_from(self) -> _identifier_pb2.WorkflowExecutionIdentifier:
         """The execution whose succeeded nodes are taken over, when this one recovers it."""
 
+    @_builtins.property
+    def plugin_overrides(self) -> _containers.RepeatedCompositeFieldContainer[_matchable_resource_pb2.PluginOverride]:
+        """Which plugins run task types here in place of the data plane's own choice."""
+
     def __init__(
         self,
         *,
@@ -221,10 +227,11 @@ class Lease(_message.Message):
         metadata_prefix: _builtins.str = ...,
         raw_output_prefix: _builtins.str = ...,
         recover_from: _identifier_pb2.WorkflowExecutionIdentifier | None = ...,
+        plugin_overrides: _abc.Iterable[_matchable_resource_pb2.PluginOverride] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["closure", b"closure", "id", b"id", "inputs", b"inputs", "recover_from", b"recover_from", "spec", b"spec", "ttl", b"ttl"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["closure", b"closure", "epoch", b"epoch", "id", b"id", "inputs", b"inputs", "metadata_prefix", b"metadata_prefix", "raw_output_prefix", b"raw_output_prefix", "recover_from", b"recover_from", "spec", b"spec", "ttl", b"ttl"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["closure", b"closure", "epoch", b"epoch", "id", b"id", "inputs", b"inputs", "metadata_prefix", b"metadata_prefix", "plugin_overrides", b"plugin_overrides", "raw_output_prefix", b"raw_output_prefix", "recover_from", b"recover_from", "spec", b"spec", "ttl", b"ttl"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
