@@ -49,6 +49,7 @@ from flyteform_controlplane.settings import GRPC_PORT, HTTP_PORT, ControlPlaneSe
 )
 @click.option("--auth", is_flag=True, help="Ask every caller for a token; the first start makes keys and clients.")
 @click.option("--cluster", "clusters", multiple=True, help="Make a client for this cluster's data plane; repeatable.")
+@click.option("--stock", is_flag=True, help="Serve FlyteIDL alone, as a stock FlyteAdmin does: no flyteform.v1.")
 @click.option("--public-url", default="", help="Where clients reach HTTP, if that is not the address listened on.")
 @click.option(
     "--log-level", default="INFO", show_default=True, type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"])

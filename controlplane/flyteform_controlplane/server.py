@@ -15,7 +15,7 @@ from flyteform.objects.local import LocalStore
 from flyteform.objects.signing import UrlSigner
 from flyteform_controlplane.auth.clients import USER_CLIENT
 from flyteform_controlplane.metrics import Metrics
-from flyteform_controlplane.parts import assemble
+from flyteform_controlplane.parts import assemble, stock_services
 from flyteform_controlplane.readiness import Readiness
 from flyteform_controlplane.rest.app import http_app
 from flyteform_controlplane.rest.oauth import JWKS_PATH, TOKEN_PATH
@@ -120,7 +120,8 @@ class ControlPlane:
             connected=self._report_data_plane,
         )
         metrics = Metrics()
-        methods = methods_of(parts.services, (metrics.measure, *_interceptors(authority)))
+        services = stock_services(parts.services) if settings.stock else parts.services
+        methods = methods_of(services, (metrics.measure, *_interceptors(authority)))
         app = http_app(
             methods,
             self.readiness,

@@ -62,6 +62,8 @@ class ControlPlaneSettings:
     dispatch: DispatchConfig = field(default_factory=DispatchConfig)
     # The largest message that gRPC takes.
     max_message_bytes: int = MAX_RECEIVE_BYTES
+    # Whether to serve what a stock FlyteAdmin does: of `flyteform.v1` only the link of data planes is there.
+    stock: bool = False
     # Where clients reach HTTP, as http(s)://host[:port], if that is not the address that is listened on.
     public_url: str = ""
 

@@ -18,9 +18,12 @@ if TYPE_CHECKING:
 
 
 @asynccontextmanager
-async def control_plane(folder: Path) -> AsyncIterator[AdminClient]:
-    """Run it with its data below `folder` for the length of the block; no data plane belongs to it."""
-    running = ControlPlane(ControlPlaneSettings(state_dir=folder / "platform", grpc_port=0, http_port=0))
+async def control_plane(folder: Path, *, stock: bool = False) -> AsyncIterator[AdminClient]:
+    """Run it with its data below `folder` for the length of the block; no data plane belongs to it.
+
+    With `stock` it serves FlyteIDL alone, as a stock FlyteAdmin does.
+    """
+    running = ControlPlane(ControlPlaneSettings(state_dir=folder / "platform", grpc_port=0, http_port=0, stock=stock))
     addresses = await running.start()
     try:
         async with connect(ClientConfig(addresses.grpc, insecure=True, http=addresses.http)) as client:

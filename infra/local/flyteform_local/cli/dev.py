@@ -22,6 +22,7 @@ from flyteform_local.cli.options import (
 @image_option
 @config_option
 @click.option("--auth", is_flag=True, help="Ask every caller for a token; allows --host to be any address.")
+@click.option("--stock", is_flag=True, help="Serve FlyteIDL alone, as a stock FlyteAdmin does: no flyteform.v1.")
 @click.pass_context
 def dev(context: click.Context, /, **options: Any) -> None:
     """Start the embedded platform: control plane and data plane in one process tree, all data in one directory.

@@ -87,6 +87,7 @@ def platform_options(
     state_dir: Path | None,
     config: Path | None,
     images: tuple[str, ...],
+    stock: bool = False,
     **listening: Any,
 ) -> PlatformOptions:
     """Return what the command was told, by its flags, variables and the file, in this order of precedence."""
@@ -108,6 +109,8 @@ def platform_options(
         listening = {name: told.pop(name) for name in listening}
         told.pop("auth", None)
         control_plane = {**told, "admin": configuration.admin, "dispatch": configuration.dispatch}
+    if stock:
+        control_plane["stock"] = True
     return PlatformOptions(state_dir or default_state_dir(), images=images, control_plane=control_plane, **listening)
 
 
