@@ -3,41 +3,33 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import URL, AsyncAdaptedQueuePool, event, make_url
+from sqlalchemy import URL, NullPool, event, make_url
 from sqlalchemy.dialects import registry
-from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from flyteform.errors import InvalidInputError
+from flyteform_controlplane.store.connections import Connections, PooledConnection, PoolLimits, connect
 from flyteform_controlplane.store.direct import run
-from flyteform_controlplane.store.failures import connecting, translated
+from flyteform_controlplane.store.failures import raise_translated, translated
 from flyteform_controlplane.store.sqlite import Connection, Writer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
+    from contextlib import AbstractAsyncContextManager
+    from types import TracebackType
+
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 BUSY_TIMEOUT_MS: Final = 10_000
 SQLITE: Final = "sqlite+flyteform"
 POSTGRESQL: Final = "postgresql+asyncpg"
 _DRIVERS: Final = {"sqlite": SQLITE, "postgresql": POSTGRESQL, "postgres": POSTGRESQL}
-# Marks the connections of transactions that write, see `locks_rows`.
-_WRITES: Final = "flyteform_writes"
 
 
 registry.register("sqlite.flyteform", "flyteform_controlplane.store.sqlite", "Dialect")
-
-
-@dataclass(frozen=True, slots=True)
-class PoolLimits:
-    """How many connections to PostgreSQL one process keeps and opens at most, and how many seconds it waits."""
-
-    kept: int = 10
-    more: int = 10
-    wait: float = 10.0
-    connect: float = 5.0
 
 
 def _configure_sqlite(connection: Any, _record: Any) -> None:
@@ -48,12 +40,6 @@ def _configure_sqlite(connection: Any, _record: Any) -> None:
     # As PostgreSQL's LIKE, so that a filter finds the same on both.
     connection.execute("PRAGMA case_sensitive_like=ON")
     connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
-
-
-def _refuse_closed(connection: Any, _record: Any, _proxy: Any) -> None:
-    """Take a connection that the server has closed out of the pool: the driver knows without asking."""
-    if connection.driver_connection.is_closed():
-        raise DisconnectionError
 
 
 def parse_url(url: str) -> URL:
@@ -85,60 +71,99 @@ class Database:
     def __init__(self, url: str, limits: PoolLimits | None = None) -> None:
         self.url = parse_url(url)
         self.is_sqlite = self.url.drivername == SQLITE
-        options = _sqlite_options() if self.is_sqlite else _postgresql_options(limits or PoolLimits())
-        self.engine: AsyncEngine = create_async_engine(self.url, **options)
-        self._writing = self.engine.execution_options(**{_WRITES: True})
-        # SQLite has one writer at a time: queueing here is fair, its own busy handler is not.
-        self._writer = Writer(lambda: _started(self._writing)) if self.is_sqlite else None
+        limits = limits or PoolLimits()
+        options = _sqlite_options() if self.is_sqlite else _postgresql_options(limits)
+        self.engine: AsyncEngine = create_async_engine(self.url, poolclass=NullPool, **options)
         if self.is_sqlite:
             event.listen(self.engine.sync_engine, "connect", _configure_sqlite)
-        else:
-            event.listen(self.engine.sync_engine, "checkout", _refuse_closed)
+        self._connections = Connections(self.engine, limits)
+        # SQLite has one writer at a time: queueing here is fair, its own busy handler is not.
+        self._writer = Writer(lambda: connect(self.engine)) if self.is_sqlite else None
 
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+    def transaction(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """Write: all or nothing; committed when the block ends, rolled back when it raises."""
-        if self._writer is not None:
-            with translated():
-                async with self._writer.transaction() as connection:
-                    yield connection
-            return
-        async with self._connection(self._writing) as connection:
-            try:
-                await run(connection, "BEGIN", ())
-                yield connection
-                await run(connection, "COMMIT", ())
-            except BaseException:
-                # Also when the call was cancelled between BEGIN and its answer.
-                await _roll_back(connection)
-                raise
+        return _Transaction(self._connections) if self._writer is None else self._write(self._writer)
 
-    @asynccontextmanager
-    async def reading(self) -> AsyncIterator[AsyncConnection]:
+    def reading(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """Read: each statement sees all that is committed before it; nothing is written or locked."""
-        async with self._connection(self.engine) as connection:
-            yield connection
-
-    @asynccontextmanager
-    async def _connection(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-        connection = await _started(engine)
-        try:
-            with translated():
-                yield connection
-        finally:
-            await connection.close()
+        return _Reading(self._connections)
 
     async def close(self) -> None:
         """Close every connection."""
         if self._writer is not None:
             await self._writer.close()
-        await self.engine.dispose()
+        await self._connections.close()
+
+    @asynccontextmanager
+    async def _write(self, writer: Writer) -> AsyncIterator[AsyncConnection]:
+        with translated():
+            async with writer.transaction() as connection:
+                yield connection
 
 
-async def _started(engine: AsyncEngine) -> AsyncConnection:
-    connection = engine.connect()
-    with connecting():
-        return await connection.start()
+class _Reading:
+    """A connection for the time of a block, in which each statement stands alone."""
+
+    __slots__ = ("_connection", "_connections")
+
+    _connection: PooledConnection
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+
+    async def __aenter__(self) -> AsyncConnection:
+        self._connection = connection = await self._connections.take()
+        connection.writes = False
+        return connection
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        await self._connections.give(self._connection)
+        if error is not None:
+            raise_translated(error)
+
+
+class _Transaction:
+    """PostgreSQL's transaction for the time of a block."""
+
+    __slots__ = ("_connection", "_connections")
+
+    _connection: PooledConnection
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+
+    async def __aenter__(self) -> AsyncConnection:
+        self._connection = connection = await self._connections.take()
+        connection.writes = True
+        try:
+            await run(connection, "BEGIN", ())
+        except BaseException as error:
+            await self._end(error)
+            raise
+        return connection
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            try:
+                await run(self._connection, "COMMIT", ())
+            except BaseException as failure:
+                await self._end(failure)
+                raise
+            await self._connections.give(self._connection)
+            return
+        await self._end(error)
+
+    async def _end(self, error: BaseException) -> None:
+        """Roll back, also when the call was cancelled between BEGIN and its answer."""
+        try:
+            await _roll_back(self._connection)
+        finally:
+            await self._connections.give(self._connection)
+        raise_translated(error)
 
 
 async def _roll_back(connection: AsyncConnection) -> None:
@@ -151,28 +176,17 @@ async def _roll_back(connection: AsyncConnection) -> None:
 
 def locks_rows(tx: AsyncConnection) -> bool:
     """Say whether rows that are read here have to be locked, because others write at the same time."""
-    return tx.dialect.name == "postgresql" and bool(tx.sync_connection and _writes(tx.sync_connection))
-
-
-def _writes(connection: Any) -> bool:
-    return bool(connection.get_execution_options().get(_WRITES))
+    return isinstance(tx, PooledConnection) and tx.writes and tx.kind == "postgresql"
 
 
 def _sqlite_options() -> Mapping[str, Any]:
-    return {
-        "poolclass": AsyncAdaptedQueuePool,
-        "connect_args": {"factory": Connection, "isolation_level": None, "check_same_thread": False},
-    }
+    return {"connect_args": {"factory": Connection, "isolation_level": None, "check_same_thread": False}}
 
 
 def _postgresql_options(limits: PoolLimits) -> Mapping[str, Any]:
     return {
         # Transactions are begun and ended by us, so that reads need none.
         "isolation_level": "AUTOCOMMIT",
-        "pool_size": limits.kept,
-        "max_overflow": limits.more,
-        "pool_timeout": limits.wait,
-        "pool_use_lifo": True,
         "connect_args": {
             "timeout": limits.connect,
             # Compiling a short statement takes longer than running it.

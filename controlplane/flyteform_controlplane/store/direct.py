@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from flyteform_controlplane.store.connections import pooled
 from flyteform_controlplane.store.sqlite import in_thread
 
 if TYPE_CHECKING:
@@ -35,20 +36,20 @@ class Direct:
         self, tx: AsyncConnection, values: Mapping[str, Any], *, scans: bool = False
     ) -> list[Sequence[Any]]:
         """Run it in the transaction and return all rows; `scans` says that it may read many more than it returns."""
-        compiled = self.on(tx.dialect)
+        compiled = self._on(tx)
         return await run(tx, compiled.text, compiled.arguments(values), compiled.results, scans=scans)
 
-    def on(self, dialect: Dialect) -> _Compiled:
-        """Return it compiled for the dialect."""
-        compiled = self._compiled.get(dialect.name)
+    def _on(self, tx: AsyncConnection) -> _Compiled:
+        kind = pooled(tx).kind
+        compiled = self._compiled.get(kind)
         if compiled is None:
-            compiled = self._compiled[dialect.name] = _Compiled(self._statement, self._columns, dialect)
+            compiled = self._compiled[kind] = _Compiled(self._statement, self._columns, tx.dialect)
         return compiled
 
 
 def runs_at_once(tx: AsyncConnection) -> bool:
     """Say whether statements cost no round trip here, so that many small ones are better than a large one."""
-    return tx.dialect.name == "sqlite"
+    return pooled(tx).kind == "sqlite"
 
 
 class _Compiled:
@@ -86,8 +87,7 @@ async def run(
     scans: bool = False,
 ) -> list[Sequence[Any]]:
     """Run the driver's text of a statement; `results` are functions to apply to the columns of these numbers."""
-    sync = tx.sync_connection
-    raw: Any = None if sync is None else sync.connection.driver_connection
+    raw = pooled(tx).raw
     try:
         if scans and isinstance(raw, sqlite3.Connection):
             rows = await in_thread(lambda: raw.execute(text, arguments).fetchall())

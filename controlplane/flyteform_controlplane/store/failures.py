@@ -39,13 +39,19 @@ def translated() -> Iterator[None]:
     """
     try:
         yield
-    except PoolTimeoutError as error:
+    except (PoolTimeoutError, DBAPIError) as error:
+        raise_translated(error)
+        raise
+
+
+def raise_translated(error: BaseException) -> None:
+    """Raise what `translated` would raise for the error; return if that stays as it is."""
+    if isinstance(error, PoolTimeoutError):
         raise UnavailableError("all connections to the database are in use", remedy="try again") from error
-    except DBAPIError as error:
-        known = None if isinstance(error, IntegrityError) else _meaning(error)
-        if known is None:
-            raise
-        raise known from error
+    if isinstance(error, DBAPIError) and not isinstance(error, IntegrityError):
+        known = _meaning(error)
+        if known is not None:
+            raise known from error
 
 
 @contextmanager

@@ -17,6 +17,8 @@ from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.util import await_only
 
+from flyteform_controlplane.store.connections import pooled
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from typing import Self, TypeVar
@@ -214,8 +216,5 @@ async def _begin(raw: Connection) -> None:
 
 def driver(connection: AsyncConnection) -> Connection:
     """Return the driver's own connection."""
-    sync = connection.sync_connection
-    raw = None if sync is None else sync.connection.driver_connection
-    if not isinstance(raw, Connection):
-        raise TypeError(f"{type(raw).__name__} is no connection of this driver")
+    raw: Connection = pooled(connection).raw
     return raw

@@ -236,4 +236,5 @@ async def remove(tx: AsyncConnection, ids: Collection[int]) -> None:
 
 
 def _queued(at: datetime) -> Mapping[str, object]:
-    return {"state": DispatchState.QUEUED.value, "cluster": "", "due_at": None, "updated_at": at}
+    # The cluster stays: it may have taken the execution, and nobody else but the next one that it is leased to.
+    return {"state": DispatchState.QUEUED.value, "due_at": None, "updated_at": at}

@@ -1,0 +1,128 @@
+"""The connections of one process to its database: kept open, a few more when many are needed, handed on at once.
+
+SQLAlchemy's own pool sets a connection up anew for each use, which takes longer than a look-up by key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from flyteform_controlplane.store.failures import connecting, translated
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+
+@dataclass(frozen=True, slots=True)
+class PoolLimits:
+    """How many connections one process keeps and opens at most, and how many seconds it waits.
+
+    `wait` is for one of them to be free, `connect` for the server's answer to a new one.
+    """
+
+    kept: int = 10
+    more: int = 10
+    wait: float = 10.0
+    connect: float = 5.0
+
+
+class PooledConnection(AsyncConnection):
+    """SQLAlchemy's connection with the driver's one at hand.
+
+    `raw` is the driver's; `kind` is "postgresql" or "sqlite"; `writes` says that a transaction which writes has it.
+    """
+
+    __slots__ = ("kind", "raw", "writes")
+
+    raw: Any
+    kind: str
+    writes: bool
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether it still stands, as far as the driver knows without asking the server."""
+        return not self.invalidated and (self.kind == "sqlite" or not self.raw.is_closed())
+
+
+def pooled(connection: AsyncConnection) -> PooledConnection:
+    """Return the connection as what every connection of a `Database` is."""
+    if not isinstance(connection, PooledConnection):
+        raise TypeError(f"{type(connection).__name__} is no connection of a database of ours")
+    return connection
+
+
+async def connect(engine: AsyncEngine) -> PooledConnection:
+    """Open a connection; `UnavailableError` if the database cannot be reached."""
+    connection = PooledConnection(engine)
+    with connecting():
+        await connection.start()
+        connection.raw = (await connection.get_raw_connection()).driver_connection
+    connection.kind = connection.dialect.name
+    connection.writes = False
+    return connection
+
+
+class Connections:
+    """Hands connections out, the one used last first; each goes to one user at a time."""
+
+    def __init__(self, engine: AsyncEngine, limits: PoolLimits) -> None:
+        """`engine` has no pool of its own."""
+        self._engine = engine
+        self._limits = limits
+        self._free = asyncio.Semaphore(limits.kept + limits.more)
+        self._idle: list[PooledConnection] = []
+
+    async def take(self) -> PooledConnection:
+        """Return a connection: an idle one or a new one, as soon as there may be one more in use."""
+        if self._free.locked():
+            await self._wait()
+        else:
+            await self._free.acquire()
+        try:
+            while self._idle:
+                connection = self._idle.pop()
+                if connection.is_usable:
+                    return connection
+                await _close(connection)
+            return await connect(self._engine)
+        except BaseException:
+            self._free.release()
+            raise
+
+    async def give(self, connection: PooledConnection) -> None:
+        """Take a connection back, whatever has happened to it."""
+        try:
+            if connection.is_usable and len(self._idle) < self._limits.kept:
+                if connection.in_transaction():
+                    # SQLAlchemy believes to be in one of its transactions; ours has ended.
+                    await connection.rollback()
+                self._idle.append(connection)
+            else:
+                await _close(connection)
+        finally:
+            self._free.release()
+
+    async def close(self) -> None:
+        """Close those that are idle."""
+        while self._idle:
+            await _close(self._idle.pop())
+        await self._engine.dispose()
+
+    async def _wait(self) -> None:
+        with translated():
+            try:
+                async with asyncio.timeout(self._limits.wait):
+                    await self._free.acquire()
+            except TimeoutError as error:
+                raise PoolTimeoutError from error
+
+
+async def _close(connection: PooledConnection) -> None:
+    if not connection.is_usable:
+        await connection.invalidate()
+    await connection.close()
