@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flyteidl.admin import schedule_pb2
-from flyteidl.core import types_pb2
+from flyteidl.core import condition_pb2, types_pb2
 from google.protobuf.json_format import MessageToDict
+
+from flyteform.provision.redaction import HIDDEN, is_secret_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +25,14 @@ _SIMPLE = {
     types_pb2.DURATION: "timedelta",
     types_pb2.BINARY: "bytes",
     types_pb2.STRUCT: "struct",
+}
+_COMPARISONS = {
+    condition_pb2.ComparisonExpression.EQ: "==",
+    condition_pb2.ComparisonExpression.NEQ: "!=",
+    condition_pb2.ComparisonExpression.GT: ">",
+    condition_pb2.ComparisonExpression.GTE: ">=",
+    condition_pb2.ComparisonExpression.LT: "<",
+    condition_pb2.ComparisonExpression.LTE: "<=",
 }
 _UNITS = {schedule_pb2.MINUTE: "minute", schedule_pb2.HOUR: "hour", schedule_pb2.DAY: "day"}
 
@@ -79,7 +89,7 @@ def scalar_text(scalar: literals_pb2.Scalar) -> str:  # noqa: PLR0911 - one retu
         case "binary":
             return f"<{len(scalar.binary.value)} bytes>"
         case "generic":
-            return str(MessageToDict(scalar.generic))
+            return str(_without_secrets(MessageToDict(scalar.generic)))
         case "union":
             return literal_text(scalar.union.value)
         case "blob":
@@ -129,6 +139,34 @@ def promise_text(promise: types_pb2.OutputReference) -> str:
     return f"{source}.{promise.var}{path}"
 
 
+def condition_text(expression: condition_pb2.BooleanExpression) -> str:
+    """Write the condition of a branch."""
+    match expression.WhichOneof("expr"):
+        case "comparison":
+            found = expression.comparison
+            sign = _COMPARISONS.get(found.operator, "?")
+            return f"{_operand_text(found.left_value)} {sign} {_operand_text(found.right_value)}"
+        case "conjunction":
+            word = "and" if expression.conjunction.operator == condition_pb2.ConjunctionExpression.AND else "or"
+            sides = (expression.conjunction.left_expression, expression.conjunction.right_expression)
+            return f" {word} ".join(
+                f"({condition_text(side)})" if side.WhichOneof("expr") == "conjunction" else condition_text(side)
+                for side in sides
+            )
+        case _:
+            return "?"
+
+
+def _operand_text(operand: condition_pb2.Operand) -> str:
+    match operand.WhichOneof("val"):
+        case "var":
+            return operand.var
+        case "scalar":
+            return scalar_text(operand.scalar)
+        case _:
+            return _primitive_text(operand.primitive)
+
+
 def schedule_text(schedule: schedule_pb2.Schedule) -> str | None:
     """Write a schedule, None if there is none."""
     match schedule.WhichOneof("ScheduleExpression"):
@@ -150,4 +188,15 @@ def _joined(parts: Sequence[str], limit: int = 8) -> str:
 
 
 def _mapping(parts: dict[str, str]) -> str:
-    return f"{{{_joined([f'{key}: {parts[key]}' for key in sorted(parts)])}}}"
+    return f"{{{_joined([f'{key}: {HIDDEN if is_secret_name(key) else parts[key]}' for key in sorted(parts)])}}}"
+
+
+def _without_secrets(value: object) -> object:
+    """Hide the values of a structured value whose names say that they are secret, at any depth."""
+    match value:
+        case dict():
+            return {key: HIDDEN if is_secret_name(key) else _without_secrets(each) for key, each in value.items()}
+        case list():
+            return [_without_secrets(each) for each in value]
+        case _:
+            return value
