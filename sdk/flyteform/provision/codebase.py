@@ -19,11 +19,18 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
+class Sources:
+    """What has been read of source roots; declarations of one process may share it."""
+
+    trees: dict[Path, SourceTree] = field(default_factory=dict)
+    reached: dict[tuple[Path, str], tuple[Source, ...]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class CodeBase:
     """Collects the code of tasks."""
 
-    _trees: dict[Path, SourceTree] = field(default_factory=dict)
-    _reached: dict[tuple[Path, str], tuple[Source, ...]] = field(default_factory=dict)
+    _sources: Sources = field(default_factory=Sources)
     _tasks: dict[Address, tuple[Path, tuple[Source, ...]]] = field(default_factory=dict)
 
     def add(self, address: Address, task: PythonTask | MapTask) -> bool:
@@ -33,10 +40,11 @@ class CodeBase:
         if root is None:
             return False
         key = (root, function.module)
-        if key not in self._reached:
-            tree = self._trees.setdefault(root, SourceTree(root))
-            self._reached[key] = tree.reachable(function.module)
-        self._tasks[address] = (root, self._reached[key])
+        reached = self._sources.reached
+        if key not in reached:
+            tree = self._sources.trees.setdefault(root, SourceTree(root))
+            reached[key] = tree.reachable(function.module)
+        self._tasks[address] = (root, reached[key])
         return True
 
     def digests(self, address: Address) -> Mapping[str, str]:

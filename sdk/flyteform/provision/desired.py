@@ -12,7 +12,7 @@ from flyteform.authoring import LaunchPlan as AuthoredLaunchPlan
 from flyteform.authoring import MapTask, PythonTask, dependencies, entities
 from flyteform.authoring import Workflow as AuthoredWorkflow
 from flyteform.provision.bundle import BUNDLE_PLACEHOLDER
-from flyteform.provision.codebase import CodeBase
+from flyteform.provision.codebase import CodeBase, Sources
 from flyteform.provision.digest import version_of
 from flyteform.provision.errors import DeclarationError
 from flyteform.provision.identifiers import identifier_of
@@ -49,9 +49,12 @@ def declare(path: Path, target: Target) -> Desired:
     return desired_of(load_resources(path), target)
 
 
-def desired_of(resources: Iterable[Resource], target: Target) -> Desired:
-    """Return what the resources want; `DeclarationError` if they contradict each other."""
-    builder = _Builder(target)
+def desired_of(resources: Iterable[Resource], target: Target, sources: Sources | None = None) -> Desired:
+    """Return what the resources want; `DeclarationError` if they contradict each other.
+
+    Several calls may share `sources`, so that each file is read once.
+    """
+    builder = _Builder(target, sources or Sources())
     for resource in resources:
         builder.add(resource)
     return builder.build()
@@ -81,13 +84,13 @@ def _kind(entity: Definition) -> Kind:
 class _Builder:
     """Gathers entities, each once, those that are called before those that call them."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, sources: Sources) -> None:
         self._target = target
         self._projects: dict[str, ProjectSettings] = {}
         self._entities: dict[Address, Entity] = {}
         self._definitions: dict[Address, Definition] = {}
         self._defaults: list[tuple[AuthoredWorkflow, _Place]] = []
-        self._code = CodeBase()
+        self._code = CodeBase(sources)
 
     def add(self, resource: Resource) -> None:
         """Take in one resource with all that it needs."""
@@ -173,9 +176,10 @@ class _Builder:
                 uri = BUNDLE_PLACEHOLDER if self._code.add(address, definition) else None
                 placement = idl.Placement(self._target.image, uri)
                 task_spec = idl.task_spec(definition, identifier_of(address, ""), placement)
-                version = version_of(task_spec, self._code.digests(address))
+                code = self._code.digests(address)
+                version = version_of(task_spec, code)
                 task_spec.template.id.version = version
-                return Entity(address, version, task_spec.SerializeToString(deterministic=True), depends_on)
+                return Entity(address, version, task_spec.SerializeToString(deterministic=True), depends_on, code=code)
             case _:
                 assert_never(definition)
 

@@ -87,7 +87,8 @@ class Entity:
 
     `spec` is the serialised TaskSpec, WorkflowSpec or LaunchPlanSpec with its ids in place; in a task's spec the
     placeholder stands where the URI of its code bundle goes, and `bundle` names that bundle. `active` is for launch
-    plans: whether this version shall be the active one, None to leave that alone.
+    plans: whether this version shall be the active one, None to leave that alone. `code` has the digests of the modules
+    that a task can reach, which are part of its version.
     """
 
     address: Address
@@ -96,6 +97,7 @@ class Entity:
     depends_on: tuple[Address, ...] = ()
     bundle: str | None = None
     active: bool | None = None
+    code: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

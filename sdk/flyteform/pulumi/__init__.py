@@ -1,0 +1,1 @@
+"""Projects, tasks, workflows and launch plans as resources of Pulumi programs."""
