@@ -24,6 +24,7 @@ from flyteform_controlplane.services.identity import IdentityService
 from flyteform_controlplane.services.launch_plan_policies import LaunchPlanPolicyService
 from flyteform_controlplane.services.link import LinkService
 from flyteform_controlplane.services.signals import SignalService
+from flyteform_controlplane.services.unreadable import UnreadableExecutions
 from flyteform_controlplane.services.waiting_line import WaitingLine
 from flyteform_controlplane.store.leadership import Leadership
 from flyteform_controlplane.store.notices import Notices, Topic
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from flyteform.objects.ports import ObjectStore
     from flyteform_controlplane.dispatch.config import DispatchConfig
     from flyteform_controlplane.domain.config import AdminConfig
-    from flyteform_controlplane.domain.ports import Launcher
+    from flyteform_controlplane.domain.ports import ExecutionKey, Launcher
     from flyteform_controlplane.scheduler.scheduler import SchedulerConfig
     from flyteform_controlplane.store.database import Database
 
@@ -84,6 +85,10 @@ def assemble(
     `login` is what clients are told about it; `connected` is told whether any data plane is connected to this process.
     """
     notices = Notices(database)
+
+    async def give_up(execution: ExecutionKey, message: str, *, aborted: bool) -> None:
+        await UnreadableExecutions(admin.events).end(execution, message, aborted=aborted)
+
     dispatcher = Dispatcher(
         database,
         objects,
@@ -91,6 +96,7 @@ def assemble(
         connected=connected,
         tell=lambda: notices.say(Topic.DISPATCH),
         admin=config,
+        give_up=give_up,
     )
     notices.listen(Topic.DISPATCH, dispatcher.look)
     launcher = _Launcher()

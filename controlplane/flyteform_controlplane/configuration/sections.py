@@ -218,7 +218,7 @@ class DispatchSection(Section):
     heartbeat_interval: Duration = timedelta(seconds=5)
     heartbeat_grace: Positive = 3
     unacknowledged_limit: Positive = 100
-    attempts: Positive = 10
+    attempts: Positive = 5
 
 
 class AgentTaskType(Section):

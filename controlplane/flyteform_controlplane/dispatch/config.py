@@ -22,8 +22,8 @@ class DispatchConfig:
     poll_interval: timedelta = timedelta(seconds=2)
     # Leases that a data plane may have waiting for its Ack.
     unacknowledged_limit: int = 100
-    # How often in a row an execution's parts are tried to be read before it is FAILED.
-    attempts: int = 10
+    # How often an execution's parts are tried to be read, if they are gone or damaged, before it is FAILED.
+    attempts: int = 5
     weights: Mapping[str, float] = field(default_factory=dict)
 
     @property

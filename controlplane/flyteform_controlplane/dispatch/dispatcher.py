@@ -10,7 +10,7 @@ import asyncio
 import logging
 from contextlib import suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from google.protobuf.message import DecodeError
 
@@ -48,6 +48,13 @@ _LONGEST_DELAY: Final = timedelta(minutes=1)
 _PAUSE_SECONDS: Final = 1.0
 
 
+class GiveUp(Protocol):
+    """Ends an execution that cannot be leased."""
+
+    async def __call__(self, execution: ExecutionKey, message: str, *, aborted: bool) -> None:
+        """End it with the message as its error; `aborted` if its abortion was asked for."""
+
+
 class Dispatcher:
     """Implements `Dispatch` for the services, and what the link's streams need."""
 
@@ -60,6 +67,7 @@ class Dispatcher:
         now: Callable[[], datetime] = present,
         connected: Callable[[bool], None] = lambda _: None,
         tell: Callable[[], None] = lambda: None,
+        give_up: GiveUp | None = None,
         admin: AdminConfig | None = None,
     ) -> None:
         self.config = config or DispatchConfig()
@@ -70,6 +78,7 @@ class Dispatcher:
         self._connected = connected
         # Brings the other replicas to look at the queue too: the data plane may be connected to any of them.
         self._tell = tell
+        self._give_up = give_up
         self._connections: dict[str, Connection] = {}
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -213,7 +222,8 @@ class Dispatcher:
         """Forget an execution that has ended and whose last event is here."""
         async with self._database.transaction() as tx:
             record = await store.get(tx, _key(finished.id))
-            if record is not None and record.cluster == connection.cluster:
+            leased = record is not None and record.state is not DispatchState.QUEUED
+            if record is not None and leased and record.cluster == connection.cluster:
                 await store.remove(tx, [record.id])
         connection.aborted.discard(_key(finished.id))
 
@@ -317,9 +327,29 @@ class Dispatcher:
         try:
             lease = await self._leases.build(record.execution, epoch, self.config.lease_ttl)
         except (FlyteformError, DecodeError) as error:
-            await self._postpone(record, error)
+            if self._give_up is None or not self._is_hopeless(record, error):
+                await self._postpone(record, error)
+            else:
+                await self._abandon(record.execution, epoch, error, self._give_up)
             return
         connection.send(link_pb2.ToDataPlane(lease=lease))
+
+    def _is_hopeless(self, record: DispatchRecord, error: Exception) -> bool:
+        """Say whether the error will not pass by itself, and that was found often enough."""
+        passing = isinstance(error, FlyteformError) and error.retryable
+        return not passing and record.failures + 1 >= self.config.attempts
+
+    async def _abandon(self, execution: ExecutionKey, epoch: int, error: Exception, give_up: GiveUp) -> None:
+        """End an execution whose parts are gone; after a crash in between, the queue forgets what has ended."""
+        _log.error("cannot lease %s, giving up: %s", execution, error)
+        async with self._database.reading() as tx:
+            records = await store.get_many(tx, [execution])
+        for record in records:
+            if record.epoch == epoch:
+                message = f"its closure or inputs cannot be read: {error}"
+                await give_up(execution, message, aborted=record.abort_cause is not None)
+                async with self._database.transaction() as tx:
+                    await store.remove(tx, [record.id])
 
     async def _postpone(self, record: DispatchRecord, error: Exception) -> None:
         """Put an execution whose parts cannot be read back into the queue, for longer each time."""
@@ -335,7 +365,8 @@ class Dispatcher:
     ) -> list[ExecutionKey]:
         """Make the rows agree with what the data plane says it holds; return what it must let go.
 
-        What it holds and no other has is its own, even if its Ack was lost; what never was leased, nobody can hold.
+        What was leased to it last is its own, even if its Ack was lost and the execution is queued again since; what
+        was leased to another meanwhile is that other's, who may run it already.
         What it should hold and does not, it has lost, or never got: that goes back into the queue.
         """
         theirs = await store.held_by(tx, cluster)
@@ -344,8 +375,7 @@ class Dispatcher:
         strangers = []
         for execution in held:
             record = rows.get(execution)
-            others = record is not None and record.state is not DispatchState.QUEUED and record.cluster != cluster
-            if record is None or record.epoch == 0 or others:
+            if record is None or record.cluster != cluster:
                 strangers.append(execution)
             elif record.state is not DispatchState.ACKED:
                 await store.hold(tx, record, cluster, at)

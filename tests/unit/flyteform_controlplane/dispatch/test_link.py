@@ -182,6 +182,36 @@ async def test_an_ack_that_was_lost_with_the_stream_is_made_good_by_held(world: 
     await world.until(key, "ACKED")
 
 
+async def cordon(world: World, name: str) -> None:
+    """Lease nothing more to the cluster."""
+    async with world.database.transaction() as tx:
+        await tx.execute(update(clusters).where(clusters.c.name == name).values(state="CORDONED"))
+
+
+async def test_only_the_cluster_of_the_last_lease_may_claim_what_is_queued_again(world: World) -> None:
+    """One that had an earlier lease, or never any, lets go; the one of the last lease keeps what it took."""
+    await world.data_plane().register("never")
+    await cordon(world, "never")
+    key = await world.create()
+    for epoch, name in enumerate(("early", "late"), 1):
+        plane = world.data_plane(ack=False)
+        await plane.register(name)
+        assert (await plane.lease()).epoch == epoch
+        await cordon(world, name)
+        plane.die()
+        world.time += CONFIG.lease_ttl + timedelta(seconds=1)
+        await world.until(key, "QUEUED")
+    for stranger in ("early", "never"):
+        plane = world.data_plane()
+        await plane.register(stranger, held=(key,))
+        assert (await plane.next()).revoke.id == identifier(key)
+        await plane.send(finished=link_pb2.Finished(id=identifier(key)))
+    again = world.data_plane()
+    await again.register("late", held=(key,))
+    await world.until(key, "ACKED")
+    assert await world.value(select(dispatches.c.cluster)) == "late"
+
+
 async def test_held_executions_that_are_over_are_revoked(world: World) -> None:
     """A data plane that still holds what the control plane has forgotten is told to let go."""
     gone = ExecutionKey("flytesnacks", "development", "gone")
