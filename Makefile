@@ -43,6 +43,18 @@ check: setup ## hold the code against its rules: lint, format, types, imports, g
 	$(BIN)/lint-imports --verbose
 	$(BIN)/python tools/generate_proto.py --check
 
+.PHONY: cluster
+cluster: setup ## a real Kubernetes cluster on this machine: ARGS=up, status, down
+	@$(BIN)/python -m tools.kubernetes $(ARGS)
+
+# The tests run inside the cluster's network, which nothing outside can reach and which reaches nothing outside.
+IN_CLUSTER := $(BIN)/python -m tools.kubernetes --run .cluster/test
+.PHONY: test-cluster
+test-cluster: setup ## pass the tests that need a real Kubernetes with real pods
+	@$(IN_CLUSTER) up --python localhost/python:test && \
+	  FLYTEFORM_TEST_CLUSTER=1 $(IN_CLUSTER) exec $(BIN)/pytest tests/cluster $(ARGS); \
+	  code=$$?; $(IN_CLUSTER) down; exit $$code
+
 N ?= 10000
 SEED ?= 0
 .PHONY: soak

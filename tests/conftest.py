@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,9 @@ import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# What needs a real Kubernetes runs where `make test-cluster` has started one.
+collect_ignore = [] if "FLYTEFORM_TEST_CLUSTER" in os.environ else ["cluster"]
 
 
 @pytest.fixture(autouse=True)

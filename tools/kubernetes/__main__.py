@@ -1,0 +1,131 @@
+"""`python -m tools.kubernetes up|status|down|exec|build`: a real cluster for tests, from start to end."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+
+from tools.kubernetes import control_plane, images, node
+from tools.kubernetes.builds import KUBE, PROGRAMS, built
+from tools.kubernetes.network import make_network, remove_network
+from tools.kubernetes.pki import make_pki
+from tools.kubernetes.processes import Processes, entered
+from tools.kubernetes.settings import Cluster, ClusterError, Mode
+
+_DEFAULT_RUN = Path(".cluster/main")
+# Where the programs of the network are, which are on root's path only.
+_SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")
+
+
+def main() -> int:
+    """Carry out one command; 1 if it fails, with one message that says why."""
+    arguments = _parser().parse_args()
+    os.environ["PATH"] = os.pathsep.join((os.environ.get("PATH", os.defpath), *_SBIN))
+    try:
+        return int(arguments.command(arguments) or 0)
+    except ClusterError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
+
+
+def up(arguments: argparse.Namespace) -> None:
+    """Start the cluster, or what of it does not run; the last line is the kubeconfig's path."""
+    began = time.monotonic()
+    run: Path = arguments.run
+    run.mkdir(parents=True, exist_ok=True)
+    try:
+        cluster = Cluster.read(run.resolve())
+    except ClusterError:
+        cluster = Cluster.new(run, Mode(arguments.mode))
+    if cluster.mode is Mode.FULL:
+        node.prepare()
+    kube = built(KUBE)
+    cluster.write()
+    make_pki(cluster)
+    if cluster.mode is Mode.FULL:
+        make_network(cluster)
+    processes = Processes(cluster)
+    control_plane.start_control_plane(cluster, processes, kube)
+    if cluster.mode is Mode.FULL:
+        node.start_node(cluster, processes, kube)
+        for archive in arguments.image:
+            node.import_image(cluster, archive)
+        if arguments.python:
+            node.import_image(cluster, images.python_image(arguments.python))
+    print(f"the cluster runs after {time.monotonic() - began:.1f} s; its kubeconfig:")
+    print(cluster.kubeconfig)
+
+
+def status(arguments: argparse.Namespace) -> int:
+    """Say what runs; 1 if something of it does not."""
+    cluster = Cluster.read(arguments.run.resolve())
+    processes = Processes(cluster)
+    names = [*control_plane.NAMES, *(node.NAMES if cluster.mode is Mode.FULL else ())]
+    for name in names:
+        print(f"{name:24} {'runs' if processes.running(name) else 'does not run'}")
+    print(f"{'kubeconfig':24} {cluster.kubeconfig}")
+    return int(not all(map(processes.running, names)))
+
+
+def down(arguments: argparse.Namespace) -> None:
+    """End all that `up` started and remove its folder; nothing to do is fine too."""
+    run: Path = arguments.run.resolve()
+    try:
+        cluster = Cluster.read(run)
+    except ClusterError:
+        return
+    processes = Processes(cluster)
+    full = cluster.mode is Mode.FULL
+    for name in reversed(processes.names()):
+        if name == "containerd":
+            node.clean_node(cluster)
+        processes.stop(name)
+    if full:
+        node.release_node(cluster)
+        remove_network(cluster)
+    shutil.rmtree(run)
+
+
+def execute(arguments: argparse.Namespace) -> None:
+    """Run a command where the cluster is: in its network, with KUBECONFIG and its kubectl on PATH."""
+    cluster = Cluster.read(arguments.run.resolve())
+    programs = cluster.run / "bin"
+    programs.mkdir(exist_ok=True)
+    if not (programs / "kubectl").exists():
+        (programs / "kubectl").symlink_to(built(KUBE))
+    os.environ["KUBECONFIG"] = str(cluster.kubeconfig)
+    os.environ["PATH"] = f"{programs}{os.pathsep}{os.environ['PATH']}"
+    command = [*map(str, entered(cluster, arguments.arguments))]
+    sys.stdout.flush()
+    os.execvp(command[0], command)  # noqa: S606 - the command that the caller names
+
+
+def build(_: argparse.Namespace) -> None:
+    """Build all programs, so that the first start is a quick one."""
+    for program in PROGRAMS:
+        print(built(program))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tools.kubernetes", description=__doc__)
+    parser.add_argument("--run", type=Path, default=_DEFAULT_RUN, help="the cluster's folder (default: %(default)s)")
+    commands = parser.add_subparsers(required=True)
+    for command in (up, status, down, build):
+        added = commands.add_parser(command.__name__, help=command.__doc__)
+        added.set_defaults(command=command)
+        if command is up:
+            added.add_argument("--mode", choices=[mode.value for mode in Mode], default=Mode.FULL.value)
+            added.add_argument("--image", type=Path, action="append", default=[], help="an archive to give the node")
+            added.add_argument("--python", metavar="NAME", help="give the node an image with this machine's Python")
+    added = commands.add_parser("exec", help=execute.__doc__)
+    added.set_defaults(command=execute)
+    added.add_argument("arguments", nargs=argparse.REMAINDER)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

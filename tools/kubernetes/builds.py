@@ -1,0 +1,93 @@
+"""The programs of a cluster, built from the Go modules pinned here, and kept by what they were built from."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.kubernetes.settings import CACHE, ClusterError
+
+_HERE = Path(__file__).parent
+_GO_PLACES = ("/usr/local/go/bin", "/usr/lib/go/bin")
+_VERSION_PACKAGES = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
+_NO_COMMIT = "0" * 40
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A Go program: the folder with its module here, and the package in it to build."""
+
+    name: str
+    package: str
+
+    @property
+    def sources(self) -> Path:
+        """The folder of its go.mod."""
+        return _HERE / self.name
+
+
+KUBE = Program("kube", ".")
+KWOK = Program("kwok", "sigs.k8s.io/kwok/cmd/kwok")
+COREDNS = Program("coredns", ".")
+PROGRAMS = (KUBE, KWOK, COREDNS)
+
+
+def built(program: Program) -> Path:
+    """Return the program's file, building it if these sources were not built on this machine yet."""
+    target = CACHE / f"{program.name}-{_digest(program)}" / program.name
+    if target.exists():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with (target.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not target.exists():
+            _build(program, target)
+    return target
+
+
+def _digest(program: Program) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(program.sources.iterdir()):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def _build(program: Program, target: Path) -> None:
+    go = _go()
+    began = time.monotonic()
+    print(f"building {program.name}, once for each version of its sources …", flush=True)
+    partial = target.with_suffix(".partial")
+    command = [go, "build", "-mod=readonly", "-trimpath", "-ldflags", _flags(go, program), "-o", str(partial)]
+    environment = {**os.environ, "CGO_ENABLED": "0"}
+    ended = subprocess.run([*command, program.package], cwd=program.sources, env=environment, check=False)
+    if ended.returncode:
+        raise ClusterError(f"{program.name} could not be built; go's messages above say why")
+    partial.rename(target)
+    print(f"built {program.name} in {time.monotonic() - began:.0f} s", flush=True)
+
+
+def _flags(go: str, program: Program) -> str:
+    flags = "-s -w"
+    if program is KUBE:
+        listed = [go, "list", "-m", "-f", "{{.Version}}", "k8s.io/kubernetes"]
+        version = subprocess.run(listed, cwd=program.sources, check=True, capture_output=True, text=True).stdout.strip()
+        major, minor = version.removeprefix("v").split(".")[:2]
+        values = {"gitVersion": version, "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
+        values |= {"gitCommit": _NO_COMMIT, "buildDate": "1970-01-01T00:00:00Z"}
+        flags += "".join(
+            f" -X {package}.{key}={value}" for package in _VERSION_PACKAGES for key, value in values.items()
+        )
+    return flags
+
+
+def _go() -> str:
+    found = shutil.which("go") or shutil.which("go", path=os.pathsep.join(_GO_PLACES))
+    if found is None:
+        raise ClusterError("Go is needed to build Kubernetes: install Go 1.26 or later, or name a KUBECONFIG")
+    return found

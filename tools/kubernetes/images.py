@@ -1,0 +1,196 @@
+"""Container images made without an engine or a registry, as archives that containerd imports."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import subprocess
+import sysconfig
+import tarfile
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tools.kubernetes.settings import CACHE, ClusterError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+PAUSE = "localhost/pause:1"
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_PROGRAMS = ("/bin/sh", "/bin/ls", "/bin/cat", "/bin/sleep", "/usr/bin/env")
+_RESOLVERS = ("libnss_files.so.2", "libnss_dns.so.2", "libresolv.so.2")
+_PAUSE_SOURCE = """
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+static void end(int sent) { (void)sent; _exit(0); }
+static void reap(int sent) { (void)sent; while (waitpid(-1, 0, WNOHANG) > 0) {} }
+int main(void) {
+  signal(SIGINT, end); signal(SIGTERM, end); signal(SIGCHLD, reap);
+  for (;;) pause();
+}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image: its layers are uncompressed tar files, lowest first."""
+
+    name: str
+    layers: tuple[Path, ...]
+    entrypoint: tuple[str, ...] = ()
+    environment: Mapping[str, str] | None = None
+    user: str = ""
+    workdir: str = "/"
+
+
+def write_image(image: Image, target: Path) -> None:
+    """Write an archive in Docker's format; the same layers give the same bytes."""
+    digests = [_digest(layer) for layer in image.layers]
+    config = json.dumps(_config(image, digests), sort_keys=True).encode()
+    name = f"{hashlib.sha256(config).hexdigest()}.json"
+    layers = [f"{digest}/layer.tar" for digest in digests]
+    manifest = json.dumps([{"Config": name, "RepoTags": [image.name], "Layers": layers}]).encode()
+    partial = target.with_suffix(".partial")
+    with tarfile.open(partial, "w") as archive:
+        for layer, path in zip(image.layers, layers, strict=True):
+            archive.add(layer, path)
+        for path, data in ((name, config), ("manifest.json", manifest)):
+            entry = tarfile.TarInfo(path)
+            entry.size = len(data)
+            archive.addfile(entry, io.BytesIO(data))
+    partial.rename(target)
+
+
+def _config(image: Image, digests: Sequence[str]) -> dict[str, object]:
+    environment = {"PATH": _PATH, **(image.environment or {})}
+    settings = {
+        "Env": [f"{key}={value}" for key, value in environment.items()],
+        "Entrypoint": list(image.entrypoint),
+        "User": image.user,
+        "WorkingDir": image.workdir,
+    }
+    return {
+        "architecture": "amd64" if os.uname().machine == "x86_64" else "arm64",
+        "os": "linux",
+        "created": "1970-01-01T00:00:00Z",
+        "config": {key: value for key, value in settings.items() if value},
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}" for digest in digests]},
+    }
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def pause_image() -> Path:
+    """Return the archive of the image that holds a pod's namespaces: one static program that waits."""
+    target = CACHE / "images" / "pause.tar"
+    if target.exists():
+        return target
+    compiler = shutil.which("cc")
+    if compiler is None:
+        raise ClusterError("a C compiler is needed for the pause image: install gcc")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        source, binary, layer = (Path(folder) / name for name in ("pause.c", "pause", "layer.tar"))
+        source.write_text(_PAUSE_SOURCE)
+        subprocess.run([compiler, "-Os", "-static", "-s", "-o", binary, source], check=True)
+        write_layer(layer, {"/pause": binary})
+        write_image(Image(PAUSE, (layer,), entrypoint=("/pause",)), target)
+    return target
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A symbolic link in an image."""
+
+    target: str
+
+
+Content = Path | bytes | Link
+
+
+def write_layer(target: Path, files: Mapping[str, Content]) -> None:
+    """Write a layer: files and whole folders at their places in the image, owned by root, without times."""
+    with tarfile.open(target, "w") as layer:
+        for place, content in sorted(files.items()):
+            if isinstance(content, Path):
+                layer.add(content, place.lstrip("/"), filter=_plain)
+                continue
+            entry = tarfile.TarInfo(place.lstrip("/"))
+            if isinstance(content, Link):
+                entry.type, entry.linkname = tarfile.SYMTYPE, content.target
+                layer.addfile(entry)
+            else:
+                entry.size, entry.mode = len(content), 0o644
+                layer.addfile(entry, io.BytesIO(content))
+
+
+def _plain(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    if entry.name.endswith(("__pycache__", ".a")) or "/test/" in entry.name:
+        return None
+    entry.uid = entry.gid = entry.mtime = 0
+    entry.uname = entry.gname = "root"
+    return entry
+
+
+def python_layer() -> Path:
+    """Return a layer with this machine's own Python, the libraries that it needs, and a shell."""
+    base = Path(sysconfig.get_config_var("installed_base") or sysconfig.get_config_var("base"))
+    version = sysconfig.get_python_version()
+    target = CACHE / "images" / f"python-{version}-{hashlib.sha256(str(base).encode()).hexdigest()[:8]}.tar"
+    if target.exists():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_suffix(".partial")
+    write_layer(partial, dict(_python_files(base, version)))
+    partial.rename(target)
+    return target
+
+
+def python_image(name: str) -> Path:
+    """Return the archive of an image that has Python and nothing else."""
+    layer = python_layer()
+    target = layer.with_name(f"{layer.stem}-{hashlib.sha256(name.encode()).hexdigest()[:8]}-image.tar")
+    if not target.exists():
+        write_image(Image(name, (layer,)), target)
+    return target
+
+
+def _python_files(base: Path, version: str) -> Iterator[tuple[str, Content]]:
+    interpreter = (base / "bin" / f"python{version}").resolve()
+    library = base / "lib" / f"python{version}"
+    yield str(interpreter), interpreter
+    for path in library.iterdir():
+        if path.name not in ("site-packages", "dist-packages", "test", "idlelib", "__pycache__"):
+            yield str(path), path.resolve()
+    for name in ("python", "python3", f"python{version}"):
+        yield f"/usr/local/bin/{name}", Link(str(interpreter))
+    programs = [Path(program) for program in _PROGRAMS]
+    for program in programs:
+        yield str(program), program.resolve()
+    extensions = [*base.glob("lib/*.so*"), *(library / "lib-dynload").glob("*.so")]
+    for needed in _libraries([*programs, interpreter, *extensions]):
+        yield needed, Path(needed).resolve()
+    yield "/etc/passwd", b"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n"
+    yield "/etc/group", b"root:x:0:\nnogroup:x:65534:\n"
+    yield "/etc/nsswitch.conf", b"hosts: files dns\n"
+
+
+def _libraries(programs: Iterable[Path]) -> set[str]:
+    """Return the shared libraries that programs and extensions load."""
+    found = set()
+    for program in programs:
+        listed = subprocess.run(["ldd", program], capture_output=True, text=True, check=False).stdout
+        found |= {
+            word for line in listed.splitlines() for word in line.split() if word.startswith("/") and ".so" in word
+        }
+    folder = Path(f"/lib/{os.uname().machine}-linux-gnu")
+    return found | {str(folder / name) for name in _RESOLVERS if (folder / name).exists()}
