@@ -79,6 +79,10 @@ class UnavailableError(ControlPlaneError):
     retryable = True
 
 
+class TransactionConflictError(UnavailableError):
+    """The database undid a transaction in favour of another: nothing of it is written, and the next try may succeed."""
+
+
 class UnimplementedError(ControlPlaneError):
     """The contract has this method and this server does not serve it."""
 

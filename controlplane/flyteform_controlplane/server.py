@@ -23,11 +23,13 @@ from flyteform_controlplane.rest.objects import ObjectEndpoint
 from flyteform_controlplane.scheduler.scheduler import SchedulerConfig
 from flyteform_controlplane.services.auth_metadata import LoginConfig
 from flyteform_controlplane.settings import signing_key
-from flyteform_controlplane.store.database import Database, PoolLimits
+from flyteform_controlplane.store.connections import PoolLimits
+from flyteform_controlplane.store.database import Database
 from flyteform_controlplane.store.migrate import migrate
 from flyteform_controlplane.store.seed import seed
 from flyteform_controlplane.transport import ports
 from flyteform_controlplane.transport.authentication import METADATA_KEY, authentication
+from flyteform_controlplane.transport.conflicts import conflicts
 from flyteform_controlplane.transport.grpc_server import GrpcServer
 from flyteform_controlplane.transport.http_server import HttpServer
 from flyteform_controlplane.transport.interceptors import STANDARD
@@ -121,7 +123,7 @@ class ControlPlane:
         )
         metrics = Metrics()
         services = stock_services(parts.services) if settings.stock else parts.services
-        methods = methods_of(services, (metrics.measure, *_interceptors(authority)))
+        methods = methods_of(services, (metrics.measure, *_interceptors(authority, database)))
         app = http_app(
             methods,
             self.readiness,
@@ -193,8 +195,10 @@ def _authority(settings: ControlPlaneSettings, http: str) -> Authority | None:
     return Authority.open(settings.state_dir, http, settings.clusters)
 
 
-def _interceptors(authority: Authority | None) -> tuple[Interceptor, ...]:
-    return STANDARD if authority is None else (*STANDARD, authentication(authority.authenticate))
+def _interceptors(authority: Authority | None, database: Database) -> tuple[Interceptor, ...]:
+    login = () if authority is None else (authentication(authority.authenticate),)
+    # SQLite's transactions come one after the other.
+    return (*STANDARD, *login, *(() if database.is_sqlite else (conflicts,)))
 
 
 def _login(http: str, authority: Authority | None) -> LoginConfig:

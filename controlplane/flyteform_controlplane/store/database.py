@@ -11,6 +11,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from flyteform.errors import InvalidInputError
+from flyteform_controlplane.store.conflicts import note_commit
 from flyteform_controlplane.store.connections import Connections, PooledConnection, PoolLimits, connect
 from flyteform_controlplane.store.direct import run
 from flyteform_controlplane.store.failures import raise_translated, translated
@@ -153,6 +154,7 @@ class _Transaction:
             except BaseException as failure:
                 await self._end(failure)
                 raise
+            note_commit()
             await self._connections.give(self._connection)
             return
         await self._end(error)

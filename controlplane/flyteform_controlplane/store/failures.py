@@ -10,13 +10,19 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from flyteform_controlplane.errors import ControlPlaneError, InvalidArgumentError, UnavailableError
+from flyteform_controlplane.errors import (
+    ControlPlaneError,
+    InvalidArgumentError,
+    TransactionConflictError,
+    UnavailableError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # Classes of SQLSTATE (PostgreSQL's appendix A): connection, transaction rollback, resources, operator intervention.
-_PASSING: Final = ("08", "40", "53", "57", "58")
+_PASSING: Final = ("08", "53", "57", "58")
+_CONFLICT: Final = "40"
 _BAD_VALUE: Final = "22"
 _LOCK_TIMEOUT: Final = "55P03"
 _SQLITE_PASSING: Final = frozenset(
@@ -85,6 +91,10 @@ def _meaning(error: DBAPIError) -> ControlPlaneError | None:
 
 def _of_postgresql(original: BaseException) -> ControlPlaneError | None:
     state = str(getattr(original, "sqlstate", None) or "")
+    if state.startswith(_CONFLICT):
+        return TransactionConflictError(
+            f"the database is busy with the same ({_first_line(original)})", remedy="try again"
+        )
     if state.startswith(_PASSING) or state == _LOCK_TIMEOUT:
         return UnavailableError(f"the database cannot do this now ({_first_line(original)})", remedy="try again")
     # Without a state: the driver itself found that the value does not fit.
