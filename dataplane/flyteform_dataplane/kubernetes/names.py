@@ -1,0 +1,32 @@
+"""Names and labels that Kubernetes takes, made from names that know nothing of its rules."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+_NAME_LENGTH = 63
+_LABEL_LENGTH = 63
+_HASH_LENGTH = 8
+_NOT_IN_NAMES = re.compile(r"[^a-z0-9-]+")
+_NOT_IN_LABELS = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+def pod_name(attempt: str) -> str:
+    """Return the name of an attempt's pod (`f1/n0/0/0` → `f1-n0-0-0`), the same for the same attempt.
+
+    A name that cannot be told from it (too long, or other characters) ends in a hash of it, so two attempts never
+    share a pod.
+    """
+    readable = attempt.replace("/", "-")
+    name = _NOT_IN_NAMES.sub("-", readable.lower()).strip("-")
+    if name == readable and len(name) <= _NAME_LENGTH:
+        return name
+    digest = hashlib.sha256(attempt.encode()).hexdigest()[:_HASH_LENGTH]
+    kept = name[: _NAME_LENGTH - _HASH_LENGTH - 1].strip("-")
+    return f"{kept}-{digest}" if kept else f"a-{digest}"
+
+
+def label_value(value: str) -> str:
+    """Return a value as a label may have it: other characters become `-`, and what is too long is cut."""
+    return _NOT_IN_LABELS.sub("-", value)[:_LABEL_LENGTH].strip("-._")

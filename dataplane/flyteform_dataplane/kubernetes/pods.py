@@ -1,0 +1,144 @@
+"""From one attempt to its pod. Pure: the same request gives the same manifest, so starting it twice starts it once."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING
+
+from google.protobuf.json_format import MessageToDict
+
+from flyteform_dataplane.errors import UserError
+from flyteform_dataplane.kubernetes.names import label_value, pod_name
+from flyteform_dataplane.kubernetes.resources import requirements
+from flyteform_dataplane.kubernetes.scheduling import accelerate, place
+from flyteform_dataplane.kubernetes.templates import merged
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from flyteform_dataplane.kubernetes.profile import Json, PodProfile
+    from flyteform_dataplane.kubernetes.requests import PodRequest
+
+# Where a pod says which attempt it is: its name may be a hash.
+ATTEMPT_ANNOTATION = "flyteform.dev/attempt"
+MANAGED_LABEL = "app.kubernetes.io/managed-by"
+MANAGER = "flyteform"
+PRIMARY_ANNOTATION = "primary_container_name"
+_SHARED_MEMORY = "flyte-shared-memory"
+
+
+def pod_of(request: PodRequest, profile: PodProfile) -> Json:
+    """Return the manifest; `UserError` where the task's own pod is none."""
+    task = request.task
+    if task.WhichOneof("target") == "k8s_pod":
+        spec, primary = _own_pod(request, profile)
+    else:
+        primary = pod_name(request.name)
+        spec = {"containers": [_container(request, profile, primary)]}
+    _set_defaults(spec, request, profile)
+    place(spec, profile, interruptible=request.interruptible)
+    manifest = {"metadata": _metadata(request, profile, primary), "spec": spec}
+    if request.template is not None:
+        manifest = merged(request.template, manifest, primary)
+    extended = task.extended_resources
+    if extended.HasField("gpu_accelerator"):
+        accelerate(manifest["spec"], extended.gpu_accelerator, profile.accelerators)
+    if extended.HasField("shared_memory"):
+        _share_memory(manifest["spec"], primary, extended.shared_memory.size_limit)
+    return {"apiVersion": "v1", "kind": "Pod", **manifest}
+
+
+def _container(request: PodRequest, profile: PodProfile, name: str) -> Json:
+    container = request.task.container
+    made: Json = {
+        "name": name,
+        "image": container.image,
+        "command": list(request.command),
+        "args": list(request.arguments),
+        "env": _variables({**profile.environment, **request.environment}),
+        "resources": requirements(container.resources, profile),
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "securityContext": copy.deepcopy(profile.container_security),
+    }
+    return {key: value for key, value in made.items() if value}
+
+
+def _own_pod(request: PodRequest, profile: PodProfile) -> tuple[Json, str]:
+    """Return the pod that the task brings, its primary container completed with what every task gets."""
+    pod = request.task.k8s_pod
+    spec: Json = MessageToDict(pod.pod_spec)
+    primary = pod.primary_container_name or request.task.config.get(PRIMARY_ANNOTATION, "")
+    containers = spec.get("containers", [])
+    if primary not in [container.get("name") for container in containers]:
+        raise UserError(
+            f"task {request.task.id.name} names {primary!r} as its primary container, which its pod has not",
+            remedy=f"name one of: {', '.join(str(container.get('name')) for container in containers)}",
+        )
+    for container in containers:
+        own = container.get("resources", {})
+        limits = {**own.get("requests", {}), **own.get("limits", {})}
+        container["resources"] = {"requests": {**limits, **own.get("requests", {})}, "limits": limits}
+        container.setdefault("securityContext", copy.deepcopy(profile.container_security))
+        if container["name"] == primary:
+            _complete_primary(container, request, profile)
+    return spec, primary
+
+
+def _complete_primary(container: Json, request: PodRequest, profile: PodProfile) -> None:
+    for kind, amounts in requirements(type(request.task.container.resources)(), profile).items():
+        container["resources"][kind] = {**amounts, **container["resources"][kind]}
+    if request.command or request.arguments:
+        container["command"], container["args"] = list(request.command), list(request.arguments)
+    named = {entry["name"] for entry in container.get("env", [])}
+    variables = {**profile.environment, **request.environment}
+    added = _variables({key: value for key, value in variables.items() if key not in named})
+    container["env"] = [*container.get("env", []), *added]
+    container.setdefault("terminationMessagePolicy", "FallbackToLogsOnError")
+
+
+def _variables(variables: Mapping[str, str]) -> list[Json]:
+    return [{"name": name, "value": value} for name, value in variables.items()]
+
+
+def _set_defaults(spec: Json, request: PodRequest, profile: PodProfile) -> None:
+    spec.setdefault("restartPolicy", "Never")
+    if request.service_account:
+        spec.setdefault("serviceAccountName", request.service_account)
+    # A task that talks to the API server mounts a token by its own template.
+    spec.setdefault("automountServiceAccountToken", bool(request.service_account))
+    spec.setdefault("securityContext", copy.deepcopy(profile.pod_security))
+    spec.setdefault("enableServiceLinks", False)
+    if profile.scheduler:
+        spec.setdefault("schedulerName", profile.scheduler)
+    if profile.dns is not None:
+        spec.setdefault("dnsConfig", copy.deepcopy(profile.dns))
+    if profile.host_network:
+        spec.setdefault("hostNetwork", True)
+    if profile.image_pull_secrets:
+        spec.setdefault("imagePullSecrets", [{"name": name} for name in profile.image_pull_secrets])
+
+
+def _metadata(request: PodRequest, profile: PodProfile, primary: str) -> Json:
+    own = request.task.k8s_pod.metadata if request.task.WhichOneof("target") == "k8s_pod" else None
+    labels = {**profile.labels, **(own.labels if own is not None else {}), **request.labels, MANAGED_LABEL: MANAGER}
+    annotations = {**profile.annotations, **(own.annotations if own is not None else {}), **request.annotations}
+    metadata: Json = {
+        "name": pod_name(request.name),
+        "namespace": request.namespace,
+        "labels": {key: label_value(value) for key, value in labels.items()},
+        "annotations": {**annotations, PRIMARY_ANNOTATION: primary, ATTEMPT_ANNOTATION: request.name},
+    }
+    if profile.inject_finalizer:
+        metadata["finalizers"] = [profile.finalizer]
+    return metadata
+
+
+def _share_memory(spec: Json, primary: str, limit: str) -> None:
+    """Give the primary container more than the 64 MiB of /dev/shm that a container has."""
+    volume: Json = {"name": _SHARED_MEMORY, "emptyDir": {"medium": "Memory"}}
+    if limit:
+        volume["emptyDir"]["sizeLimit"] = limit
+    spec.setdefault("volumes", []).append(volume)
+    for container in spec["containers"]:
+        if container["name"] == primary:
+            container.setdefault("volumeMounts", []).append({"name": _SHARED_MEMORY, "mountPath": "/dev/shm"})  # noqa: S108 - where programs look for it

@@ -1,0 +1,86 @@
+"""What a cluster wants of its pods. The defaults are Flyte's own, of its section `plugins.k8s`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Json = dict[str, Any]
+
+GPU = "nvidia.com/gpu"
+
+
+@dataclass(frozen=True, slots=True)
+class Accelerators:
+    """How nodes with GPUs are marked: labels that say which device and how it is partitioned, taints of the same."""
+
+    resource: str = GPU
+    device_label: str = "k8s.amazonaws.com/accelerator"
+    partition_label: str = "k8s.amazonaws.com/gpu-partition-size"
+    # Names that tasks may use → the values of the device label.
+    devices: Mapping[str, str] = field(default_factory=dict)
+    unpartitioned_requirement: Json | None = None
+    unpartitioned_toleration: Json | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """How spot capacity is marked, which interruptible attempts may use, and what keeps all others off it."""
+
+    tolerations: tuple[Json, ...] = ()
+    node_selector: Mapping[str, str] = field(default_factory=dict)
+    requirement: Json | None = None
+    stable_requirement: Json | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GracePeriods:
+    """How long a pod may stay in a state that may mend itself; zero `pending` means for ever."""
+
+    image_pull_backoff: timedelta = timedelta(minutes=3)
+    create_container_error: timedelta = timedelta(minutes=3)
+    create_container_config_error: timedelta = timedelta(0)
+    pending: timedelta = timedelta(0)
+
+
+@dataclass(frozen=True, slots=True)
+class PodProfile:
+    """The settings of one cluster. Quantities are Kubernetes' own (`500m`, `1Gi`)."""
+
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(
+        default_factory=lambda: {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"}
+    )
+    environment: Mapping[str, str] = field(default_factory=dict)
+    cpu: str = "1"
+    memory: str = "1Gi"
+    tolerations: tuple[Json, ...] = ()
+    # Tolerations that a pod gets for a resource that it asks for: `nvidia.com/gpu` → tolerations.
+    resource_tolerations: Mapping[str, tuple[Json, ...]] = field(default_factory=dict)
+    node_selector: Mapping[str, str] = field(default_factory=dict)
+    affinity: Json | None = None
+    scheduler: str = ""
+    dns: Json | None = None
+    host_network: bool = False
+    image_pull_secrets: tuple[str, ...] = ()
+    # Restricted pod security: a pod that asks for more has to say so in its own template.
+    pod_security: Json = field(
+        default_factory=lambda: {
+            "runAsNonRoot": True,
+            "runAsUser": 65534,
+            "fsGroup": 65534,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        }
+    )
+    container_security: Json = field(
+        default_factory=lambda: {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    )
+    finalizer: str = "flyte.org/finalizer"
+    inject_finalizer: bool = False
+    accelerators: Accelerators = field(default_factory=Accelerators)
+    spot: Spot = field(default_factory=Spot)
+    grace: GracePeriods = field(default_factory=GracePeriods)

@@ -1,0 +1,90 @@
+"""Merging a pod with a template: the pod's own words win, and lists join by the names in them, as Kubernetes' do."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from flyteform_dataplane.kubernetes.profile import Json
+
+# A template's container with one of these names stands for all containers, or for the primary one.
+_DEFAULT, _PRIMARY = "default", "primary"
+_CONTAINERS = ("containers", "initContainers")
+# How entries of lists are told apart (Kubernetes' `patchMergeKey`); lists that are not here follow each other.
+_KEYS = {
+    "containers": "name",
+    "initContainers": "name",
+    "ephemeralContainers": "name",
+    "env": "name",
+    "volumes": "name",
+    "volumeMounts": "mountPath",
+    "volumeDevices": "devicePath",
+    "ports": "containerPort",
+    "imagePullSecrets": "name",
+    "hostAliases": "ip",
+    "topologySpreadConstraints": "topologyKey",
+}
+# Lists whose order or wholeness is their meaning.
+_REPLACED = frozenset({"command", "args", "drop", "add"})
+
+
+def merged(template: Json, pod: Json, primary: str) -> Json:
+    """Return the pod with what the template (`metadata` and `spec`) says where the pod says nothing.
+
+    The template's container `default` fills in every container, `primary` the primary one; others are added.
+    """
+    base = copy.deepcopy(template)
+    spec = base.get("spec", {})
+    for field in _CONTAINERS:
+        _spread(spec, pod.get("spec", {}), field, primary)
+    return _merge(base, pod)
+
+
+def _spread(spec: Json, wanted: Json, field: str, primary: str) -> None:
+    """Turn the containers that stand for others into one for each of these."""
+    containers = spec.get(field, [])
+    default = _named(containers, _DEFAULT)
+    for_primary = _merge(default, _named(containers, _PRIMARY))
+    kept = {one["name"]: one for one in containers if one["name"] not in (_DEFAULT, _PRIMARY)}
+    for container in wanted.get(field, []):
+        name = container["name"]
+        base = for_primary if name == primary else default
+        kept[name] = _merge({**base, "name": name}, kept.get(name, {}))
+    if kept:
+        # The pod's own containers first: tools take the first one for the main one.
+        own = [one["name"] for one in wanted.get(field, [])]
+        spec[field] = [kept[name] for name in [*own, *(other for other in kept if other not in own)]]
+    else:
+        spec.pop(field, None)
+
+
+def _named(containers: list[Json], name: str) -> Json:
+    return next((container for container in containers if container["name"] == name), {})
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Json:
+    result = dict(base)
+    for key, value in over.items():
+        result[key] = _merge_value(key, result[key], value) if key in result else copy.deepcopy(value)
+    return result
+
+
+def _merge_value(key: str, base: Any, over: Any) -> Any:
+    if isinstance(base, dict) and isinstance(over, dict):
+        return _merge(base, over)
+    if isinstance(base, list) and isinstance(over, list) and key not in _REPLACED:
+        return _merge_lists(base, over, _KEYS.get(key))
+    return copy.deepcopy(over)
+
+
+def _merge_lists(base: list[Any], over: list[Any], key: str | None) -> list[Any]:
+    if key is None:
+        return [*base, *(copy.deepcopy(entry) for entry in over if entry not in base)]
+    entries = {entry.get(key): entry for entry in base}
+    for entry in over:
+        known = entries.get(entry.get(key))
+        entries[entry.get(key)] = copy.deepcopy(entry) if known is None else _merge(known, entry)
+    return list(entries.values())

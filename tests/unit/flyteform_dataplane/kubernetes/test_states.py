@@ -1,0 +1,128 @@
+"""What pods' statuses mean."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from flyteform_dataplane.engine.failures import FailureKind
+from flyteform_dataplane.kubernetes.profile import GracePeriods
+from flyteform_dataplane.kubernetes.states import Ended, Failed, Running, Waiting, state_of
+from support.pods import ended, status, waiting
+
+if TYPE_CHECKING:
+    from flyteform_dataplane.kubernetes.states import PodState
+    from support.pods import Json
+
+CREATED = datetime(2026, 1, 1, tzinfo=UTC)
+GRACE = GracePeriods()
+
+
+def judged(pod: Json, after: float = 0.0) -> PodState:
+    """Judge the pod some minutes after its creation."""
+    return state_of(pod, GRACE, CREATED + timedelta(minutes=after))
+
+
+def failed(pod: Json, after: float = 0.0) -> tuple[str, FailureKind, bool]:
+    """Return code, kind and whether another attempt may follow."""
+    state = judged(pod, after)
+    assert isinstance(state, Failed), state
+    return state.failure.code, state.failure.kind, state.failure.recoverable
+
+
+def test_success_is_an_end() -> None:
+    """What its attempt left decides what a clean end means."""
+    assert isinstance(judged(status("Succeeded", ended())), Ended)
+
+
+def test_an_error_is_an_end_with_its_code() -> None:
+    """A program that fails says why by its files first: the pod tells only its exit code."""
+    state = judged(status("Failed", ended(code=3, reason="Error", message="no such file")))
+    assert isinstance(state, Ended)
+    assert state.exit_code == 3
+    assert "[main] terminated with exit code (3): no such file" in state.message
+
+
+def test_memory() -> None:
+    """Too much memory is the user's, and another attempt may follow."""
+    assert failed(status("Failed", ended(code=137, reason="OOMKilled"))) == ("OOMKilled", FailureKind.USER, True)
+    assert failed(status("Succeeded", ended(code=0, reason="OOMKilled")))[0] == "OOMKilled"
+
+
+@pytest.mark.parametrize("code", [137, 143])
+def test_a_killed_container_was_interrupted(code: int) -> None:
+    """Who is killed without having asked for it costs the user no retry."""
+    assert failed(status("Failed", ended(code=code, reason="Error"))) == ("Interrupted", FailureKind.SYSTEM, True)
+
+
+@pytest.mark.parametrize("reason", ["Shutdown", "Evicted", "NodeLost", "Preempting"])
+def test_nodes_that_go_away(reason: str) -> None:
+    """What happens to the node is the platform's."""
+    pod = status("Failed", ended(code=1), reason=reason, message="the node is shutting down")
+    assert failed(pod) == ("Interrupted", FailureKind.SYSTEM, True)
+
+
+def test_kubernetes_own_word_goes_first() -> None:
+    """A pod that was disrupted is not judged by what its containers made of it."""
+    condition = {"type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler", "message": "room"}
+    pod = status("Failed", ended(code=1, reason="Error"), conditions=[condition])
+    assert failed(pod) == ("Interrupted", FailureKind.SYSTEM, True)
+
+
+def test_a_pod_whose_node_is_silent() -> None:
+    """Nobody knows what became of it, which is the platform's."""
+    assert failed(status("Unknown"))[1] is FailureKind.SYSTEM
+
+
+def test_an_image_may_come_later() -> None:
+    """Its absence is borne for three minutes, and then another attempt may follow."""
+    pod = status("Pending", waiting("ImagePullBackOff", "no such image"))
+    state = judged(pod, after=2)
+    assert isinstance(state, Waiting)
+    assert state.look_again == CREATED + timedelta(minutes=3)
+    assert failed(pod, after=3) == ("ImagePullBackOff", FailureKind.USER, True)
+
+
+@pytest.mark.parametrize("reason", ["InvalidImageName", "CreateContainerConfigError"])
+def test_what_never_mends_fails_at_once(reason: str) -> None:
+    """No other attempt would do better."""
+    assert failed(status("Pending", waiting(reason, "wrong"))) == (reason, FailureKind.USER, False)
+
+
+def test_a_pod_without_room_waits() -> None:
+    """It says why, and without a limit it waits for ever."""
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}
+    state = judged(status("Pending", conditions=[condition]), after=10_000)
+    assert state == Waiting("Unschedulable: 0/3 nodes")
+
+
+def test_patience_with_pending_pods_may_end() -> None:
+    """With a limit a pod that never starts fails, as the platform has no room."""
+    pod = status("Pending")
+    state = state_of(pod, GracePeriods(pending=timedelta(minutes=5)), CREATED + timedelta(minutes=5))
+    assert isinstance(state, Failed)
+    assert (state.failure.code, state.failure.kind) == ("PodPendingTimeout", FailureKind.SYSTEM)
+
+
+def test_a_sidecar_does_not_keep_an_attempt_alive() -> None:
+    """The end of the primary container is the attempt's, whoever else still runs."""
+    sidecar = {"name": "logger", "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}}
+    assert isinstance(judged(status("Running", ended(), sidecar)), Ended)
+    assert isinstance(judged(status("Running", sidecar, waiting("ContainerCreating"))), Running)
+
+
+def test_a_failing_sidecar_fails_nobody() -> None:
+    """An attempt whose primary container ended well has ended well."""
+    state = judged(status("Failed", ended(), ended("logger", code=1)))
+    assert isinstance(state, Ended)
+    assert state.exit_code == 0
+
+
+def test_a_failing_init_container_is_told() -> None:
+    """The pod's end names it."""
+    pod = status("Failed", initContainerStatuses=[ended("fetch", code=2, message="no bucket")])
+    state = judged(pod)
+    assert isinstance(state, Failed)
+    assert "[fetch] terminated with exit code (2): no bucket" in state.failure.message
