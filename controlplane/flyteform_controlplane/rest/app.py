@@ -21,7 +21,7 @@ from flyteform_controlplane.rest.oauth import JWKS_PATH, TOKEN_PATH, oauth_route
 from flyteform_controlplane.rest.objects import PREFIX
 from flyteform_controlplane.rest.openapi import openapi
 from flyteform_controlplane.transport.authentication import bearer_token
-from flyteform_controlplane.transport.interceptors import REQUEST_ID
+from flyteform_controlplane.transport.calls import REQUEST_ID
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

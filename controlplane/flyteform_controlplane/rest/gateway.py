@@ -15,8 +15,7 @@ from flyteform_controlplane.rest.codecs import request_codec, response_codec
 from flyteform_controlplane.rest.fields import setter
 from flyteform_controlplane.rest.guard import call_metadata
 from flyteform_controlplane.rest.routes import Match, Router, routes_of
-from flyteform_controlplane.transport.calls import Call
-from flyteform_controlplane.transport.interceptors import REQUEST_ID, request_id_of
+from flyteform_controlplane.transport.calls import REQUEST_ID, Call, request_id_of
 from flyteform_controlplane.transport.status import CallError, Status, http_status, status_of
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from flyteform_controlplane.errors import UnauthenticatedError
 from flyteform_controlplane.rest.codecs import response_codec
-from flyteform_controlplane.transport.interceptors import REQUEST_ID, request_id_of
+from flyteform_controlplane.transport.calls import REQUEST_ID, request_id_of
 from flyteform_controlplane.transport.status import http_status, status_of
 
 if TYPE_CHECKING:

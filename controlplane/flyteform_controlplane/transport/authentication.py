@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from flyteform_controlplane.domain.principals import OPEN_METHODS, check_method
@@ -30,10 +29,10 @@ def authentication(authenticate: Callable[[str], Principal], clock: Callable[[],
             return await proceed(call)
         principal = authenticate(bearer_token(call.metadata))
         check_method(principal, call.method)
-        known = replace(call, principal=principal)
+        call.principal = principal
         if not hasattr(call.request, "__aiter__"):
-            return await proceed(known)
-        return await _until_expiry(known, proceed, principal.expires_at - clock())
+            return await proceed(call)
+        return await _until_expiry(call, proceed, principal.expires_at - clock())
 
     return interceptor
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import logging
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import quote
 
 import grpc
@@ -21,7 +20,7 @@ from flyteform_controlplane.transport.calls import Call, compose
 from flyteform_controlplane.transport.status import CallError, Status, cut
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
     from google.protobuf.message import Message
 
@@ -128,7 +127,7 @@ def _unary(method: Method) -> Callable[[Any, Any], Awaitable[Any]]:
     invoke, name, refuse = method.invoke, method.name, compose(method.interceptors, _refuse)
 
     async def handle(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
-        call = _call(name, request, context)
+        call = _GrpcCall(name, request, context)
         try:
             return await (refuse(call) if isinstance(request, DecodeError) else invoke(call))
         except CallError as error:
@@ -153,7 +152,7 @@ def _stream(method: Method) -> Callable[[Any, Any], Awaitable[Any]]:
         try:
             # The interceptors are around the whole life of the stream.
             received = _readable(request) if reads_stream else request
-            return await compose(method.interceptors, endpoint)(_call(method.name, received, context))
+            return await compose(method.interceptors, endpoint)(_GrpcCall(method.name, received, context))
         except CallError as error:
             return await _abort(context, error.status)
 
@@ -165,11 +164,24 @@ async def _write_all(responses: AsyncIterator[Any], context: grpc.aio.ServicerCo
         await context.write(response)
 
 
-def _call(name: str, request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Call:
-    metadata = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
-    remaining = cast("float | None", context.time_remaining())  # None without a deadline, whatever its type says
-    deadline = None if remaining is None else asyncio.get_running_loop().time() + remaining
-    return Call(name, request, metadata, context.peer(), deadline)
+class _GrpcCall(Call):
+    __slots__ = ("_context",)
+
+    def __init__(self, method: str, request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+        # Not by the base's: what that would be given is asked of gRPC when it is needed.
+        self.method = method
+        self.request = request
+        self.principal = None
+        self._context = context
+        self._request_id = ""
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        return {key: value for key, value in self._context.invocation_metadata() or () if isinstance(value, str)}
+
+    @property
+    def peer(self) -> str:
+        return self._context.peer()
 
 
 async def _abort(context: grpc.aio.ServicerContext[Any, Any], status: Status) -> NoReturn:

@@ -19,7 +19,8 @@ from flyteform_controlplane.domain.ports import ExecutionKey
 from flyteform_controlplane.domain.records import ProjectRecord
 from flyteform_controlplane.domain.times import now
 from flyteform_controlplane.errors import EntityExistsError, InvalidArgumentError, UnavailableError
-from flyteform_controlplane.store.database import Database, PoolLimits
+from flyteform_controlplane.store.connections import PoolLimits
+from flyteform_controlplane.store.database import Database
 from flyteform_controlplane.store.migrate import migrate
 from flyteform_controlplane.store.sql import dispatch, duties
 from flyteform_controlplane.store.sql.locks import lock_name
