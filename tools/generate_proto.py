@@ -66,6 +66,7 @@ def generate(out: Path) -> dict[str, str]:
         .replace("flyteform.v1.events_pb2.", "flyteform.proto.flyteform.v1.events_pb2.")
         .replace("flyteform.v1.link_pb2.", "flyteform.proto.flyteform.v1.link_pb2.")
         .replace("flyteform.v1.policies_pb2.", "flyteform.proto.flyteform.v1.policies_pb2.")
+        .replace("flyteform.v1.state_pb2.", "flyteform.proto.flyteform.v1.state_pb2.")
         for path in sorted((out / PACKAGE).iterdir())
     }
 

@@ -10,7 +10,7 @@ from flyteidl.cacheservice import cacheservice_pb2
 from flyteidl.datacatalog import datacatalog_pb2
 from flyteidl.service import admin_pb2, agent_pb2, auth_pb2, dataproxy_pb2, identity_pb2, signal_pb2
 
-from flyteform.proto.flyteform.v1 import events_pb2, link_pb2, policies_pb2
+from flyteform.proto.flyteform.v1 import events_pb2, link_pb2, policies_pb2, state_pb2
 from flyteform_controlplane.dispatch.dispatcher import Dispatcher
 from flyteform_controlplane.scheduler.scheduler import Scheduler
 from flyteform_controlplane.services.admin import AdminService
@@ -24,6 +24,7 @@ from flyteform_controlplane.services.identity import IdentityService
 from flyteform_controlplane.services.launch_plan_policies import LaunchPlanPolicyService
 from flyteform_controlplane.services.link import LinkService
 from flyteform_controlplane.services.signals import SignalService
+from flyteform_controlplane.services.states import StateService
 from flyteform_controlplane.services.unreadable import UnreadableExecutions
 from flyteform_controlplane.services.waiting_line import WaitingLine
 from flyteform_controlplane.store.leadership import Leadership
@@ -119,6 +120,7 @@ def assemble(
         _service(
             policies_pb2.DESCRIPTOR, "LaunchPlanPolicyService", LaunchPlanPolicyService(admin.backend, admin.ending)
         ),
+        _service(state_pb2.DESCRIPTOR, "StateService", StateService(admin.backend)),
         _service(events_pb2.DESCRIPTOR, "EventService", EventService(admin.events)),
         _service(link_pb2.DESCRIPTOR, "DataPlaneLink", LinkService(dispatcher)),
     )

@@ -42,7 +42,7 @@ def parse_query(request: ListRequest, listed: Entity, *, needs_limit: bool = Tru
         filters=parse_filters(getattr(request, "filters", ""), listed),
         sort=sort,
         limit=request.limit or UNLIMITED,
-        offset=_offset(request.token),
+        offset=page_offset(request.token),
     )
 
 
@@ -51,7 +51,8 @@ def next_token(query: Query, rows: Sized) -> str:
     return str(query.offset + len(rows)) if len(rows) == query.limit else ""
 
 
-def _offset(token: str) -> int:
+def page_offset(token: str) -> int:
+    """Return where the page of a token begins; `InvalidArgumentError` if it is none."""
     if not token:
         return 0
     # Longer numbers do not fit the databases' integers.

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from flyteform_controlplane.domain.concurrency import LaunchPlanName, Live, PolicyRecord, WaitingRecord
     from flyteform_controlplane.domain.filters import Query
+    from flyteform_controlplane.domain.states import StateDocumentRecord, StateRecord
 
 R = TypeVar("R", bound=Record)
 
@@ -149,6 +150,8 @@ class Store(Protocol):
     signals: Rows[SignalRecord]
     policies: Rows[PolicyRecord]
     waiting: Rows[WaitingRecord]
+    states: Rows[StateRecord]
+    state_documents: Rows[StateDocumentRecord]
     names: Names
     slots: Slots
 

@@ -64,6 +64,29 @@ launch_plan_policies = _table(
     Unique("project", "domain", "name"),
 )
 
+# States of declarations, their locks, and the newest of their documents.
+states = _table(
+    "states",
+    *(Column(name, NAME, nullable=False) for name in ("project", "domain", "name")),
+    Column("serial", BigInteger, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    # Counts the locks: who writes with a former number has lost the lock meanwhile.
+    Column("fence", BigInteger, nullable=False),
+    Column("token", NAME, nullable=False),
+    Column("holder", NAME, nullable=False),
+    Column("acquired_at", UtcDateTime),
+    Column("expires_at", UtcDateTime),
+    Unique("project", "domain", "name"),
+)
+
+state_documents = _table(
+    "state_documents",
+    *(Column(name, NAME, nullable=False) for name in ("project", "domain", "name")),
+    Column("serial", BigInteger, nullable=False),
+    Column("document", LargeBinary, nullable=False),
+    Unique("project", "domain", "name", "serial"),
+)
+
 # Executions that wait for a slot of their launch plan: `project` to `name` name that.
 waiting_executions = _table(
     "waiting_executions",

@@ -22,6 +22,7 @@ from flyteform.client.admin import connect
 from flyteform.client.config import ClientConfig
 from flyteform.client.launch import launch, outputs_of
 from flyteform.client.watch import watch
+from flyteform.provision.apply import Conduct
 from flyteform.provision.provisioner import apply_plan, make_plan
 from flyteform.provision.state_file import FileStateStore
 from flyteform.types import guess_python
@@ -94,7 +95,7 @@ async def _provision(client: AdminClient, store: FileStateStore) -> None:
     plan = await make_plan(EXAMPLE, client, store)
     print_lines(render(plan))
     if plan.has_changes:
-        result = await apply_plan(plan, client, store, _show_outcome)
+        result = await apply_plan(plan, client, store, Conduct(on_progress=_show_outcome))
         print_lines(render_result(result))
         if not result.ok:
             raise PlatformError("the example could not be applied", remedy="the steps that failed are above")

@@ -81,6 +81,11 @@ class AdminClient:
         self.config = config
         self._caller = caller
 
+    @property
+    def caller(self) -> Caller:
+        """What makes the calls, for services beside FlyteAdmin's."""
+        return self._caller
+
     async def get_project(self, project: str) -> project_pb2.Project:
         """Return the project with its domains; `NotFoundError` if there is none."""
         return await self._admin("GetProject", project_pb2.ProjectGetRequest(id=project), project_pb2.Project)

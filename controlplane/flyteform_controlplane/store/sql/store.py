@@ -17,7 +17,7 @@ from flyteidl.core.literals_pb2 import Literal
 from flyteidl.core.types_pb2 import LiteralType
 from sqlalchemy import select
 
-from flyteform_controlplane.domain import concurrency, records
+from flyteform_controlplane.domain import concurrency, records, states
 from flyteform_controlplane.store import tables, tables_duties
 from flyteform_controlplane.store.sql.names import SqlNames
 from flyteform_controlplane.store.sql.rows import SqlRows
@@ -42,6 +42,10 @@ class SqlStore:
         )
         self.waiting: Rows[concurrency.WaitingRecord] = SqlRows(
             tables_duties.waiting_executions, concurrency.WaitingRecord
+        )
+        self.states: Rows[states.StateRecord] = SqlRows(tables_duties.states, states.StateRecord)
+        self.state_documents: Rows[states.StateDocumentRecord] = SqlRows(
+            tables_duties.state_documents, states.StateDocumentRecord
         )
         self.projects: Rows[records.ProjectRecord] = SqlRows(tables.projects, records.ProjectRecord, labels=Labels)
         self.tasks: Rows[records.TaskRecord] = SqlRows(tables.tasks, records.TaskRecord, closure=TaskClosure)
