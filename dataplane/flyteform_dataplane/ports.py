@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
     from datetime import datetime, timedelta
 
+    from flyteidl.admin.agent_pb2 import TaskExecutionMetadata
     from flyteidl.core.identifier_pb2 import WorkflowExecutionIdentifier
     from flyteidl.core.literals_pb2 import LiteralMap
     from flyteidl.core.tasks_pb2 import TaskTemplate
@@ -47,6 +48,20 @@ class AttemptSpec:
     task: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class JobSpec:
+    """One attempt of a task that a connector runs elsewhere: the template with its arguments filled in, the inputs.
+
+    `name` is as an `AttemptSpec`'s. Outputs and errors are left under `output_prefix`, as a process leaves them.
+    """
+
+    name: str
+    template: TaskTemplate
+    inputs: LiteralMap
+    output_prefix: str
+    metadata: TaskExecutionMetadata
+
+
 class AttemptPhase(Enum):
     """Where an attempt stands, as its executor sees it."""
 
@@ -59,9 +74,10 @@ class AttemptPhase(Enum):
 class AttemptUpdate:
     """What an executor observed of one attempt.
 
-    `log_uri` is where people read its output. On EXITED `exit_code` is the process's (negative: minus the number
-    of the signal that killed it) and `reason` a sentence for people when the executor itself ended it or could not
-    start it; `user_error` says whether that was the task's own doing (an unknown command, memory over its limit).
+    `log_uri` is where people read its output; several places are lines of a name, a tab and a URI. On EXITED
+    `exit_code` is the process's (negative: minus the number of the signal that killed it) and `reason` a sentence for
+    people when the executor itself ended it or could not start it; `user_error` says whether that was the task's own
+    doing (an unknown command, memory over its limit).
     LOST means that the executor does not know the attempt any more: it did not end by itself.
     """
 
@@ -75,9 +91,9 @@ class AttemptUpdate:
 
 
 class Executor(Protocol):
-    """Runs attempts: processes on this machine, or pods."""
+    """Runs attempts: processes on this machine, or pods, and jobs of connectors."""
 
-    async def start(self, attempt: AttemptSpec, observe: Callable[[AttemptUpdate], None]) -> None:
+    async def start(self, attempt: AttemptSpec | JobSpec, observe: Callable[[AttemptUpdate], None]) -> None:
         """Start the attempt, or watch it if it runs already; `observe` is called from the event loop.
 
         Returns when the attempt is accepted; it may wait for room, and RUNNING is observed when it really runs.

@@ -15,7 +15,11 @@ from flyteform.errors import ConflictError
 from flyteform.objects import open_store
 from flyteform_dataplane.catalog import DataCatalogClient
 from flyteform_dataplane.channel import open_channel
+from flyteform_dataplane.connectors.directory import Directory
+from flyteform_dataplane.connectors.jobs import JobExecutor
+from flyteform_dataplane.executors import Executors
 from flyteform_dataplane.link import LinkClient
+from flyteform_dataplane.plugins import default_registry
 from flyteform_dataplane.process.executor import ProcessExecutor
 from flyteform_dataplane.process.images import ImageTable
 from flyteform_dataplane.report import EventReporter
@@ -60,19 +64,27 @@ async def running(settings: Settings) -> AsyncIterator[None]:
         reporter = EventReporter(channel)
         images = ImageTable(settings.images, settings.python)
         executor = ProcessExecutor(settings.state_dir, images, max_attempts=settings.max_attempts)
+        clock = SystemClock()
+        connectors = Directory(settings.connectors)
+        stack.push_async_callback(connectors.close)
+        jobs = JobExecutor(connectors, objects, settings.state_dir, clock.now)
         runner = Runner(
             settings.state_dir / "dataplane.db",
             objects,
-            executor,
+            Executors(executor, jobs),
             DataCatalogClient(channel, objects),
             reporter,
-            SystemClock(),
-            RunnerConfig(cluster=settings.cluster),
+            clock,
+            RunnerConfig(
+                cluster=settings.cluster, plugins=default_registry(connectors if settings.connectors else None)
+            ),
         )
         link = LinkClient(channel, runner, cluster=settings.cluster, version=version("flyteform"))
         runner.on_finished(link.finished)
         await executor.open()
+        await jobs.open()
         stack.push_async_callback(runner.stop)
+        stack.push_async_callback(jobs.close)
         stack.push_async_callback(executor.close)  # before the runner: attempts that end now have not failed
         warming = asyncio.create_task(executor.warm_up())
         stack.callback(warming.cancel)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flyteform_dataplane.connectors.endpoints import Endpoint, parse_endpoint
 from flyteform_dataplane.process.images import ImageRule, parse_rule
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ class Settings:
     control_plane: str
     objects: str
     images: tuple[ImageRule, ...] = ()
+    connectors: tuple[Endpoint, ...] = ()
     cluster: str = "embedded"
     max_attempts: int | None = None
     parent: int | None = None
@@ -42,14 +44,15 @@ class Settings:
 def parse(arguments: Sequence[str]) -> Settings:
     """Read the command line.
 
-    Raises `InvalidInputError` for an image rule that can't hold; another wrong flag ends the program with a usage
-    message, as argparse does.
+    Raises `InvalidInputError` for an image rule or a connector that can't be; another wrong flag ends the program with
+    a usage message, as argparse does.
     """
     parser = argparse.ArgumentParser(prog="flyteform_dataplane", description="Runs executions of one control plane.")
     parser.add_argument("--state-dir", required=True, type=Path, help="where its log, its work and its logs are kept")
     parser.add_argument("--control-plane", required=True, metavar="HOST:PORT")
     parser.add_argument("--objects", required=True, metavar="URI", help="the prefix of all objects: file:///…")
     parser.add_argument("--image", action="append", default=[], metavar="PATTERN=PYTHON")
+    parser.add_argument("--connector", action="append", default=[], metavar="[TYPE,…=][grpcs://]HOST:PORT")
     parser.add_argument("--cluster", default="embedded", help="the name under which the control plane knows it")
     parser.add_argument("--max-attempts", type=_count, help="how many attempts run at once (default: 2 per CPU)")
     parser.add_argument("--parent", type=_count, metavar="PID", help="end when this process, its parent, ends")
@@ -61,6 +64,7 @@ def parse(arguments: Sequence[str]) -> Settings:
         control_plane=given.control_plane,
         objects=given.objects,
         images=tuple(parse_rule(text) for text in given.image),
+        connectors=tuple(parse_endpoint(text) for text in given.connector),
         cluster=given.cluster,
         max_attempts=given.max_attempts,
         parent=given.parent,

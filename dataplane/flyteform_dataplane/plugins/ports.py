@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from flyteidl.core.literals_pb2 import LiteralMap
     from flyteidl.core.tasks_pb2 import TaskTemplate
 
-    from flyteform_dataplane.ports import AttemptSpec
+    from flyteform_dataplane.ports import AttemptSpec, JobSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,8 @@ class TaskContext:
     task_template_uri: str = ""
     console_url: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def checkpoint_prefix(self) -> str:
@@ -58,6 +60,18 @@ class Plugin(Protocol):
         """The task types that it runs."""
         ...
 
-    def prepare(self, context: TaskContext) -> AttemptSpec | LiteralMap:
-        """Return the attempt to start, or the outputs of a task that needs no process; `UserError` if it can't be."""
+    def prepare(self, context: TaskContext) -> AttemptSpec | JobSpec | LiteralMap:
+        """Return the attempt to start, or the outputs of a task that needs none; `UserError` if it can't be."""
+        ...
+
+
+class Connectors(Protocol):
+    """Knows which task types run elsewhere."""
+
+    def routes(self, task_type: str) -> bool:
+        """Whether tasks of this type go to a connector whatever else could run them."""
+        ...
+
+    async def claims(self, task_type: str, version: int) -> bool:
+        """Whether a connector runs them; `UnavailableError` when none is known to, but one could not be asked."""
         ...

@@ -7,7 +7,6 @@ import contextlib
 import hashlib
 import logging
 import os
-import re
 import shutil
 import sys
 from collections import OrderedDict, deque
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flyteform.unpacking import BUNDLE_DIR
+from flyteform_dataplane.attempt_logs import log_path, write_note
 from flyteform_dataplane.ports import AttemptPhase, AttemptSpec, AttemptUpdate
 from flyteform_dataplane.process.images import ENTRY_POINTS, ImageTable, entry_of, find_program, localise
 from flyteform_dataplane.process.leftovers import OWNER_VARIABLE, end_owned
@@ -32,7 +32,6 @@ logger = logging.getLogger(__name__)
 
 STOP_GRACE = 2.0  # seconds between SIGTERM and SIGKILL
 _REMEMBERED = 4096  # ended attempts whose end a repeated start is told, rather than to run again
-_UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 
 # What an attempt sees of the platform's own environment; everything else comes from its specification.
 _PASSED_ON = (
@@ -293,18 +292,6 @@ def base_environment(python: Path) -> dict[str, str]:
     passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     path = os.pathsep.join((str(python.parent), passed.get("PATH", os.defpath)))
     return {**passed, "PATH": path, "PYTHONUNBUFFERED": "1"}  # people read the log while the attempt runs
-
-
-def log_path(state_dir: Path, name: str) -> Path:
-    """Return where the attempt's output is kept: the parts of its name are folders."""
-    parts = [_UNSAFE.sub("_", part).lstrip(".") or "_" for part in name.split("/")]
-    return state_dir.joinpath("logs", *parts[:-1], f"{parts[-1]}.log")
-
-
-def write_note(log: Path, text: str) -> None:
-    """Add a line of the platform's own to an attempt's log."""
-    with contextlib.suppress(OSError), log.open("a", encoding="utf-8") as file:
-        file.write(f"[flyteform] {text}\n")
 
 
 def unknown_command(spec: AttemptSpec, python: Path, reason: str) -> str:

@@ -65,7 +65,7 @@ class Attempts:
         if resumed and await self._ended_before(command):
             return
         context = await self._task_context(command)
-        plugin = self._config.plugins.plugin(context.task.type, self._context.lease.plugin_overrides)
+        plugin = await self._config.plugins.plugin(context.task, self._context.lease.plugin_overrides)
         prepared = plugin.prepare(context)
         if isinstance(prepared, LiteralMap):
             await self._data.write_outputs(f"{context.output_prefix}/outputs.pb", prepared)
@@ -149,6 +149,8 @@ class Attempts:
             console_url=console
             and f"{console}/projects/{execution.project}/domains/{execution.domain}/executions/{execution.name}",
             environment={pair.key: pair.value for pair in context.lease.spec.envs.values},
+            labels=context.lease.spec.labels.values,
+            annotations=context.lease.spec.annotations.values,
         )
 
     async def _write_template(self, node: str, task: TaskTemplate) -> str:

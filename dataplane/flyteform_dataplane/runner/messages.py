@@ -155,7 +155,7 @@ class Renderer:
     def _task(self, event: TaskEvent, sequence: int) -> TaskExecutionEvent:
         message = self._task_base(event.node, event.attempt, event.phase, event.at, sequence)
         if event.log_uri:
-            message.logs.append(_log(event.log_uri))
+            message.logs.extend(_logs(event.log_uri))
         if event.phase is TaskPhase.SUCCEEDED:
             message.output_uri = f"{self._context.output_prefix(event.node, 0, event.attempt)}/outputs.pb"
         elif event.failure is not None:
@@ -179,7 +179,7 @@ class Renderer:
             retry_attempt=item.attempt,
             phase=_TASK_PHASES[item.phase],
             cache_status=CatalogCacheStatus.Name(item.cache),
-            logs=[_log(item.log_uri)] if item.log_uri else (),
+            logs=_logs(item.log_uri),
         )
 
     def _task_base(self, node: str, attempt: int, phase: TaskPhase, at: float, sequence: int) -> TaskExecutionEvent:
@@ -211,8 +211,13 @@ def _task_of(task: TaskTemplate | None) -> tuple[str, Identifier | None]:
     return ("", None) if task is None else (task.type, task.id)
 
 
-def _log(uri: str) -> TaskLog:
-    return TaskLog(uri=uri, name="Logs")
+def _logs(places: str) -> list[TaskLog]:
+    """Read what an executor says of where an attempt's output is: one URI, or lines of a name, a tab and a URI."""
+    logs = []
+    for place in places.splitlines():
+        name, _, uri = place.rpartition("\t")
+        logs.append(TaskLog(uri=uri, name=name or "Logs"))
+    return logs
 
 
 def _error(failure: Failure, at: float) -> ExecutionError:

@@ -31,6 +31,7 @@ class DataPlaneProcess:
         control_plane: str,
         objects: str,
         images: Sequence[str],
+        connectors: Sequence[str] = (),
         token_file: Path | None = None,
     ) -> None:
         self._command = [
@@ -42,6 +43,7 @@ class DataPlaneProcess:
             f"--objects={objects}",
             f"--parent={os.getpid()}",  # so that it does not outlive a platform that is killed while it starts
             *(f"--image={image}" for image in images),
+            *(f"--connector={connector}" for connector in connectors),
             *([f"--token-file={token_file}"] if token_file is not None else []),
         ]
         self._process: Process | None = None

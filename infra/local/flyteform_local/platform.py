@@ -12,6 +12,7 @@ from flyteform_controlplane.auth.clients import USER_CLIENT, secret_file
 from flyteform_controlplane.auth.files import DIRECTORY
 from flyteform_controlplane.server import ControlPlane
 from flyteform_controlplane.settings import ControlPlaneSettings
+from flyteform_dataplane.connectors.endpoints import parse_endpoint
 from flyteform_dataplane.process.images import parse_rule
 from flyteform_local.dataplane import DataPlaneProcess
 from flyteform_local.errors import PlatformError
@@ -34,6 +35,7 @@ class PlatformOptions:
     grpc_port: int = 0
     http_port: int = 0
     images: tuple[str, ...] = ()
+    connectors: tuple[str, ...] = ()
     auth: bool = False
     # What else the control plane is set to: further arguments of its settings.
     control_plane: Mapping[str, Any] = field(default_factory=dict)
@@ -47,6 +49,8 @@ async def running_platform(options: PlatformOptions) -> AsyncIterator[Addresses]
     """
     for image in options.images:
         parse_rule(image)  # the data plane reads them again; what is wrong is said here, before anything starts
+    for connector in options.connectors:
+        parse_endpoint(connector)
     with hold(options.state_dir) as state_dir:
         settings = ControlPlaneSettings.embedded(
             state_dir,
@@ -68,6 +72,7 @@ async def running_platform(options: PlatformOptions) -> AsyncIterator[Addresses]
                 control_plane=listening.grpc,
                 objects=settings.objects_prefix,
                 images=options.images,
+                connectors=options.connectors,
                 token_file=token_file,
             )
             await data_plane.start()

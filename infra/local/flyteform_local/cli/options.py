@@ -71,6 +71,17 @@ def image_option(function: Callable[..., Any]) -> Callable[..., Any]:
     )(function)
 
 
+def connector_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Where tasks run that are somebody else's jobs."""
+    return click.option(
+        "--connector",
+        "connectors",
+        metavar="[TYPE,…=]HOST:PORT",
+        multiple=True,
+        help="Run what this connector service lists, or these task types, there; may be given several times.",
+    )(function)
+
+
 def config_option(function: Callable[..., Any]) -> Callable[..., Any]:
     """Where what the platform allows is written."""
     return click.option(
@@ -87,6 +98,7 @@ def platform_options(
     state_dir: Path | None,
     config: Path | None,
     images: tuple[str, ...],
+    connectors: tuple[str, ...] = (),
     stock: bool = False,
     **listening: Any,
 ) -> PlatformOptions:
@@ -111,7 +123,8 @@ def platform_options(
         control_plane = {**told, "admin": configuration.admin, "dispatch": configuration.dispatch}
     if stock:
         control_plane["stock"] = True
-    return PlatformOptions(state_dir or default_state_dir(), images=images, control_plane=control_plane, **listening)
+    directory = state_dir or default_state_dir()
+    return PlatformOptions(directory, images=images, connectors=connectors, control_plane=control_plane, **listening)
 
 
 def quiet_grpc_forks() -> None:

@@ -13,6 +13,7 @@ from flyteidl.core.tasks_pb2 import Resources, TaskTemplate
 from flyteform_dataplane.errors import UserError
 from flyteform_dataplane.plugins import TaskContext, default_registry
 from flyteform_dataplane.plugins.arguments import literal_text
+from flyteform_dataplane.plugins.container import ContainerPlugin
 from flyteform_dataplane.plugins.resources import limits_of, parse_quantity
 from flyteform_dataplane.ports import AttemptSpec, Limits
 from support.closures import integer, integers, literals
@@ -44,7 +45,7 @@ def context(*args: str, inputs: LiteralMap | None = None, index: int | None = No
 
 def prepared(task: TaskContext) -> AttemptSpec:
     """Return what the plugin makes of it."""
-    spec = default_registry().plugin(task.task.type).prepare(task)
+    spec = ContainerPlugin().prepare(task)
     assert isinstance(spec, AttemptSpec)
     return spec
 
@@ -172,9 +173,9 @@ def test_limits() -> None:
     assert limits_of(entries) == Limits(cpu=16.0, memory=512 * 1024**2, gpu=1)
 
 
-def test_unknown_type() -> None:
+async def test_unknown_type() -> None:
     """A task type without a plugin is refused with the names of those that have one."""
     with pytest.raises(UserError, match="'spark'") as caught:
-        default_registry().plugin("spark")
+        await default_registry().plugin(TaskTemplate(type="spark"))
     assert caught.value.remedy is not None
     assert "python-task" in caught.value.remedy

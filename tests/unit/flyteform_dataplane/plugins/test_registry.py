@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from flyteidl.admin.matchable_resource_pb2 import PluginOverride
+from flyteidl.core.tasks_pb2 import TaskTemplate
 
 from flyteform_dataplane.errors import UserError
 from flyteform_dataplane.plugins.registry import Registry, default_registry
@@ -49,15 +50,15 @@ def override(*plugins: str, task_type: str = "sql", default: bool = False) -> Pl
         ([override()], "presto"),
     ],
 )
-def test_first_plugin_that_is_there_is_taken(overrides: list[PluginOverride], expected: str) -> None:
+async def test_first_plugin_that_is_there_is_taken(overrides: list[PluginOverride], expected: str) -> None:
     """The type's first plugin unless an override names another; of several names the first that is here."""
-    assert REGISTRY.plugin("sql", overrides).id == expected
+    assert (await REGISTRY.plugin(TaskTemplate(type="sql"), overrides)).id == expected
 
 
-def test_missing_plugin_fails_the_task_in_one_sentence() -> None:
+async def test_missing_plugin_fails_the_task_in_one_sentence() -> None:
     """An override that must hold and cannot names what is missing and what there is; so does an unknown type."""
     with pytest.raises(UserError, match="'sql' are to run on hive or echo, which") as refusal:
-        REGISTRY.plugin("sql", [override("hive", "echo")])
+        await REGISTRY.plugin(TaskTemplate(type="sql"), [override("hive", "echo")])
     assert "presto, athena" in (refusal.value.remedy or "")
     with pytest.raises(UserError, match="no plugin of this data plane runs tasks of type 'spark'"):
-        default_registry().plugin("spark")
+        await default_registry().plugin(TaskTemplate(type="spark"))
