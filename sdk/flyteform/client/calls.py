@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
@@ -25,12 +26,16 @@ _CONCURRENCY = 16  # calls in flight: callers may ask for thousands of things at
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Makes calls on one channel. Every method that we call is idempotent or carries a name chosen by us."""
+    """Makes calls on one channel. Every method that we call is idempotent or carries a name chosen by us.
+
+    `sent` counts the calls by method, each attempt for itself.
+    """
 
     channel: grpc.aio.Channel
     endpoint: str
     authenticator: Authenticator = field(default_factory=Anonymous)
     retry_delays: tuple[float, ...] = _RETRY_DELAYS
+    sent: Counter[str] = field(default_factory=Counter, compare=False)
     _slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_CONCURRENCY))
 
     async def call(self, service: str, method: str, request: Message, response: type[Response]) -> Response:
@@ -55,6 +60,7 @@ class Caller:
             response_deserializer=response.FromString,
         )
         async with self._slots:
+            self.sent[method] += 1
             sent = await self.authenticator.metadata()
             try:
                 answer: Response = await call(request, timeout=_CALL_TIMEOUT, metadata=grpc.aio.Metadata(*sent))

@@ -31,8 +31,8 @@ _PAIRS = frozenset(
 )  # fmt: skip
 _BOUNDARY = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z]+")
 _RUN_TOGETHER = re.compile(r"(?:password|passwd|secret|apikey|accesskey|privatekey|connectionstring)", re.IGNORECASE)
-# Fields of these names tell the type of a variable, not a value.
-_TYPES = re.compile(r"^(?:sub_workflows\.\S+\.)?(?:inputs|outputs)\.[^.]+(?:\.description)?$")
+# Fields of these names tell the type of a variable, or which secrets a task asks for, not a value.
+_TYPES = re.compile(r"^(?:sub_workflows\.\S+\.)?(?:inputs|outputs)\.[^.]+(?:\.description)?$|^secrets(?:\.|$)")
 # Where an input comes from. Values are written otherwise: texts in quotes, numbers with digits after the point.
 _SOURCE = re.compile(r"^[A-Za-z][\w-]*\.[A-Za-z_][\w.\[\]]*$")
 _FORMS = tuple(

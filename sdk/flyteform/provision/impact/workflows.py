@@ -11,6 +11,7 @@ from flyteform.provision.impact.matching import match_nodes
 from flyteform.provision.impact.nodes import (
     IMPLICIT,
     NUMBERED,
+    START,
     arms,
     node_form,
     node_text,
@@ -36,6 +37,7 @@ def workflow_differences(before: WorkflowTemplate, after: WorkflowTemplate) -> t
     A node that has another name or number is not a new node: a name is one line, numbers that moved are one line
     together, and what uses the node is not mentioned.
     """
+    before, after = _canonical(before), _canonical(after)
     names = match_nodes(before.nodes, after.nodes)
 
     def rename(old: str) -> str:
@@ -46,6 +48,17 @@ def workflow_differences(before: WorkflowTemplate, after: WorkflowTemplate) -> t
         *_node_differences(before, after, names, rename),
         *differences(_rest_form(before, rename), _rest_form(after, lambda each: each)),
     )
+
+
+def _canonical(template: WorkflowTemplate) -> WorkflowTemplate:
+    """Give the workflow's own inputs, whose node may go without a name, the name that compilers give it."""
+    copy = workflow_pb2.WorkflowTemplate()
+    copy.CopyFrom(template)
+    del copy.nodes[:]
+    copy.nodes.extend(renamed(node, lambda source: source or START) for node in template.nodes)
+    for output in copy.outputs:
+        rename_binding(output.binding, lambda source: source or START)
+    return copy
 
 
 def called_versions(template: WorkflowTemplate) -> dict[str, str]:

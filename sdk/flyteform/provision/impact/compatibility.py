@@ -1,0 +1,107 @@
+"""Whether the callers that there are can use the new version of what they call."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flyteform.provision.impact.callers import address_of, calls_of, launch_plan_call
+from flyteform.provision.impact.diff import LaunchPlanDefinition, TaskDefinition, WorkflowDefinition, wanted
+from flyteform.provision.impact.interfaces import incompatibilities, interface_of, launch_plan_interface, problems
+from flyteform.provision.impact.model import Impact, ImpactKind, Severity
+from flyteform.provision.model import Address, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from flyteidl.core import interface_pb2
+
+    from flyteform.provision.impact.callers import Call
+    from flyteform.provision.impact.facts import Facts, Previous
+    from flyteform.provision.impact.interfaces import Interface
+    from flyteform.provision.model import Entity
+
+
+def wanted_interface(entity: Entity, entities: Mapping[Address, Entity]) -> Interface:
+    """Return what callers will see of a declared entity.
+
+    The default launch plan of a workflow holds the defaults of its inputs: SDKs give those to callers that give none.
+    """
+    match wanted(entity):
+        case TaskDefinition(template):
+            return interface_of(template.interface)
+        case WorkflowDefinition(template):
+            return interface_of(template.interface, _defaults(entity.address, entities))
+        case LaunchPlanDefinition(spec):
+            return launch_plan_interface(spec, _workflow_interface(address_of(spec.workflow_id), entities))
+
+
+def judge_interface(
+    entity: Entity, previous: Previous, facts: Facts, entities: Mapping[Address, Entity]
+) -> Iterator[Impact]:
+    """Yield who can no longer call the entity; a loss that no caller was found for is a warning."""
+    after = wanted_interface(entity, entities)
+    losses = incompatibilities(previous.interface, after)
+    if not losses:
+        return
+    broken = []
+    for call in _calls(entity.address, previous.interface, facts, entities):
+        found = problems(previous.interface, after, call.usage)
+        if found:
+            broken.append((call, found))
+    for call, found in broken:
+        yield _breaking(call, found)
+    if not broken:
+        unread = f"; {facts.unread} more workflows were not looked at" if facts.unread else ""
+        message = f"the interface is not compatible: {', '.join(losses)}; no caller of that was found{unread}"
+        yield Impact(ImpactKind.INTERFACE, Severity.WARNING, message, (("losses", losses), ("unread", facts.unread)))
+
+
+def may_break(entity: Entity, previous: Previous, entities: Mapping[Address, Entity]) -> bool:
+    """Tell whether callers have to be looked for at all."""
+    return bool(incompatibilities(previous.interface, wanted_interface(entity, entities)))
+
+
+def _breaking(call: Call, found: tuple[str, ...]) -> Impact:
+    fields = (
+        ("caller_kind", call.address.kind.value),
+        ("caller_project", call.address.project),
+        ("caller_domain", call.address.domain),
+        ("caller_name", call.address.name),
+        ("problems", found),
+    )
+    return Impact(ImpactKind.INTERFACE, Severity.BREAKING, f"breaks {call.caller}: {', '.join(found)}", fields)
+
+
+def _calls(address: Address, before: Interface, facts: Facts, entities: Mapping[Address, Entity]) -> Iterator[Call]:
+    """Yield the calls by others as they are registered, and those by the declaration as they are declared."""
+    for caller, definition in sorted(facts.workflows.items(), key=lambda each: each[0]):
+        if caller not in entities:
+            yield from calls_of(caller, definition, address, before)
+    if address.kind is Kind.WORKFLOW:
+        for launch_plan in facts.launch_plans:
+            if address_of(launch_plan.spec.workflow_id) == address and address_of(launch_plan.id) not in entities:
+                yield launch_plan_call(launch_plan)
+    after = wanted_interface(entities[address], entities)
+    for caller, entity in entities.items():
+        if caller.kind is Kind.WORKFLOW and address in entity.depends_on:
+            declared = wanted(entity)
+            if isinstance(declared, WorkflowDefinition):
+                # Written for the new interface, so what it gives is judged by that.
+                yield from calls_of(caller, declared, address, after)
+
+
+def _defaults(workflow: Address, entities: Mapping[Address, Entity]) -> frozenset[str]:
+    default = entities.get(Address(Kind.LAUNCH_PLAN, workflow.project, workflow.domain, workflow.name))
+    if default is None:
+        return frozenset()
+    definition = wanted(default)
+    if not isinstance(definition, LaunchPlanDefinition):
+        return frozenset()
+    parameters = definition.spec.default_inputs.parameters
+    return frozenset(name for name, each in parameters.items() if each.WhichOneof("behavior") == "default")
+
+
+def _workflow_interface(address: Address, entities: Mapping[Address, Entity]) -> interface_pb2.TypedInterface | None:
+    entity = entities.get(address)
+    definition = wanted(entity) if entity is not None else None
+    return definition.template.interface if isinstance(definition, WorkflowDefinition) else None
