@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from flyteidl.core.tasks_pb2 import Resources
 
 from flyteform_controlplane.domain.config import TaskResources
+from flyteform_controlplane.domain.pods import pod_resources
 from flyteform_controlplane.domain.quantities import parse_quantity
 from flyteform_controlplane.domain.validation import require
 from flyteform_controlplane.errors import InvalidArgumentError
@@ -36,12 +37,18 @@ def check_task(template: TaskTemplate, limits: TaskResources) -> None:
     require(template.type, "type")
     require(template.HasField("metadata"), "metadata")
     require(template.HasField("interface"), "typed interface")
-    require(template.metadata.HasField("runtime") and template.metadata.runtime.version, "runtime version")
+    if template.metadata.HasField("runtime"):
+        require(template.metadata.runtime.version, "runtime version")
     if template.WhichOneof("target") == "container":
         require(template.container.image, "container image")
         _check_resources(template.container.resources, limits)
     if template.WhichOneof("target") == "k8s_pod":
-        require(template.k8s_pod.HasField("pod_spec"), "pod_spec")
+        if not template.k8s_pod.HasField("pod_spec"):
+            raise InvalidArgumentError(
+                "invalid TaskSpecification, pod tasks should specify their target as a K8sPod with a defined pod spec"
+            )
+        for resources in pod_resources(template.k8s_pod.pod_spec):
+            _check_resources(resources, limits)
 
 
 def check_task_type(task_type: str, scope: ProjectAndDomain, whitelist: Mapping[str, Sequence[TaskScope]]) -> None:
@@ -135,9 +142,9 @@ def _amounts(entries: Iterable[Resources.ResourceEntry], side: str) -> dict[Reso
 def _check_gpus(request: Decimal | None, limit: Decimal | None) -> None:
     for amount in (request, limit):
         if amount is not None and amount != int(amount):
-            raise InvalidArgumentError(f"gpu must be a whole number, not {amount}")
+            raise InvalidArgumentError(f"gpu must be a whole number, got: {amount} instead")
     if request is not None and limit is not None and request != limit:
-        raise InvalidArgumentError("for gpu the request and the limit must be equal")
+        raise InvalidArgumentError("For extended resource 'gpu' the default value must equal the limit value")
 
 
 def _text(entries: Iterable[Resources.ResourceEntry], name: Resources.ResourceName) -> str:

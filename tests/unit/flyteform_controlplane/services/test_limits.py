@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -67,6 +68,58 @@ async def test_tasks_stay_below_the_platforms_limits(tmp_path: Path) -> None:
         await register(world, "large", memory="4Gi")
         with pytest.raises(InvalidArgumentError, match=r"Requested CPU default \[3\]"):
             await register(world, "wide", cpu="3")
+
+
+async def register_pod(world: World, text: str) -> None:
+    """Register a task that is a pod with this specification, in JSON."""
+    spec = task_spec("pod")
+    spec.template.ClearField("container")
+    spec.template.k8s_pod.pod_spec.update(json.loads(text))
+    await world.admin.CreateTask(TaskCreateRequest(id=spec.template.id, spec=spec), None)
+
+
+POD = '{"containers": [{"name": "side"}, {"name": "primary", "resources": %s}]}'
+
+
+@pytest.mark.parametrize(
+    ("pod", "message"),
+    [
+        (POD % '{"requests": {"cpu": 3}}', r"Requested CPU default \[3\] is greater than current limit"),
+        (POD % '{"limits": {"memory": "2Gi"}}', r"Requested MEMORY limit \[2Gi\] is greater than current limit"),
+        (POD % '{"requests": {"cpu": 2}, "limits": {"cpu": "500m"}}', r"CPU default \[2\] is greater than the limit"),
+        (POD % '{"limits": {"nvidia.com/gpu": 2}}', r"Requested GPU limit \[2\]"),
+        (POD % '{"requests": {"memory": "lots"}}', "resources.requests.memory"),
+        (POD % '{"requests": {"memory": {}}}', r"containers\[1\].resources.requests.memory is not a str"),
+        (POD % '{"requests": ["cpu"]}', "requests is not a dict"),
+        ('{"containers": {"name": "primary"}}', "containers is not a list"),
+    ],
+)
+async def test_containers_of_pods_stay_below_the_platforms_limits(tmp_path: Path, pod: str, message: str) -> None:
+    """Each container of a pod task is held to the limits as a container task is; what is no pod spec is refused."""
+    limits = TaskResources(cpu="2", memory="1Gi", gpu="1")
+    async with open_world(tmp_path, AdminConfig(task_limits=limits)) as world:
+        with pytest.raises(InvalidArgumentError, match=message):
+            await register_pod(world, pod)
+        await register_pod(world, POD % '{"requests": {"cpu": 2, "hugepages-2Mi": "1Gi"}, "limits": {"cpu": 2}}')
+
+
+async def test_pod_tasks_need_a_pod(world: World) -> None:
+    """Flyte's words for a pod task without a specification."""
+    spec = task_spec("pod")
+    spec.template.k8s_pod.SetInParent()
+    with pytest.raises(InvalidArgumentError, match="with a defined pod spec"):
+        await world.admin.CreateTask(TaskCreateRequest(id=spec.template.id, spec=spec), None)
+
+
+async def test_runtime_may_be_left_out_but_not_its_version(world: World) -> None:
+    """Who gives no runtime registers all the same, as with Flyte; one without a version is refused."""
+    spec = task_spec("plain")
+    spec.template.metadata.runtime.ClearField("version")
+    request = TaskCreateRequest(id=spec.template.id, spec=spec)
+    with pytest.raises(InvalidArgumentError, match="missing runtime version"):
+        await world.admin.CreateTask(request, None)
+    request.spec.template.metadata.ClearField("runtime")
+    await world.admin.CreateTask(request, None)
 
 
 async def test_tasks_that_ask_for_nothing_get_the_defaults(world: World) -> None:
