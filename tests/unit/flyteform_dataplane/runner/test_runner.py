@@ -238,9 +238,11 @@ async def test_timeout_stops_the_attempt(make_world: MakeWorld) -> None:
 
 
 async def test_unknown_task_type(make_world: MakeWorld) -> None:
-    """A task type that nothing runs fails the execution with one clear error."""
+    """A task that brings no container, of a type that nothing runs, fails the execution with one clear error."""
     world = await make_world(one)
-    await world.execute(Flow().task("n0", task_type="fortran").lease())
+    lease = Flow().task("n0", task_type="fortran").lease()
+    lease.closure.tasks[0].template.ClearField("container")
+    await world.execute(lease)
     error = world.reporter.sent[-1][1].workflow.event.error
     assert "'fortran'" in error.message
     assert "python-task" in error.message
