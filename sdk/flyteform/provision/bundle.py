@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 # Stands in a task's arguments where the URI of its bundle goes, which is known only after the upload.
 BUNDLE_PLACEHOLDER = "@flyteform-bundle@"
+DIGEST_LENGTH = 32  # characters of hexadecimal: 128 bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ def pack(sources: Iterable[Source]) -> Bundle:
             archive.addfile(_entry(source), io.BytesIO(source.content))
     content = buffer.getvalue()
     # Compressors differ between Python builds, so the name comes from what is inside.
-    return Bundle(hashlib.sha256(content).hexdigest()[:32], gzip.compress(content, mtime=0))
+    return Bundle(hashlib.sha256(content).hexdigest()[:DIGEST_LENGTH], gzip.compress(content, mtime=0))
 
 
 def _entry(source: Source) -> tarfile.TarInfo:

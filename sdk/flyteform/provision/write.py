@@ -19,15 +19,22 @@ if TYPE_CHECKING:
     from flyteform.provision.model import Address, Change, Entity, Plan, ProjectSettings
 
 
-class Writer:
-    """Writes the steps of one plan; a bundle is uploaded once per project and domain, when a task first needs it."""
+# Uploads by project, domain and digest.
+Uploads = dict[tuple[str, str, str], "asyncio.Task[str]"]
 
-    def __init__(self, plan: Plan, client: AdminClient) -> None:
+
+class Writer:
+    """Writes the steps of one plan; a bundle is uploaded once per project and domain, when a task first needs it.
+
+    Writers of several plans for one platform may share `uploads`.
+    """
+
+    def __init__(self, plan: Plan, client: AdminClient, uploads: Uploads | None = None) -> None:
         self._client = client
         self._bundles = plan.desired.bundles
         self._entities = {entity.address: entity for entity in plan.desired.entities}
         self._projects = {project.address: project for project in plan.desired.projects}
-        self._uploads: dict[tuple[str, str, str], asyncio.Task[str]] = {}
+        self._uploads: Uploads = {} if uploads is None else uploads
 
     async def write(self, step: Change) -> None:
         """Take one step; raises the error that the platform answered with."""
@@ -72,7 +79,8 @@ class Writer:
 
     async def _uploaded(self, project: str, domain: str, digest: str) -> str:
         key = (project, domain, digest)
-        if key not in self._uploads:
+        known = self._uploads.get(key)
+        if known is None or (known.done() and (known.cancelled() or known.exception() is not None)):
             work = upload(self._client, project, domain, f"{digest}.tar.gz", self._bundles[digest])
             self._uploads[key] = asyncio.create_task(work)
         return await self._uploads[key]
