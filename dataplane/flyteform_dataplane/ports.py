@@ -14,10 +14,13 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from flyteidl.admin.agent_pb2 import TaskExecutionMetadata
-    from flyteidl.core.identifier_pb2 import WorkflowExecutionIdentifier
-    from flyteidl.core.literals_pb2 import LiteralMap
+    from flyteidl.admin.execution_pb2 import Execution, ExecutionCreateRequest, ExecutionRecoverRequest
+    from flyteidl.core.identifier_pb2 import Identifier, SignalIdentifier, WorkflowExecutionIdentifier
+    from flyteidl.core.literals_pb2 import Literal, LiteralMap
     from flyteidl.core.tasks_pb2 import TaskTemplate
+    from flyteidl.core.types_pb2 import LiteralType
 
+    from flyteform.compiler import LaunchPlanInterface
     from flyteform.proto.flyteform.v1.events_pb2 import Event
 
 
@@ -176,6 +179,41 @@ class Reporter(Protocol):
 
     def on_acknowledged(self, observe: Callable[[WorkflowExecutionIdentifier, int], Awaitable[None]]) -> None:
         """Call `observe` with the highest sequence number up to which all events are acknowledged."""
+        ...
+
+
+class ControlPlane(Protocol):
+    """What executions ask of the control plane, besides telling it of events.
+
+    Every method raises `UnavailableError` while it cannot be reached, and another `FlyteformError` for good.
+    """
+
+    async def create(self, request: ExecutionCreateRequest) -> None:
+        """Create an execution; `AlreadyExistsError` if there is one of that name."""
+        ...
+
+    async def recover(self, request: ExecutionRecoverRequest) -> None:
+        """Create an execution that takes over what succeeded in another one; errors as those of `create`."""
+        ...
+
+    async def execution(self, name: WorkflowExecutionIdentifier) -> Execution:
+        """Return an execution as it stands now; `NotFoundError` if there is none."""
+        ...
+
+    async def terminate(self, name: WorkflowExecutionIdentifier, cause: str) -> None:
+        """Ask for the end of an execution; nothing happens if it has ended or never was."""
+        ...
+
+    async def outputs(self, name: WorkflowExecutionIdentifier) -> LiteralMap | None:
+        """Return the outputs of an execution; None if they are too large to be told."""
+        ...
+
+    async def signal(self, name: SignalIdentifier, kind: LiteralType) -> Literal | None:
+        """Return the value of a signal, None while it has none; it exists from then on."""
+        ...
+
+    async def launch_plan(self, name: Identifier) -> LaunchPlanInterface:
+        """Return the interface of a launch plan; `NotFoundError` if there is none."""
         ...
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from flyteform.errors import ConflictError
 from flyteform.objects import open_store
+from flyteform_dataplane.admin import AdminClient
 from flyteform_dataplane.catalog import DataCatalogClient
 from flyteform_dataplane.channel import open_channel
 from flyteform_dataplane.connectors.directory import Directory
@@ -74,6 +75,7 @@ async def running(settings: Settings) -> AsyncIterator[None]:
             Executors(executor, jobs),
             DataCatalogClient(channel, objects),
             reporter,
+            AdminClient(channel),
             clock,
             RunnerConfig(
                 cluster=settings.cluster, plugins=default_registry(connectors if settings.connectors else None)

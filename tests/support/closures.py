@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from flyteidl.core.compiler_pb2 import CompiledWorkflowClosure
 from flyteidl.core.condition_pb2 import BooleanExpression, ComparisonExpression, Operand
+from flyteidl.core.identifier_pb2 import ResourceType
 from flyteidl.core.literals_pb2 import BindingData, Literal, LiteralCollection, LiteralMap, Primitive, Scalar
 from flyteidl.core.types_pb2 import LiteralType, OutputReference, SimpleType
 from flyteidl.core.workflow_pb2 import Node, WorkflowMetadata
@@ -64,6 +65,12 @@ def compare(var: str, sign: str, value: int) -> BooleanExpression:
         right_value=Operand(primitive=Primitive(integer=value)),
     )
     return BooleanExpression(comparison=comparison)
+
+
+def _call(node: Node, name: str) -> None:
+    reference = node.workflow_node.launchplan_ref
+    reference.resource_type, reference.name, reference.version = ResourceType.LAUNCH_PLAN, name, "1"
+    reference.project, reference.domain = "p", "d"
 
 
 class Flow:
@@ -126,6 +133,62 @@ class Flow:
             array.min_successes = min_successes
         elif min_ratio is not None:
             array.min_success_ratio = min_ratio
+        return self
+
+    def launch(
+        self,
+        node: str,
+        inputs: Mapping[str, BindingData | Literal | int] | None = None,
+        *,
+        after: Sequence[str] = (),
+        retries: int = 0,
+        timeout: float = 0,
+    ) -> Flow:
+        """Add a node that runs a launch plan of its name."""
+        message = self._node(node, inputs or {}, after)
+        _call(message, node)
+        message.metadata.retries.retries = retries
+        message.metadata.timeout.FromMilliseconds(round(timeout * 1000))
+        return self
+
+    def map_launch(
+        self,
+        node: str,
+        inputs: Mapping[str, BindingData | Literal | int],
+        *,
+        after: Sequence[str] = (),
+        parallelism: int = 0,
+        min_ratio: float = 1.0,
+        retries: int = 0,
+    ) -> Flow:
+        """Add a map node over a launch plan of its name."""
+        array = self._node(node, inputs, after).array_node
+        _call(array.node, node)
+        array.node.metadata.retries.retries = retries
+        array.parallelism, array.min_success_ratio = parallelism, min_ratio
+        return self
+
+    def gate(
+        self,
+        node: str,
+        kind: str,
+        inputs: Mapping[str, BindingData | Literal | int] | None = None,
+        *,
+        after: Sequence[str] = (),
+        seconds: float = 0,
+        timeout: float = 0,
+    ) -> Flow:
+        """Add a gate: "approve" or "signal", of a signal with the node's name, or "sleep" for so many seconds."""
+        message = self._node(node, inputs or {}, after)
+        message.metadata.timeout.FromMilliseconds(round(timeout * 1000))
+        gate = message.gate_node
+        if kind == "approve":
+            gate.approve.signal_id = node
+        elif kind == "signal":
+            gate.signal.signal_id, gate.signal.output_variable_name = node, "o"
+            gate.signal.type.simple = SimpleType.INTEGER
+        else:
+            gate.sleep.duration.FromMilliseconds(round(seconds * 1000))
         return self
 
     def sub(

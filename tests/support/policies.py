@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 from flyteidl.core.execution_pb2 import NodeExecution
 
-from support.oracle import unique
-
 if TYPE_CHECKING:
     from flyteform.proto.flyteform.v1.events_pb2 import Event
     from support.oracle import Plan
@@ -29,14 +27,13 @@ class Policies:
 
     def _learn(self, plan: Plan) -> None:
         if plan.failure is not None:
-            self._failure_nodes.add(unique(plan.parent, plan.failure.name))
+            self._failure_nodes.add(plan.id_of(plan.failure))
         for name, step in plan.all_steps():
-            if step.inner is None:
-                continue
-            if step.inner.finish_others:
-                self._patient.add(name)
-            if step.inner.failure is not None:
-                self._failure_nodes.add(unique(name, step.inner.failure.name))
+            for below in (step.inner, step.made):
+                if below is not None and below.finish_others:
+                    self._patient.add(name)
+                if below is not None and below.failure is not None:
+                    self._failure_nodes.add(below.id_of(below.failure))
 
     def take(self, number: int, event: Event) -> None:
         """Look at one event; one that was seen before is a re-sent one."""

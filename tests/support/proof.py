@@ -59,8 +59,9 @@ def make_plan(source: random.Random) -> Plan:
 
 def nesting(steps: Iterable[Step]) -> int:
     """Return how many workflows or branches are in each other at the deepest place."""
-    below = [nesting(step.inner.steps if step.inner else step.cases) + 1 for step in steps if step.inner or step.cases]
-    return max(below, default=0)
+    below = [[*plan.steps] for step in steps for plan in (step.inner, step.made) if plan is not None]
+    below += [step.cases for step in steps if step.cases]
+    return max((nesting(inside) + 1 for inside in below), default=0)
 
 
 def judge(plan: Plan, state: State) -> None:

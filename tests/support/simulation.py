@@ -24,6 +24,7 @@ from flyteform_dataplane.engine.commands import (
 )
 from flyteform_dataplane.engine.events import events_of
 from flyteform_dataplane.engine.failures import Failure, FailureKind
+from flyteform_dataplane.engine.indexing import index_growth
 from flyteform_dataplane.engine.observations import (
     AbortRequested,
     ArrayMeasured,
@@ -31,6 +32,7 @@ from flyteform_dataplane.engine.observations import (
     AttemptRunning,
     AttemptStopped,
     AttemptSucceeded,
+    AttemptUnfolded,
     BranchDecided,
     CacheAnswered,
     CacheStored,
@@ -39,7 +41,7 @@ from flyteform_dataplane.engine.observations import (
     TimerFired,
     WorkflowEntered,
 )
-from flyteform_dataplane.engine.phases import CacheStatus
+from flyteform_dataplane.engine.phases import CacheStatus, ItemPhase
 from flyteform_dataplane.engine.snapshots import restore, take
 from flyteform_dataplane.runner.context import ExecutionContext
 from flyteform_dataplane.runner.messages import Renderer
@@ -48,6 +50,8 @@ from support.legality import AdminRows
 if TYPE_CHECKING:
     import random
     from collections.abc import Mapping, Sequence
+
+    from flyteidl.core.compiler_pb2 import CompiledWorkflowClosure
 
     from flyteform.proto.flyteform.v1.events_pb2 import Event
     from flyteform.proto.flyteform.v1.link_pb2 import Lease
@@ -68,7 +72,8 @@ Attempt = tuple[str, int, int]
 class Script:
     """What will happen: the outcome of every attempt (OK where none is named), sizes of arrays, hits of the cache.
 
-    `taken` is the case that each branch takes, -1 for none.
+    `taken` is the case that each branch takes, -1 for none; `made` is what each dynamic task makes. Those of the
+    `gates` that are in `sleeps` end by their own time.
     """
 
     outcomes: Mapping[Attempt, str] = field(default_factory=dict)
@@ -76,6 +81,9 @@ class Script:
     sizes: Mapping[str, int] = field(default_factory=dict)
     hits: frozenset[tuple[str, int]] = frozenset()
     taken: Mapping[str, int] = field(default_factory=dict)
+    made: Mapping[str, CompiledWorkflowClosure] = field(default_factory=dict)
+    gates: frozenset[str] = frozenset()
+    sleeps: frozenset[str] = frozenset()
     abort_at: float | None = None
 
 
@@ -107,6 +115,7 @@ class Simulation:
         watchers: Sequence[Watcher] = (),
     ) -> None:
         self.context = ExecutionContext.of(lease)
+        self._lease = lease
         self.script = script
         self.faults = faults or Faults()
         self.source = source
@@ -183,10 +192,13 @@ class Simulation:
         self._agenda = [entry for entry in self._agenda if isinstance(entry[2], AbortRequested)]
         self.ends = {attempt: at for attempt, at in self.ends.items() if at <= self.now}
         self.state = State()
+        self.context = ExecutionContext.of(self._lease)
+        self.renderer = Renderer(self.context, "sim")
         start = 0
         if self.snapshot is not None:
             start = self.snapshot[0]
             self.state = restore(self.snapshot[1])
+        self._regrow()
         for data, _ in self.log[start:]:
             for change in decode(data):
                 apply(self.context.graph, self.state, change)
@@ -267,17 +279,42 @@ class Simulation:
             self._plan(AttemptRunning(*attempt, began, "log"))
         at = max(self.now, self.ends[attempt])
         outcome = self.script.outcomes.get(attempt, OK)
-        if outcome == OK:
+        if command.node in self.script.sleeps:
+            self._plan(AttemptRunning(*attempt, self.now, "log"))
+        elif outcome == OK and command.node in self.script.made:
+            self._grow(command.node, command.attempt)
+            self._plan(AttemptUnfolded(*attempt, at))
+        elif outcome == OK:
             self._plan(AttemptSucceeded(*attempt, at))
         else:
             self._plan(AttemptFailed(*attempt, FAILURES[outcome], at))
 
     def _check_limits(self, node: str) -> None:
         """Fail when more runs at the same time than the execution and the array allow."""
-        running = [attempt for attempt, end in self.ends.items() if end > self.now]
+        if node in self.script.gates:
+            return  # waiting costs nothing
+        running = [
+            attempt for attempt, end in self.ends.items() if end > self.now and attempt[0] not in self.script.gates
+        ]
         limit, own = self.context.graph.max_parallelism, self.context.graph.nodes[node].parallelism
         assert not limit or len({attempt[0] for attempt in running}) <= limit, "more nodes run than may"
         assert not own or sum(attempt[0] == node for attempt in running) <= own, f"more items of {node} run than may"
+
+    def _grow(self, node: str, attempt: int) -> None:
+        """Add what a dynamic task made to the graph, as a driver does before the engine hears of it."""
+        if node not in self.context.graph.grown:
+            closure = self.script.made[node]
+            growth = index_growth(self.context.graph, node, attempt, closure)
+            assert not isinstance(growth, Failure), growth.message
+            self.context.graph.grow(growth)
+            self.context.dynamics[node] = closure
+
+    def _regrow(self) -> None:
+        """Add to a new graph all that the log says was made."""
+        for data, _ in self.log:
+            for change in decode(data):
+                if isinstance(change, ItemChanged) and change.after is ItemPhase.UNFOLDED:
+                    self._grow(change.node, change.attempt)
 
     def _end_early(self, attempt: Attempt) -> None:
         if self.ends.get(attempt, 0.0) > self.now:
@@ -302,4 +339,5 @@ class Simulation:
 
 
 def _is_end_of(seen: Observation, attempt: Attempt) -> bool:
-    return isinstance(seen, AttemptSucceeded | AttemptFailed) and (seen.node, seen.index, seen.attempt) == attempt
+    ends = isinstance(seen, AttemptSucceeded | AttemptUnfolded | AttemptFailed)
+    return ends and (seen.node, seen.index, seen.attempt) == attempt

@@ -14,6 +14,7 @@ from flyteform.errors import InvalidInputError, NotFoundError, UnavailableError
 from flyteform.objects.ports import ObjectInfo
 from flyteform_dataplane.ports import AttemptPhase, AttemptUpdate, CachedOutputs
 from flyteform_dataplane.runner import Runner, RunnerConfig
+from support.control import FakeControl
 from support.legality import AdminRows
 
 if TYPE_CHECKING:
@@ -248,6 +249,7 @@ class World:
         self.store = MemoryStore()
         self.catalog = FakeCatalog()
         self.reporter = FakeReporter()
+        self.control = FakeControl(self.reporter.rows)
         self.executor = FakeExecutor(self.store, self.body)
         self.finished: list[str] = []
         self.done = asyncio.Event()
@@ -287,7 +289,8 @@ class World:
         return self.store.literals(f"{lease.metadata_prefix}/end-node/data/0/outputs.pb")
 
     def _runner(self) -> Runner:
-        runner = Runner(self.path, self.store, self.executor, self.catalog, self.reporter, SystemClock(), self.config)
+        ports = (self.store, self.executor, self.catalog, self.reporter, self.control, SystemClock())
+        runner = Runner(self.path, *ports, self.config)
         runner.on_finished(self._finished)
         return runner
 

@@ -21,6 +21,7 @@ from flyteform_dataplane.engine.observations import (
     AttemptRunning,
     AttemptStopped,
     AttemptSucceeded,
+    AttemptUnfolded,
     BranchDecided,
     CacheAnswered,
     CacheStored,
@@ -30,7 +31,7 @@ from flyteform_dataplane.engine.observations import (
     TimerFired,
     WorkflowEntered,
 )
-from flyteform_dataplane.engine.phases import NodePhase, WorkflowPhase
+from flyteform_dataplane.engine.phases import ItemPhase, NodePhase, WorkflowPhase
 from flyteform_dataplane.engine.step import Step
 
 if TYPE_CHECKING:
@@ -105,7 +106,11 @@ def _observe_item(step: Step, seen: AttemptObservation | CacheObservation) -> No
         return
     if isinstance(seen, AttemptRunning) and _is_first_sight(step, items, seen):
         ends.move(step, seen.node, NodePhase.RUNNING, seen.at)
-    if _move_item(step, items, seen):
+    if not _move_item(step, items, seen):
+        return
+    if items.phases[seen.index] == ItemPhase.UNFOLDED:
+        node_life.unfolded(step, seen.node, seen.at)
+    else:
         key = seen.key if isinstance(seen, CacheAnswered | CacheStored) else b""
         node_life.look_again(step, seen.node, seen.at, key=key)
 
@@ -122,6 +127,8 @@ def _move_item(step: Step, items: Items, seen: AttemptObservation | CacheObserva
             moved = item_life.running(step, items, seen)
         case AttemptSucceeded():
             moved = item_life.succeeded(step, items, seen, store=record.cacheable)
+        case AttemptUnfolded():
+            moved = item_life.unfolded(step, items, seen)
         case AttemptFailed():
             moved = item_life.failed(step, items, seen, retries=record.retries)
         case AttemptStopped():

@@ -53,11 +53,15 @@ class StoreInCache:
 
 @dataclass(frozen=True, slots=True)
 class StartAttempt:
-    """Start an attempt (resolving and writing the node's inputs if need be), or watch it if it runs."""
+    """Start an attempt (resolving and writing the node's inputs if need be), or watch it if it runs.
+
+    An `interruptible` one may run where the machine can be taken away.
+    """
 
     node: str
     index: int
     attempt: int
+    interruptible: bool = False
 
 
 @dataclass(frozen=True, slots=True)

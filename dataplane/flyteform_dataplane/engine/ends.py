@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from flyteform_dataplane.engine import items as item_life
 from flyteform_dataplane.engine.changes import NodeChanged, WorkflowChanged
 from flyteform_dataplane.engine.failures import Failure, FailureKind
-from flyteform_dataplane.engine.graph import NodeKind
+from flyteform_dataplane.engine.graph import SINGLE, NodeKind
 from flyteform_dataplane.engine.phases import CacheStatus, NodePhase, WorkflowPhase
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def fail_node(step: Step, node: str, failure: Failure, at: float) -> None:
     end = record.kind is NodeKind.END
     if record.parent:
         parent = step.graph.nodes[record.parent]
-        if (parent.fail_immediately or end) and step.state.nodes[parent.id].phase is NodePhase.RUNNING:
+        if (parent.fail_immediately or end) and step.state.nodes[parent.id].phase.open:
             fail_parent(step, parent.id, failure, at)
     elif step.state.phase in (WorkflowPhase.RUNNING, WorkflowPhase.SUCCEEDING) and (step.graph.fail_immediately or end):
         fail_workflow(step, failure, at)
@@ -66,7 +66,7 @@ def move(
     """Record that a node entered a phase."""
     record, state = step.node(node)
     attempt, cache = 0, CacheStatus.DISABLED
-    if record.kind is NodeKind.TASK and state.items is not None:
+    if record.kind in SINGLE and state.items is not None:
         attempt = state.items.attempt(0)
         cache = CacheStatus(state.items.caches[0])
         if record.cacheable and not cache and step.graph.overwrite_cache:

@@ -53,7 +53,7 @@ class NodeEvent:
 
 @dataclass(frozen=True, slots=True)
 class TaskEvent:
-    """An attempt of a plain task entered a phase."""
+    """An attempt of a task entered a phase."""
 
     node: str
     attempt: int
@@ -92,6 +92,7 @@ _REPORTED_NODE_PHASES = frozenset(
     {
         NodePhase.QUEUED,
         NodePhase.RUNNING,
+        NodePhase.DYNAMIC_RUNNING,
         NodePhase.SUCCEEDED,
         NodePhase.FAILING,
         NodePhase.FAILED,
@@ -118,7 +119,7 @@ def events_of(graph: Graph, changes: Iterable[Change]) -> list[Event]:
                 if (progress := _progress(change)) is not None:
                     moved.setdefault(change.node, (change.at, []))[1].append(progress)
             case ItemChanged():
-                events.extend(_task_events(change))
+                events.extend(_task_events(graph, change))
             case NodeChanged():
                 _flush(events, moved, change.node)
                 events.extend(_node_events(graph, change))
@@ -152,9 +153,9 @@ def _node_events(graph: Graph, change: NodeChanged) -> list[Event]:
     return [node] if change.before in _BEFORE_ANY_ATTEMPT else [task, node]
 
 
-def _task_events(change: ItemChanged) -> list[Event]:
+def _task_events(graph: Graph, change: ItemChanged) -> list[Event]:
     phase, attempt = _task_phase(change)
-    if phase is None:
+    if phase is None or graph.nodes[change.node].work is not NodeKind.TASK:
         return []
     return [TaskEvent(change.node, attempt, phase, change.at, change.failure, change.log_uri)]
 
@@ -170,6 +171,7 @@ def _progress(change: ItemChanged) -> ItemProgress | None:
 
 _TASK_ENDS = {
     ItemPhase.STORING: TaskPhase.SUCCEEDED,
+    ItemPhase.UNFOLDED: TaskPhase.SUCCEEDED,
     ItemPhase.SUCCEEDED: TaskPhase.SUCCEEDED,
     ItemPhase.FAILED: TaskPhase.FAILED,
     ItemPhase.ABORTED: TaskPhase.ABORTED,

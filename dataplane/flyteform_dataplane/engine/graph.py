@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from math import ceil
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from flyteidl.core.identifier_pb2 import Identifier
     from flyteidl.core.literals_pb2 import Binding
     from flyteidl.core.tasks_pb2 import TaskTemplate
-    from flyteidl.core.workflow_pb2 import IfElseBlock, WorkflowTemplate
+    from flyteidl.core.workflow_pb2 import GateNode, IfElseBlock, WorkflowTemplate
 
     from flyteform_dataplane.engine.failures import Failure
 
@@ -34,8 +34,11 @@ def unique_id(parent: str, spec_id: str, attempt: int = 0) -> str:
     if not parent:
         return spec_id
     name = f"{parent}-{attempt}-{spec_id}"
-    if len(name) <= _ID_LENGTH:
-        return name
+    return name if len(name) <= _ID_LENGTH else hashed(name)
+
+
+def hashed(name: str) -> str:
+    """Return the FNV-1a hash of a name in the letters of Flyte's ids."""
     digest = _FNV_OFFSET
     for byte in name.encode():
         digest = (digest ^ byte) * _FNV_PRIME & 0xFFFFFFFFFFFFFFFF
@@ -48,6 +51,8 @@ class NodeKind(Enum):
     START = "start"
     END = "end"
     TASK = "task"
+    LAUNCH_PLAN = "launch plan"
+    GATE = "gate"
     ARRAY = "array"
     WORKFLOW = "workflow"
     BRANCH = "branch"
@@ -55,8 +60,10 @@ class NodeKind(Enum):
 
 
 # The kinds that do work of their own and so count against the parallelism of the execution.
-WORKING = frozenset({NodeKind.TASK, NodeKind.ARRAY})
-# The kinds whose nodes have nodes below them.
+WORKING = frozenset({NodeKind.TASK, NodeKind.LAUNCH_PLAN, NodeKind.ARRAY})
+# The kinds that are one item, which is done by attempts. What an attempt is, is the node's work.
+SINGLE = frozenset({NodeKind.TASK, NodeKind.LAUNCH_PLAN, NodeKind.GATE})
+# The kinds whose nodes have nodes below them from the beginning; those of a dynamic task turn up when it has run.
 PARENTS = frozenset({NodeKind.WORKFLOW, NodeKind.BRANCH})
 
 
@@ -66,10 +73,12 @@ class NodeRecord:
 
     `id` is the unique node execution id, `spec_id` the node's id in its workflow. `parent` is the node that this one
     runs below and `scope` the sub-workflow node in whose workflow the ids of its bindings are (both `""` at the top).
-    `task` has the node's overrides applied. `timeout` is in seconds, 0 for none; `parallelism` 0 means unlimited;
-    `min_success_ratio` counts when `min_successes` is None. `fail_immediately` is the policy for nodes below and
-    `failure_node` the one of them that runs when they have failed.
-    `cases` are those of a branch, whose `children` have their order, the else being the last one.
+    `work` is what an attempt of its items is: a task, a launch plan (a child execution) or a gate (a wait).
+    `task` has the node's overrides applied. `timeout` is in seconds, 0 for none; with `sleeps` it is all that the node
+    has to wait for. `interruptible` attempts may run where the machine can be taken away. `parallelism` 0 means
+    unlimited; `min_success_ratio` counts when `min_successes` is None. `fail_immediately` is the policy for nodes
+    below and `failure_node` the one of them that runs when they have failed. `cases` are those of a branch, whose
+    `children` have their order, the else being the last one.
     """
 
     id: str
@@ -85,6 +94,10 @@ class NodeRecord:
     fail_immediately: bool = True
     failure_node: str = ""
     target: Identifier | None = None
+    work: NodeKind | None = None
+    gate: GateNode | None = None
+    sleeps: bool = False
+    interruptible: bool = False
     cases: IfElseBlock | None = None
     task: TaskTemplate | None = None
     retries: int = 0
@@ -109,13 +122,36 @@ class Graph:
     """The nodes by their unique execution ids, and the settings of the execution that the engine needs.
 
     `workflows` has the workflow of each sub-workflow node, and the primary one under `""`. `refusal` is set when the
-    workflow has something that this engine cannot run.
+    workflow has something that this engine cannot run. `grown` has the dynamic nodes whose own nodes are known, and
+    the attempt that made these. The graph only grows, and always to the same from the same files.
     """
 
-    nodes: Mapping[str, NodeRecord]
-    workflows: Mapping[str, WorkflowTemplate]
+    nodes: dict[str, NodeRecord]
+    workflows: dict[str, WorkflowTemplate]
+    grown: dict[str, int] = field(default_factory=dict)
     fail_immediately: bool = True
     failure_node: str = ""
     max_parallelism: int = 0
     overwrite_cache: bool = False
+    interruptible: bool | None = None
     refusal: Failure | None = None
+
+    def inside(self, scope: str, spec_id: str) -> str:
+        """Return the unique id of a node in the workflow of a scope (`""`: the primary one)."""
+        return unique_id(scope, spec_id, self.grown.get(scope, 0))
+
+    def grow(self, growth: Growth) -> None:
+        """Add what a dynamic task made; once more changes nothing."""
+        self.nodes.update(growth.nodes)
+        self.workflows.update(growth.workflows)
+        self.grown[growth.node] = growth.attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """The nodes that an attempt of a dynamic task made, together with the record of the task's node."""
+
+    node: str
+    attempt: int
+    nodes: dict[str, NodeRecord]
+    workflows: dict[str, WorkflowTemplate]

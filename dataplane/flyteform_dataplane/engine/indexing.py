@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from flyteidl.core.workflow_pb2 import WorkflowMetadata
 
 from flyteform_dataplane.engine.failures import Failure
-from flyteform_dataplane.engine.graph import END_NODE, START_NODE, Graph, NodeKind, NodeRecord, unique_id
-from flyteform_dataplane.engine.tasks import array_settings, key_of_entity, task_settings
+from flyteform_dataplane.engine.graph import END_NODE, START_NODE, Graph, Growth, NodeKind, NodeRecord, unique_id
+from flyteform_dataplane.engine.tasks import array_settings, gate_settings, key_of_entity, node_settings, task_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from flyteidl.core.compiler_pb2 import CompiledWorkflow, CompiledWorkflowClosure
     from flyteidl.core.workflow_pb2 import Node, WorkflowTemplate
@@ -22,59 +22,103 @@ if TYPE_CHECKING:
 
 # Sub-workflows that use each other twice at every level would fill any memory.
 _LARGEST = 1_000_000
+_TARGETS: dict[str | None, NodeKind] = {
+    "task_node": NodeKind.TASK,
+    "branch_node": NodeKind.BRANCH,
+    "gate_node": NodeKind.GATE,
+}
+_REFERENCES: dict[str | None, NodeKind] = {
+    "sub_workflow_ref": NodeKind.WORKFLOW,
+    "launchplan_ref": NodeKind.LAUNCH_PLAN,
+}
+_MAPPED = (NodeKind.TASK, NodeKind.LAUNCH_PLAN)
 
 
 def index_closure(
-    closure: CompiledWorkflowClosure, *, max_parallelism: int = 0, overwrite_cache: bool = False
+    closure: CompiledWorkflowClosure,
+    *,
+    max_parallelism: int = 0,
+    overwrite_cache: bool = False,
+    interruptible: bool | None = None,
 ) -> Graph:
-    """Index the primary workflow of the closure with all below it; `max_parallelism` 0 means unlimited."""
-    indexer = _Indexer(closure)
-    indexer.add_all(closure.primary)
+    """Index the primary workflow of the closure with all below it; `max_parallelism` 0 means unlimited.
+
+    `interruptible` is the execution's own wish, which nodes and tasks may override.
+    """
+    indexer = _Indexer(closure, {}, interruptible=interruptible)
+    indexer.add_all(closure.primary, "", 0)
     return Graph(
         nodes=indexer.nodes,
         workflows=indexer.workflows,
         **_policies(closure.primary, ""),  # type: ignore[arg-type]
         max_parallelism=max_parallelism,
         overwrite_cache=overwrite_cache,
+        interruptible=interruptible,
         refusal=indexer.refusal,
     )
+
+
+def index_growth(graph: Graph, node: str, attempt: int, closure: CompiledWorkflowClosure) -> Growth | Failure:
+    """Index what an attempt of a dynamic task made, as nodes below the task's; a failure if it cannot be run."""
+    indexer = _Indexer(closure, graph.nodes, interruptible=graph.interruptible)
+    children = indexer.add_all(closure.primary, node, attempt)
+    if indexer.refusal is not None:
+        return indexer.refusal
+    policies = _policies(closure.primary, node, attempt)
+    parent = replace(graph.nodes[node], children=children, **policies)  # type: ignore[arg-type]
+    return Growth(node, attempt, indexer.nodes | {node: parent}, indexer.workflows)
 
 
 class _Indexer:
     """Fills the table of nodes. What cannot run is refused before anything has: a half-run workflow helps nobody."""
 
-    def __init__(self, closure: CompiledWorkflowClosure) -> None:
+    def __init__(
+        self, closure: CompiledWorkflowClosure, others: Mapping[str, NodeRecord], *, interruptible: bool | None
+    ) -> None:
+        self._others = others
+        self._interruptible = interruptible
         self._tasks = {key_of_entity(task.template.id): task.template for task in closure.tasks}
         self._known = {key_of_entity(workflow.template.id): workflow for workflow in closure.sub_workflows}
         self.nodes: dict[str, NodeRecord] = {}
         self.workflows: dict[str, WorkflowTemplate] = {}
         self.refusal: Failure | None = None
-        self._waiting: deque[tuple[CompiledWorkflow, str, tuple[Key, ...]]] = deque()
+        self._waiting: deque[tuple[CompiledWorkflow, str, int, tuple[Key, ...]]] = deque()
 
-    def add_all(self, workflow: CompiledWorkflow) -> None:
-        """Add the nodes of a workflow and of all below it, one after the other: nothing limits how deep they nest."""
-        self._waiting.append((workflow, "", ()))
+    def add_all(self, workflow: CompiledWorkflow, scope: str, attempt: int) -> tuple[str, ...]:
+        """Add the nodes of a workflow and of all below it, one after the other: nothing limits how deep they nest.
+
+        Returns the ids of the workflow's own nodes.
+        """
+        children = _inside_of(workflow, scope, attempt)
+        self._waiting.append((workflow, scope, attempt, ()))
         while self._waiting:
             self._add_workflow(*self._waiting.popleft())
+        return children
 
-    def _add_workflow(self, workflow: CompiledWorkflow, scope: str, path: tuple[Key, ...]) -> None:
+    def _add_workflow(self, workflow: CompiledWorkflow, scope: str, attempt: int, path: tuple[Key, ...]) -> None:
         template = workflow.template
         self.workflows[scope] = template
-        names = {node.id: unique_id(scope, node.id) for node in template.nodes}
+        names = {node.id: unique_id(scope, node.id, attempt) for node in template.nodes}
         if START_NODE not in names or END_NODE not in names:
             self._refuse(Failure("InvalidWorkflow", "the compiled workflow has no start node or no end node"))
         upstream, downstream = _edges(workflow, names)
         for node in template.nodes:
             edges = {"upstream": upstream.get(node.id, 0), "downstream": tuple(downstream.get(node.id, ()))}
-            self._add(node, scope, scope, path, edges)
+            self._add(names[node.id], node, scope, scope, path, edges)
         if template.HasField("failure_node"):
-            self._add(template.failure_node, scope, scope, path)
+            failure_node = template.failure_node
+            self._add(unique_id(scope, failure_node.id, attempt), failure_node, scope, scope, path)
 
     def _add(
-        self, node: Node, scope: str, parent: str, path: tuple[Key, ...], edges: dict[str, object] | None = None
+        self,
+        name: str,
+        node: Node,
+        scope: str,
+        parent: str,
+        path: tuple[Key, ...],
+        edges: dict[str, object] | None = None,
     ) -> str:
-        name = unique_id(parent, node.id)
-        if name in self.nodes or len(self.nodes) >= _LARGEST:
+        if name in self.nodes or name in self._others or len(self.nodes) >= _LARGEST:
             self._refuse(Failure("InvalidWorkflow", f"the workflow has node {name} twice, or too many nodes"))
             return name
         kind = _kind(node)
@@ -90,18 +134,20 @@ class _Indexer:
         if kind is NodeKind.WORKFLOW:
             self._add_sub_workflow(node, record, path)
         elif kind is NodeKind.BRANCH:
-            children = [self._add(child, scope, name, path) for child in _taken(node)]
+            children = [self._add(unique_id(name, child.id), child, scope, name, path) for child in _taken(node)]
             self.nodes[name] = replace(record, children=tuple(children), cases=node.branch_node.if_else)
         return name
 
     def _settings(self, node: Node, kind: NodeKind, scope: str) -> dict[str, object]:
         match kind:
-            case NodeKind.TASK:
-                settings = task_settings(node.task_node, node.metadata, self._tasks)
+            case NodeKind.TASK | NodeKind.LAUNCH_PLAN:
+                settings = self._work(node, scope)
             case NodeKind.ARRAY:
-                array, inner = node.array_node, node.array_node.node
-                settings = task_settings(inner.task_node, inner.metadata, self._tasks) | array_settings(array)
+                inner = node.array_node.node
+                settings = self._work(inner, scope) | array_settings(node.array_node)
                 settings["bindings"] = node.inputs or inner.inputs
+            case NodeKind.GATE:
+                return gate_settings(node.gate_node, node.metadata)
             case NodeKind.END:
                 return {"bindings": self.workflows[scope].outputs}
             case NodeKind.UNSUPPORTED:
@@ -109,10 +155,19 @@ class _Indexer:
                 return {}
             case _:
                 return {}
-        if "task" not in settings:
+        if "work" not in settings:
             message = f"node {node.id} refers to a task that its workflow does not carry"
             self._refuse(Failure("TaskReferenceNotFound", message))
         return settings
+
+    def _work(self, node: Node, scope: str) -> dict[str, object]:
+        """Return what the attempts of a node are, of a plain one or of the one inside of an array."""
+        if node.WhichOneof("target") == "workflow_node":
+            target = node.workflow_node.launchplan_ref
+            return {"work": NodeKind.LAUNCH_PLAN, "target": target} | node_settings(node.metadata)
+        defaults = self.workflows[scope].metadata_defaults
+        interruptible = defaults.interruptible if self._interruptible is None else self._interruptible
+        return task_settings(node.task_node, node.metadata, self._tasks, interruptible=interruptible)
 
     def _add_sub_workflow(self, node: Node, record: NodeRecord, path: tuple[Key, ...]) -> None:
         reference = node.workflow_node.sub_workflow_ref
@@ -123,15 +178,19 @@ class _Indexer:
             message = f"node {node.id} refers to the sub-workflow {reference.name}, which {problem}"
             self._refuse(Failure("WorkflowReferenceNotFound", message))
             return
-        template = workflow.template
-        inside = [*template.nodes, *([template.failure_node] if template.HasField("failure_node") else ())]
-        children = tuple(unique_id(record.id, child.id) for child in inside)
-        policies = {"children": children} | _policies(workflow, record.id)
-        self._waiting.append((workflow, record.id, (*path, key)))
+        policies = {"children": _inside_of(workflow, record.id, 0)} | _policies(workflow, record.id)
+        self._waiting.append((workflow, record.id, 0, (*path, key)))
         self.nodes[record.id] = replace(record, **policies, target=reference)  # type: ignore[arg-type]
 
     def _refuse(self, failure: Failure) -> None:
         self.refusal = self.refusal or failure
+
+
+def _inside_of(workflow: CompiledWorkflow, scope: str, attempt: int) -> tuple[str, ...]:
+    """Return the unique ids of a workflow's nodes, the failure node's last."""
+    template = workflow.template
+    nodes = [*template.nodes, *([template.failure_node] if template.HasField("failure_node") else ())]
+    return tuple(unique_id(scope, node.id, attempt) for node in nodes)
 
 
 def _edges(workflow: CompiledWorkflow, names: dict[str, str]) -> tuple[dict[str, int], dict[str, list[str]]]:
@@ -173,24 +232,21 @@ def _inside(node: Node) -> Iterator[Node]:
 def _kind(node: Node) -> NodeKind:
     if node.id in (START_NODE, END_NODE):
         return NodeKind.START if node.id == START_NODE else NodeKind.END
-    match node.WhichOneof("target"):
-        case "task_node":
-            return NodeKind.TASK
-        case "array_node" if node.array_node.node.WhichOneof("target") == "task_node":
-            return NodeKind.ARRAY
-        case "workflow_node" if node.workflow_node.WhichOneof("reference") == "sub_workflow_ref":
-            return NodeKind.WORKFLOW
-        case "branch_node":
-            return NodeKind.BRANCH
-        case _:
-            return NodeKind.UNSUPPORTED
+    target = node.WhichOneof("target")
+    if target == "array_node":
+        return NodeKind.ARRAY if _kind(node.array_node.node) in _MAPPED else NodeKind.UNSUPPORTED
+    if target == "workflow_node":
+        return _REFERENCES.get(node.workflow_node.WhichOneof("reference"), NodeKind.UNSUPPORTED)
+    return _TARGETS.get(target, NodeKind.UNSUPPORTED)
 
 
-def _policies(workflow: CompiledWorkflow, scope: str) -> dict[str, object]:
+def _policies(workflow: CompiledWorkflow, scope: str, attempt: int = 0) -> dict[str, object]:
     template = workflow.template
     return {
         "fail_immediately": template.metadata.on_failure == WorkflowMetadata.FAIL_IMMEDIATELY,
-        "failure_node": unique_id(scope, template.failure_node.id) if template.HasField("failure_node") else "",
+        "failure_node": unique_id(scope, template.failure_node.id, attempt)
+        if template.HasField("failure_node")
+        else "",
     }
 
 
@@ -202,7 +258,4 @@ def _describe(node: Node) -> str:
     target = node.WhichOneof("target")
     if target == "array_node":
         return f"a map over {_describe(node.array_node.node)}"
-    if target == "workflow_node":
-        launch_plan = node.workflow_node.WhichOneof("reference") == "launchplan_ref"
-        return "a launch plan node" if launch_plan else "a sub-workflow node"
     return f"a {target.removesuffix('_node')} node" if target else "a node without a target"

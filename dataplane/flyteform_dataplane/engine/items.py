@@ -1,4 +1,4 @@
-"""The life of one item of a task node: cache lookup, attempts with their retries, storing in the cache."""
+"""The life of one item of a node: cache lookup, attempts with their retries, storing in the cache."""
 
 from __future__ import annotations
 
@@ -6,18 +6,21 @@ from typing import TYPE_CHECKING
 
 from flyteform_dataplane.engine.changes import ItemChanged, ItemsStarted
 from flyteform_dataplane.engine.commands import LookUpCache, SetTimer, StartAttempt, StopAttempt, StoreInCache
-from flyteform_dataplane.engine.failures import Failure, judge
+from flyteform_dataplane.engine.failures import SYSTEM_ATTEMPTS, Failure, judge
 from flyteform_dataplane.engine.phases import CacheStatus, ItemPhase
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from flyteform_dataplane.engine.commands import Command
+    from flyteform_dataplane.engine.graph import NodeRecord
     from flyteform_dataplane.engine.observations import (
         AttemptFailed,
+        AttemptObservation,
         AttemptRunning,
         AttemptStopped,
         AttemptSucceeded,
+        AttemptUnfolded,
         CacheAnswered,
         CacheStored,
         TimerFired,
@@ -26,16 +29,16 @@ if TYPE_CHECKING:
     from flyteform_dataplane.engine.step import Step
 
 
-def commands_for(node: str, items: Items, index: int) -> Iterator[Command]:
+def commands_for(record: NodeRecord, items: Items, index: int) -> Iterator[Command]:
     """Derive what has to be done for an item from where it stands; doing it again does no harm."""
-    attempt = items.attempt(index)
+    node, attempt = record.id, items.attempt(index)
     match items.phases[index]:
         case ItemPhase.CHECKING_CACHE:
             yield LookUpCache(node, index)
         case ItemPhase.QUEUED:
-            yield StartAttempt(node, index, attempt)
+            yield StartAttempt(node, index, attempt, _interruptible(record, items, index))
         case ItemPhase.RUNNING:
-            yield StartAttempt(node, index, attempt)
+            yield StartAttempt(node, index, attempt, _interruptible(record, items, index))
             if (at := items.deadlines.get(index)) is not None:
                 yield SetTimer(node, index, attempt, at)
         case ItemPhase.STORING:
@@ -44,6 +47,11 @@ def commands_for(node: str, items: Items, index: int) -> Iterator[Command]:
             yield StopAttempt(node, index, attempt)
         case _:
             pass
+
+
+def _interruptible(record: NodeRecord, items: Items, index: int) -> bool:
+    """Whether the attempt may run where the machine can be taken away: not the last that the platform may fail."""
+    return record.interruptible and items.systems[index] < SYSTEM_ATTEMPTS - 1
 
 
 def start(step: Step, node: str, items: Items, at: float, *, limit: int, look_up: bool) -> None:
@@ -56,8 +64,9 @@ def start(step: Step, node: str, items: Items, at: float, *, limit: int, look_up
     first = items.next
     phase = ItemPhase.CHECKING_CACHE if look_up else ItemPhase.QUEUED
     step.record(ItemsStarted(node, first, count, phase, at))
+    record = step.graph.nodes[node]
     for index in range(first, first + count):
-        step.commands.extend(commands_for(node, items, index))
+        step.commands.extend(commands_for(record, items, index))
 
 
 def cache_answered(step: Step, items: Items, seen: CacheAnswered, *, queue: bool) -> bool:
@@ -79,7 +88,7 @@ def enqueue(step: Step, node: str, items: Items, index: int, at: float) -> None:
     else:
         before = ItemPhase(items.phases[index])
         step.record(ItemChanged(node, index, before, ItemPhase.QUEUED, at, items.attempt(index)))
-    step.commands.extend(commands_for(node, items, index))
+    step.commands.extend(commands_for(step.graph.nodes[node], items, index))
 
 
 def running(step: Step, items: Items, seen: AttemptRunning) -> bool:
@@ -113,6 +122,26 @@ def succeeded(step: Step, items: Items, seen: AttemptSucceeded, *, store: bool) 
     return True
 
 
+def unfolded(step: Step, items: Items, seen: AttemptUnfolded) -> bool:
+    """Wait for the nodes that the attempt has made, unless it was to be stopped."""
+    phase = ItemPhase(items.phases[seen.index])
+    if not _current(items, seen):
+        return False
+    if phase is ItemPhase.STOPPING:
+        return _stopped(step, items, seen, retries=0)
+    if not (phase.attempting or phase is ItemPhase.TIMING_OUT):
+        return False
+    _move(step, items, seen, ItemPhase.UNFOLDED, log_uri=seen.log_uri)
+    return True
+
+
+def folded(step: Step, node: str, items: Items, at: float, *, store: bool) -> None:
+    """End the item of a dynamic task, or store its outputs first, as the nodes that it made have ended well."""
+    after = ItemPhase.STORING if store else ItemPhase.SUCCEEDED
+    step.record(ItemChanged(node, 0, ItemPhase(items.phases[0]), after, at, items.attempt(0)))
+    step.commands.extend(commands_for(step.graph.nodes[node], items, 0))
+
+
 def stored(step: Step, items: Items, seen: CacheStored) -> bool:
     """End an item whose outputs are in the cache or could not be put there, which fails nothing."""
     if items.phases[seen.index] != ItemPhase.STORING:
@@ -142,11 +171,12 @@ def stopped(step: Step, items: Items, seen: AttemptStopped, *, retries: int) -> 
 
 
 def timed_out(step: Step, items: Items, seen: TimerFired) -> bool:
-    """Stop an attempt whose time is up."""
+    """Stop an attempt whose time is up; one that only sleeps has succeeded by that."""
     deadline = items.deadlines.get(seen.index)
     if not _current(items, seen) or deadline is None or seen.at < deadline:
         return False
-    _move(step, items, seen, ItemPhase.TIMING_OUT)
+    after = ItemPhase.SUCCEEDED if step.graph.nodes[seen.node].sleeps else ItemPhase.TIMING_OUT
+    _move(step, items, seen, after)
     return True
 
 
@@ -163,12 +193,16 @@ def stop_all(step: Step, node: str, items: Items, at: float, failure: Failure) -
             after = ItemPhase.ABORTED
         if phase is not after:
             step.record(ItemChanged(node, index, phase, after, at, items.attempt(index), failure))
-            step.commands.extend(commands_for(node, items, index))
+            step.commands.extend(commands_for(step.graph.nodes[node], items, index))
     return waiting
 
 
 def _stopped(
-    step: Step, items: Items, seen: AttemptStopped | AttemptSucceeded | AttemptFailed, *, retries: int
+    step: Step,
+    items: Items,
+    seen: AttemptStopped | AttemptSucceeded | AttemptUnfolded | AttemptFailed,
+    *,
+    retries: int,
 ) -> bool:
     if items.phases[seen.index] == ItemPhase.TIMING_OUT:
         timeout = step.graph.nodes[seen.node].timeout
@@ -185,7 +219,7 @@ def _stopped(
 def _judge(
     step: Step,
     items: Items,
-    seen: AttemptFailed | AttemptStopped | AttemptSucceeded,
+    seen: AttemptFailed | AttemptStopped | AttemptSucceeded | AttemptUnfolded,
     failure: Failure,
     retries: int,
     log_uri: str,
@@ -200,12 +234,10 @@ def _judge(
     attempt = seen.attempt + 1 if verdict.retry else seen.attempt
     before = ItemPhase(items.phases[seen.index])
     step.record(ItemChanged(seen.node, seen.index, before, after, seen.at, attempt, verdict.failure, log_uri))
-    step.commands.extend(commands_for(seen.node, items, seen.index))
+    step.commands.extend(commands_for(step.graph.nodes[seen.node], items, seen.index))
 
 
-def _current(
-    items: Items, seen: AttemptRunning | AttemptSucceeded | AttemptFailed | AttemptStopped | TimerFired
-) -> bool:
+def _current(items: Items, seen: AttemptObservation) -> bool:
     """Whether an observation is about the item's current attempt, not one that ended before."""
     return seen.attempt == items.attempt(seen.index)
 
@@ -213,7 +245,7 @@ def _current(
 def _move(
     step: Step,
     items: Items,
-    seen: CacheAnswered | CacheStored | AttemptRunning | AttemptSucceeded | AttemptFailed | AttemptStopped | TimerFired,
+    seen: CacheAnswered | CacheStored | AttemptObservation,
     after: ItemPhase,
     *,
     log_uri: str = "",
@@ -226,4 +258,4 @@ def _move(
     attempt = items.attempt(index)
     step.record(ItemChanged(seen.node, index, before, after, seen.at, attempt, log_uri=log_uri, cache=cache, key=key))
     if command:
-        step.commands.extend(commands_for(seen.node, items, index))
+        step.commands.extend(commands_for(step.graph.nodes[seen.node], items, index))

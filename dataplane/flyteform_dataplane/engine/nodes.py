@@ -9,7 +9,7 @@ from flyteform_dataplane.engine.changes import ArraySized, WorkflowChanged
 from flyteform_dataplane.engine.commands import CollectOutputs, DecideBranch, EnterWorkflow, MeasureArray
 from flyteform_dataplane.engine.ends import fail_node, fail_parent, fail_workflow, move
 from flyteform_dataplane.engine.failures import Failure
-from flyteform_dataplane.engine.graph import START_NODE, NodeKind, unique_id
+from flyteform_dataplane.engine.graph import SINGLE, START_NODE, WORKING, NodeKind
 from flyteform_dataplane.engine.phases import NodePhase, WorkflowPhase
 
 if TYPE_CHECKING:
@@ -59,9 +59,13 @@ def entered(step: Step, node: str, at: float) -> None:
         return
     move(step, node, NodePhase.QUEUED, at)
     move(step, node, NodePhase.RUNNING, at)
-    start = unique_id(node, START_NODE)
-    move(step, start, NodePhase.SUCCEEDED, at)
-    _reach_downstream(step, start, at)
+    _begin_workflow(step, node, at)
+
+
+def unfolded(step: Step, node: str, at: float) -> None:
+    """Let the nodes begin that a dynamic task has made."""
+    move(step, node, NodePhase.DYNAMIC_RUNNING, at)
+    _begin_workflow(step, node, at)
 
 
 def decided(step: Step, seen: BranchDecided) -> None:
@@ -89,7 +93,7 @@ def collected(step: Step, node: str, at: float) -> None:
     record = step.graph.nodes[node]
     if record.kind is NodeKind.END:
         if record.scope:
-            _succeed(step, record.scope, at)
+            _collected_workflow(step, record.scope, at)
         else:
             step.record(WorkflowChanged(WorkflowPhase.SUCCEEDED, at))
 
@@ -103,8 +107,8 @@ def look_again(step: Step, node: str, at: float, *, key: bytes = b"") -> None:
     if state.phase is NodePhase.ABORTING:
         if items.in_flight == 0:
             move(step, node, NodePhase.ABORTED, at, failure=state.failure)
-    elif record.kind is NodeKind.TASK:
-        _look_at_task(step, node, items, at, key=key)
+    elif record.kind in SINGLE:
+        _look_at_single(step, node, items, at, key=key)
     else:
         _look_at_array(step, record, state, items, at)
 
@@ -112,6 +116,23 @@ def look_again(step: Step, node: str, at: float, *, key: bytes = b"") -> None:
 def looks_up(graph: Graph, record: NodeRecord) -> bool:
     """Whether the cache is asked before the node's items run."""
     return record.cacheable and not graph.overwrite_cache
+
+
+def _begin_workflow(step: Step, scope: str, at: float) -> None:
+    start = step.graph.inside(scope, START_NODE)
+    move(step, start, NodePhase.SUCCEEDED, at)
+    _reach_downstream(step, start, at)
+
+
+def _collected_workflow(step: Step, node: str, at: float) -> None:
+    """End the node whose workflow has reached its end; what a dynamic task made is the result of its item."""
+    record, state = step.node(node)
+    if state.items is None:
+        _succeed(step, node, at)
+    else:
+        move(step, node, NodePhase.SUCCEEDING, at)
+        item_life.folded(step, node, state.items, at, store=record.cacheable)
+        look_again(step, node, at)
 
 
 def _stuck() -> Failure:
@@ -133,7 +154,7 @@ def _reach_downstream(step: Step, node: str, at: float) -> None:
 def _goes_on(step: Step, scope: str) -> bool:
     """Whether nodes of the workflow may begin."""
     if scope:
-        return step.state.nodes[scope].phase is NodePhase.RUNNING
+        return step.state.nodes[scope].phase.open
     return step.state.phase is WorkflowPhase.RUNNING
 
 
@@ -144,7 +165,7 @@ def _look_at_parent(step: Step, node: str, at: float) -> None:
         return
     if state.phase is NodePhase.ABORTING:
         move(step, node, NodePhase.ABORTED, at, failure=state.failure)
-    elif state.phase is NodePhase.RUNNING:
+    elif state.phase.open:
         fail_parent(step, node, state.failure or _stuck(), at)
     elif state.phase is NodePhase.FAILING and not _clean_up(step, step.graph.nodes[node].failure_node, at):
         fail_node(step, node, state.failure or _stuck(), at)
@@ -176,10 +197,10 @@ def _begin_node(step: Step, node: str, at: float) -> None:
             move(step, node, NodePhase.PREPARING, at)
             step.commands.append(DecideBranch(node))
         case _:
-            _begin_task(step, record, at)
+            _begin_single(step, record, at)
 
 
-def _begin_task(step: Step, record: NodeRecord, at: float) -> None:
+def _begin_single(step: Step, record: NodeRecord, at: float) -> None:
     step.record(ArraySized(record.id, 1))
     items = step.items(record.id)
     if items is not None and looks_up(step.graph, record):
@@ -187,6 +208,13 @@ def _begin_task(step: Step, record: NodeRecord, at: float) -> None:
         item_life.start(step, record.id, items, at, limit=1, look_up=True)
     else:
         move(step, record.id, NodePhase.QUEUED, at)
+    if items is not None and record.kind not in WORKING:
+        _start_single(step, record.id, items, at)
+
+
+def _start_single(step: Step, node: str, items: Items, at: float) -> None:
+    move(step, node, NodePhase.STARTING, at)
+    item_life.enqueue(step, node, items, 0, at)
 
 
 def _admit(step: Step, at: float) -> None:
@@ -197,15 +225,14 @@ def _admit(step: Step, at: float) -> None:
         record, items = step.graph.nodes[node], step.items(node)
         if items is None:
             return
-        if record.kind is NodeKind.TASK:
-            move(step, node, NodePhase.STARTING, at)
-            item_life.enqueue(step, node, items, 0, at)
+        if record.kind in SINGLE:
+            _start_single(step, node, items, at)
         else:
             move(step, node, NodePhase.RUNNING, at)
             _look_at_array(step, record, step.state.nodes[node], items, at)
 
 
-def _look_at_task(step: Step, node: str, items: Items, at: float, *, key: bytes) -> None:
+def _look_at_single(step: Step, node: str, items: Items, at: float, *, key: bytes) -> None:
     phase = step.state.nodes[node].phase
     if items.succeeded:
         _succeed(step, node, at, key=key)

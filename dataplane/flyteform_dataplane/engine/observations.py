@@ -121,6 +121,17 @@ class AttemptSucceeded:
 
 
 @dataclass(frozen=True, slots=True)
+class AttemptUnfolded:
+    """An attempt of a dynamic task ended and left nodes to run, which the graph has by now."""
+
+    node: str
+    index: int
+    attempt: int
+    at: float
+    log_uri: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class AttemptFailed:
     """An attempt ended without outputs, could not be started, or was lost."""
 
@@ -152,7 +163,9 @@ class TimerFired:
     at: float
 
 
-AttemptObservation: TypeAlias = AttemptRunning | AttemptSucceeded | AttemptFailed | AttemptStopped | TimerFired
+AttemptObservation: TypeAlias = (
+    AttemptRunning | AttemptSucceeded | AttemptUnfolded | AttemptFailed | AttemptStopped | TimerFired
+)
 NodeObservation: TypeAlias = ArrayMeasured | WorkflowEntered | BranchDecided | OutputsCollected | NodeRefused
 CacheObservation: TypeAlias = CacheAnswered | CacheStored
 Observation: TypeAlias = Started | AbortRequested | NodeObservation | CacheObservation | AttemptObservation

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from flyteform_dataplane.engine import items as item_life
 from flyteform_dataplane.engine.commands import CollectOutputs, DecideBranch, EnterWorkflow, MeasureArray
-from flyteform_dataplane.engine.graph import NodeKind
+from flyteform_dataplane.engine.graph import SINGLE, NodeKind
 from flyteform_dataplane.engine.phases import NodePhase
 
 if TYPE_CHECKING:
@@ -29,9 +29,9 @@ def pending(graph: Graph, state: State) -> list[Command]:
             commands.append(EnterWorkflow(name))
         elif node.phase is NodePhase.PREPARING and graph.nodes[name].kind is NodeKind.BRANCH:
             commands.append(DecideBranch(name))
-        elif node.phase is NodePhase.SUCCEEDING:
+        elif node.phase is NodePhase.SUCCEEDING and graph.nodes[name].kind not in SINGLE:
             commands.append(CollectOutputs(name))
         elif node.items is not None:
             for index in range(node.items.next):
-                commands.extend(item_life.commands_for(name, node.items, index))
+                commands.extend(item_life.commands_for(graph.nodes[name], node.items, index))
     return commands

@@ -32,7 +32,8 @@ class NodePhase(IntEnum):
     """Where a node execution stands.
 
     PREPARING looks at the inputs before the node queues (the cache is asked, an array is measured); STARTING has its
-    place among the running nodes but no attempt has been seen to run.
+    place among the running nodes but no attempt has been seen to run. DYNAMIC_RUNNING is a task that has made nodes,
+    while these run.
     """
 
     NOT_STARTED = 0
@@ -47,6 +48,7 @@ class NodePhase(IntEnum):
     ABORTING = 9
     ABORTED = 10
     SKIPPED = 11
+    DYNAMIC_RUNNING = 12
 
     @property
     def terminal(self) -> bool:
@@ -59,13 +61,21 @@ class NodePhase(IntEnum):
         return self is not NodePhase.NOT_STARTED and not self.terminal
 
     @property
+    def open(self) -> bool:
+        """Nodes below the node may begin."""
+        return self in (NodePhase.RUNNING, NodePhase.DYNAMIC_RUNNING)
+
+    @property
     def holds_slot(self) -> bool:
         """The node counts against the parallelism of its execution."""
         return self in (NodePhase.STARTING, NodePhase.RUNNING, NodePhase.SUCCEEDING, NodePhase.FAILING)
 
 
 class ItemPhase(IntEnum):
-    """Where one item of a task node stands; a plain task is one item, a map has one for each index."""
+    """Where one item of a node stands; a plain task is one item, a map has one for each index.
+
+    UNFOLDED is the item of a dynamic task that has made nodes: its outputs are those of these.
+    """
 
     NEW = 0
     CHECKING_CACHE = 1
@@ -77,6 +87,7 @@ class ItemPhase(IntEnum):
     SUCCEEDED = 7
     FAILED = 8
     ABORTED = 9
+    UNFOLDED = 10
 
     @property
     def attempting(self) -> bool:

@@ -27,7 +27,10 @@ def take(state: State) -> bytes:
         for name, node in state.nodes.items()
     }
     packed: bytes = msgpack.packb(
-        [state.phase, encode_failure(state.failure), state.active, state.slots, list(state.waiting), nodes]
+        [
+            *(state.phase, encode_failure(state.failure), state.active, state.slots, list(state.waiting), nodes),
+            list(state.unfolded.items()),
+        ]
     )
     return packed
 
@@ -35,7 +38,8 @@ def take(state: State) -> bytes:
 def restore(data: bytes) -> State:
     """Make the state that was taken."""
     state = State()
-    phase, failure, state.active, state.slots, waiting, nodes = msgpack.unpackb(data)
+    phase, failure, state.active, state.slots, waiting, nodes, *later = msgpack.unpackb(data)
+    state.unfolded = dict(later[0]) if later else {}  # older snapshots end before it
     state.phase = WorkflowPhase(phase)
     state.failure = decode_failure(failure)
     state.waiting = dict.fromkeys(waiting)

@@ -85,7 +85,7 @@ class NodeState:
 class State:
     """Where an execution stands, its nodes by unique execution id. Nodes that nothing has reached have no entry."""
 
-    __slots__ = ("active", "failure", "nodes", "phase", "slots", "waiting")
+    __slots__ = ("active", "failure", "nodes", "phase", "slots", "unfolded", "waiting")
 
     def __init__(self) -> None:
         self.phase = WorkflowPhase.READY
@@ -93,6 +93,8 @@ class State:
         self.nodes: dict[str, NodeState] = {}
         self.active = 0
         self.slots = 0
+        # The dynamic nodes that have made nodes, in that order, and the attempts which did.
+        self.unfolded: dict[str, int] = {}
         # A dict for its order: who waits longest comes first, and anybody can leave at no cost.
         self.waiting: dict[str, None] = {}
 
@@ -131,7 +133,10 @@ def _apply_node(graph: Graph, state: State, change: NodeChanged) -> None:
     activated = (after in _ACTIVE) - (before in _ACTIVE)
     state.active += activated
     if record.kind in WORKING:
-        state.slots += (after in _SLOTS) - (before in _SLOTS)
+        # What a dynamic task made has slots of its own; the task would otherwise keep them from these.
+        made = change.node in state.unfolded
+        held = before in _SLOTS and (not made or after is NodePhase.DYNAMIC_RUNNING)
+        state.slots += (after in _SLOTS and not made) - held
     if after is NodePhase.QUEUED:
         state.waiting[change.node] = None
     elif before is NodePhase.QUEUED:
@@ -163,6 +168,8 @@ def _apply_item(graph: Graph, state: State, change: ItemChanged) -> None:
         return
     index, after = change.index, change.after
     items.phases[index] = after
+    if after is ItemPhase.UNFOLDED:
+        state.unfolded[change.node] = change.attempt
     if change.cache:
         items.caches[index] = change.cache
     if after is ItemPhase.RUNNING and (timeout := graph.nodes[change.node].timeout):

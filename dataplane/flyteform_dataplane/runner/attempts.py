@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from flyteidl.core.dynamic_job_pb2 import DynamicJobSpec
 from flyteidl.core.literals_pb2 import LiteralMap
 
 from flyteform.errors import FlyteformError
 from flyteform_dataplane.engine.failures import Failure, FailureKind
-from flyteform_dataplane.engine.observations import AttemptFailed, AttemptRunning, AttemptSucceeded
+from flyteform_dataplane.engine.observations import AttemptFailed, AttemptRunning, AttemptSucceeded, AttemptUnfolded
 from flyteform_dataplane.engine.phases import ItemPhase
 from flyteform_dataplane.errors import UserError
 from flyteform_dataplane.plugins.arguments import wants_task_template
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from flyteform_dataplane.runner.config import RunnerConfig
     from flyteform_dataplane.runner.context import ExecutionContext
     from flyteform_dataplane.runner.data import ExecutionData
+    from flyteform_dataplane.runner.dynamics import Dynamics
+    from flyteform_dataplane.runner.ends import End
 
 
 class Attempts:
@@ -42,6 +45,7 @@ class Attempts:
         state: State,
         *,
         data: ExecutionData,
+        dynamics: Dynamics,
         objects: ObjectStore,
         executor: Executor,
         clock: Clock,
@@ -52,6 +56,7 @@ class Attempts:
         self._context = context
         self._state = state
         self._data = data
+        self._dynamics = dynamics
         self._objects = objects
         self._executor = executor
         self._clock = clock
@@ -109,20 +114,34 @@ class Attempts:
         except FlyteformError as error:
             message = f"how the attempt ended cannot be read: {error.message}"
             end = Failure(error.code, message, FailureKind.SYSTEM, recoverable=True)
-        at = update.at.timestamp()
+        await self._tell(command, end, update.at.timestamp(), update.log_uri)
+
+    async def _tell(self, command: StartAttempt, end: End, at: float, log_uri: str = "") -> None:
+        """Observe how an attempt has ended; the nodes of a dynamic one are in the graph by then."""
+        attempt = command.node, command.index, command.attempt
+        dynamic = isinstance(end, DynamicJobSpec)
+        if isinstance(end, DynamicJobSpec):
+            end = await self._unfold(command, end)
         if isinstance(end, Failure):
-            seen: Observation = AttemptFailed(command.node, command.index, command.attempt, end, at, update.log_uri)
+            seen: Observation = AttemptFailed(*attempt, end, at, log_uri)
         else:
-            seen = AttemptSucceeded(command.node, command.index, command.attempt, at, update.log_uri)
+            seen = (AttemptUnfolded if dynamic else AttemptSucceeded)(*attempt, at, log_uri)
         self._observe(seen)
+
+    async def _unfold(self, command: StartAttempt, job: DynamicJobSpec) -> End:
+        if self._context.is_array(command.node):
+            return Failure("UnsupportedNodeKind", "a map cannot run tasks that make nodes; call a launch plan instead")
+        try:
+            return await self._dynamics.unfold(command.node, command.attempt, job) or SUCCEEDED
+        except FlyteformError as error:
+            message = f"what the attempt made cannot be prepared: {error.message}"
+            return Failure(error.code, message, FailureKind.SYSTEM, recoverable=True)
 
     async def _ended_before(self, command: StartAttempt) -> bool:
         prefix = self._context.output_prefix(command.node, command.index, command.attempt)
         end = await read_end(self._data, self._objects, prefix)
-        if end is SUCCEEDED:
-            self._observe(AttemptSucceeded(command.node, command.index, command.attempt, self._now()))
-        elif isinstance(end, Failure):
-            self._observe(AttemptFailed(command.node, command.index, command.attempt, end, self._now()))
+        if end is not None:
+            await self._tell(command, end, self._now())
         return end is not None
 
     async def _task_context(self, command: StartAttempt) -> TaskContext:

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from flyteform_dataplane.engine.graph import NodeKind
+from flyteidl.core.identifier_pb2 import WorkflowExecutionIdentifier
+
+from flyteform_dataplane.engine.graph import NodeKind, hashed
 from flyteform_dataplane.engine.indexing import index_closure
 
 if TYPE_CHECKING:
-    from flyteidl.core.identifier_pb2 import Identifier, WorkflowExecutionIdentifier
+    from flyteidl.core.compiler_pb2 import CompiledWorkflowClosure
+    from flyteidl.core.identifier_pb2 import Identifier
 
     from flyteform.proto.flyteform.v1.link_pb2 import Lease
     from flyteform_dataplane.engine.graph import Graph
+
+
+# Flyte's: a longer name of a child execution becomes a hash.
+_CHILD_LENGTH = 20
+_EXECUTION_NAME = re.compile(r"[a-z][a-z\-0-9]*")
 
 
 def key_of(execution: WorkflowExecutionIdentifier) -> str:
@@ -23,16 +32,22 @@ def key_of(execution: WorkflowExecutionIdentifier) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ExecutionContext:
-    """What does not change while an execution runs."""
+    """What does not change while an execution runs, but for the nodes that dynamic tasks add (`dynamics`)."""
 
     lease: Lease
     graph: Graph
+    dynamics: dict[str, CompiledWorkflowClosure] = field(default_factory=dict)
 
     @classmethod
     def of(cls, lease: Lease) -> ExecutionContext:
         """Index the lease's closure with the settings of its specification."""
         spec = lease.spec
-        graph = index_closure(lease.closure, max_parallelism=spec.max_parallelism, overwrite_cache=spec.overwrite_cache)
+        graph = index_closure(
+            lease.closure,
+            max_parallelism=spec.max_parallelism,
+            overwrite_cache=spec.overwrite_cache,
+            interruptible=spec.interruptible.value if spec.HasField("interruptible") else None,
+        )
         return cls(lease, graph)
 
     @property
@@ -77,3 +92,10 @@ class ExecutionContext:
         """Return Flyte's name of the attempt, which people see."""
         item = "" if index is None else f"n{index}-"
         return f"{self.id.name}-{node}-{item}{attempt}"
+
+    def child(self, node: str, index: int, attempt: int) -> WorkflowExecutionIdentifier:
+        """Return the child execution that an attempt of a launch plan node is: named as in Flyte, or by a hash."""
+        name = self.generated_name(node, index if self.is_array(node) else None, attempt)
+        if len(name) > _CHILD_LENGTH or not _EXECUTION_NAME.fullmatch(name):
+            name = hashed(name)
+        return WorkflowExecutionIdentifier(project=self.id.project, domain=self.id.domain, name=name)

@@ -10,7 +10,7 @@ from flyteidl.core.literals_pb2 import LiteralMap
 from flyteidl.core.types_pb2 import Error
 from google.protobuf.message import DecodeError
 
-from flyteform_dataplane.engine.graph import START_NODE, unique_id
+from flyteform_dataplane.engine.graph import START_NODE
 from flyteform_dataplane.engine.phases import ItemPhase, NodePhase
 from flyteform_dataplane.errors import UserError
 from flyteform_dataplane.runner.literals import collect, give_error, referenced_nodes, resolve
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from flyteform.objects.ports import ObjectStore
     from flyteform_dataplane.engine.state import State
+    from flyteform_dataplane.ports import ControlPlane
     from flyteform_dataplane.runner.context import ExecutionContext
 
 
@@ -62,11 +63,18 @@ class ExecutionData:
     """What flows between the nodes of one execution. `UserError` where bindings or outputs are wrong."""
 
     def __init__(
-        self, context: ExecutionContext, state: State, objects: ObjectStore, cache: LiteralCache, output_bytes: int
+        self,
+        context: ExecutionContext,
+        state: State,
+        objects: ObjectStore,
+        control: ControlPlane,
+        cache: LiteralCache,
+        output_bytes: int,
     ) -> None:
         self._context = context
         self._state = state
         self._objects = objects
+        self._control = control
         self._cache = cache
         self._output_bytes = output_bytes
         self._inputs: dict[str, asyncio.Task[LiteralMap]] = {}
@@ -123,7 +131,9 @@ class ExecutionData:
 
     async def enter_workflow(self, node: str) -> None:
         """Write the inputs of a sub-workflow, also as the outputs of its start node."""
-        await self._put(self._context.node_outputs_uri(unique_id(node, START_NODE)), await self.inputs(node))
+        await self._put(
+            self._context.node_outputs_uri(self._context.graph.inside(node, START_NODE)), await self.inputs(node)
+        )
 
     async def collect_workflow(self, node: str) -> None:
         """Write the outputs of a workflow as those of its end node, and of the node that runs it."""
@@ -133,7 +143,7 @@ class ExecutionData:
         resolved = resolve(template.outputs, outputs, template.interface.outputs.variables)
         await self._put(self._context.node_outputs_uri(node), resolved)
         if record.scope:
-            await self._put(self._context.node_outputs_uri(record.scope), resolved)
+            await self._put(self._context.node_outputs_uri(record.scope, self._attempt(record.scope)), resolved)
 
     async def collect_branch(self, node: str) -> None:
         """Write the outputs of the node that a branch has taken as the branch's."""
@@ -145,8 +155,7 @@ class ExecutionData:
     async def collect_array(self, node: str) -> None:
         """Write the outputs of an array from those of its items; a failed item gives none."""
         items = self._state.nodes[node].items
-        task = self._context.graph.nodes[node].task
-        if items is None or task is None:
+        if items is None:
             raise UserError(f"node {node} has no items to collect")
         found: list[LiteralMap | None] = []
         for index, phase in enumerate(items.phases):
@@ -155,9 +164,18 @@ class ExecutionData:
                 found.append(await self.read_outputs(f"{prefix}/outputs.pb"))
             else:
                 found.append(None)
-        names = sorted(task.interface.outputs.variables)
+        names = await self._output_names(node)
         collected = await asyncio.to_thread(collect, names, found) if len(found) > 1000 else collect(names, found)  # noqa: PLR2004 - small ones are done sooner than a thread starts
         await self._put(self._context.node_outputs_uri(node), collected)
+
+    async def _output_names(self, node: str) -> list[str]:
+        """Return the names of what each item of an array gives."""
+        record = self._context.graph.nodes[node]
+        if record.task is not None:
+            return sorted(record.task.interface.outputs.variables)
+        if record.target is None:
+            raise UserError(f"node {node} has nothing that gives outputs")
+        return sorted((await self._control.launch_plan(record.target)).outputs.variables)
 
     def _preparing(self, node: str) -> asyncio.Task[LiteralMap]:
         task = self._inputs.get(node)
@@ -171,14 +189,17 @@ class ExecutionData:
         outputs = await self._outputs_of(record.bindings, record.scope)
         variables = self._input_variables(node)
         resolved = resolve(record.bindings, outputs, variables)
-        template = self._context.graph.workflows[record.scope]
-        if template.HasField("failure_node") and node == unique_id(record.scope, template.failure_node.id):
+        if self._is_failure_node(node):
             failure = self._state.nodes[record.scope].failure if record.scope else self._state.failure
             message = "" if failure is None else failure.message
             give_error(resolved, variables or {}, Error(failed_node_id=record.spec_id, message=message))
         # Not durable: after a crash they are made again before an attempt that needs them starts.
         await self._objects.put(self._context.inputs_uri(node), resolved.SerializeToString(), durable=False)
         return resolved
+
+    def _is_failure_node(self, node: str) -> bool:
+        graph, scope = self._context.graph, self._context.graph.nodes[node].scope
+        return node == (graph.nodes[scope].failure_node if scope else graph.failure_node)
 
     def _input_variables(self, node: str) -> Mapping[str, Variable] | None:
         graph = self._context.graph
@@ -192,7 +213,7 @@ class ExecutionData:
         outputs = {}
         for spec_id in sorted(referenced_nodes(bindings)):
             if spec_id != START_NODE:
-                node = unique_id(scope, spec_id)
+                node = self._context.graph.inside(scope, spec_id)
                 outputs[spec_id] = await self.read_outputs(self._context.node_outputs_uri(node, self._attempt(node)))
             elif scope:
                 outputs[spec_id] = await self.inputs(scope)

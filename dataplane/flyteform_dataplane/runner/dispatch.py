@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections import deque
 from datetime import timedelta
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Protocol, assert_never
 
 from flyteform.errors import FlyteformError
 from flyteform_dataplane.engine.commands import (
@@ -36,16 +36,16 @@ from flyteform_dataplane.engine.phases import NodePhase
 from flyteform_dataplane.errors import UserError
 from flyteform_dataplane.runner.conditions import choose
 from flyteform_dataplane.runner.literals import array_size, failure_of
+from flyteform_dataplane.runner.waits import Waits
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from flyteform_dataplane.engine.commands import Command
     from flyteform_dataplane.engine.graph import Graph
     from flyteform_dataplane.engine.observations import Observation
     from flyteform_dataplane.engine.state import State
     from flyteform_dataplane.ports import Clock
-    from flyteform_dataplane.runner.attempts import Attempts
     from flyteform_dataplane.runner.caching import Caching
     from flyteform_dataplane.runner.data import ExecutionData
 
@@ -53,6 +53,18 @@ logger = logging.getLogger(__name__)
 
 _TRIES = 5
 _PAUSE = timedelta(seconds=1)
+
+
+class Job(Protocol):
+    """What an attempt of a kind of node is. `start` of a task returns early, others when the attempt has ended."""
+
+    async def start(self, command: StartAttempt, *, resumed: bool) -> None:
+        """Start the attempt, or stay with it if it runs; a `resumed` one may have been started before a crash."""
+        ...
+
+    async def stop(self, command: StopAttempt) -> None:
+        """End the attempt; `start` of it was cancelled if it had not returned."""
+        ...
 
 
 class Dispatcher:
@@ -64,7 +76,7 @@ class Dispatcher:
         state: State,
         *,
         data: ExecutionData,
-        attempts: Attempts,
+        jobs: Mapping[NodeKind, Job],
         caching: Caching,
         clock: Clock,
         observe: Callable[[Observation], None],
@@ -73,7 +85,8 @@ class Dispatcher:
         self._graph = graph
         self._state = state
         self._data = data
-        self._attempts = attempts
+        self._jobs = jobs
+        self._waits = Waits()
         self._caching = caching
         self._clock = clock
         self._observe = observe
@@ -91,6 +104,8 @@ class Dispatcher:
                     self._spawn(self._timers, self._wait(command))
                 case StopAttempt():
                     self.soon(lambda command=command: self._stop(command))  # type: ignore[misc]
+                case StartAttempt() if self._graph.nodes[command.node].work is not NodeKind.TASK:
+                    self._waits.begin(command, self._carry_out(command, resumed=resumed))
                 case _:
                     self._waiting.append((command, resumed))
         self._hire()
@@ -102,6 +117,7 @@ class Dispatcher:
 
     async def close(self) -> None:
         """Drop everything; attempts go on in their executor."""
+        await self._waits.close()
         tasks = [*self._workers, *self._timers]
         for task in tasks:
             task.cancel()
@@ -181,7 +197,7 @@ class Dispatcher:
             case StoreInCache():
                 self._observe(await self._caching.store(command))
             case StartAttempt():
-                await self._attempts.start(command, resumed=resumed)
+                await self._job(command.node).start(command, resumed=resumed)
             case StopAttempt():
                 await self._stop(command)
             case SetTimer():
@@ -198,6 +214,12 @@ class Dispatcher:
             case _:
                 await self._data.collect_array(node)
 
+    def _job(self, node: str) -> Job:
+        work = self._graph.nodes[node].work
+        if work is None:
+            raise UserError(f"node {node} has nothing to attempt")
+        return self._jobs[work]
+
     async def _decide(self, node: str) -> BranchDecided:
         inputs, cases = await self._data.inputs(node), self._graph.nodes[node].cases
         if cases is None:
@@ -209,7 +231,8 @@ class Dispatcher:
 
     async def _stop(self, command: StopAttempt) -> None:
         try:
-            await self._attempts.stop(command)
+            await self._waits.end(command)
+            await self._job(command.node).stop(command)
         except Exception:
             # What cannot be ended now is ended by the executor's next start; the execution must not hang on it.
             logger.exception("%s failed", command)

@@ -11,6 +11,7 @@ from flyteform_dataplane.engine.advance import advance
 from flyteform_dataplane.engine.changes import NodeChanged, decode, encode
 from flyteform_dataplane.engine.commands import StartAttempt
 from flyteform_dataplane.engine.events import events_of
+from flyteform_dataplane.engine.graph import NodeKind
 from flyteform_dataplane.engine.observations import AbortRequested, AttemptRunning, Started
 from flyteform_dataplane.engine.pending import pending
 from flyteform_dataplane.engine.phases import WorkflowPhase
@@ -18,12 +19,16 @@ from flyteform_dataplane.engine.snapshots import restore, take
 from flyteform_dataplane.engine.state import State, apply
 from flyteform_dataplane.runner.attempts import Attempts
 from flyteform_dataplane.runner.caching import Caching
+from flyteform_dataplane.runner.children import ChildExecutions
 from flyteform_dataplane.runner.context import key_of
 from flyteform_dataplane.runner.data import ExecutionData
 from flyteform_dataplane.runner.dispatch import Dispatcher
+from flyteform_dataplane.runner.dynamics import Dynamics
+from flyteform_dataplane.runner.gates import Gates
 from flyteform_dataplane.runner.log import LoggedStep, Snapshot
 from flyteform_dataplane.runner.messages import Renderer
 from flyteform_dataplane.runner.outbox import Outbox
+from flyteform_dataplane.runner.waits import Surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -32,7 +37,8 @@ if TYPE_CHECKING:
     from flyteform_dataplane.engine.advance import Advance
     from flyteform_dataplane.engine.events import Event
     from flyteform_dataplane.engine.observations import Observation
-    from flyteform_dataplane.ports import Catalog, Clock, Executor, Reporter
+    from flyteform_dataplane.ports import Catalog, Clock, ControlPlane, Executor, Reporter
+    from flyteform_dataplane.runner.children import Endings
     from flyteform_dataplane.runner.config import RunnerConfig
     from flyteform_dataplane.runner.context import ExecutionContext
     from flyteform_dataplane.runner.data import LiteralCache
@@ -48,6 +54,8 @@ class World:
     executor: Executor
     catalog: Catalog
     reporter: Reporter
+    control: ControlPlane
+    endings: Endings
     clock: Clock
     config: RunnerConfig
     cache: LiteralCache
@@ -69,12 +77,14 @@ class Execution:
         self._arrived = asyncio.Event()
         self._pressing = asyncio.Event()
         self._all_told = asyncio.Event()
+        self._news = asyncio.Event()
         config, clock = world.config, world.clock
-        data = ExecutionData(context, self._state, world.objects, world.cache, config.output_bytes)
+        data = ExecutionData(context, self._state, world.objects, world.control, world.cache, config.output_bytes)
         attempts = Attempts(
             context,
             self._state,
             data=data,
+            dynamics=Dynamics(context, world.objects, world.control),
             objects=world.objects,
             executor=world.executor,
             clock=clock,
@@ -83,11 +93,13 @@ class Execution:
             soon=self._soon,
         )
         self._data = data
+        around = Surroundings(context, self._state, data, world.control, clock, self.observe)
+        children = ChildExecutions(around, world.endings, self._told)
         self._dispatcher = Dispatcher(
             context.graph,
             self._state,
             data=data,
-            attempts=attempts,
+            jobs={NodeKind.TASK: attempts, NodeKind.LAUNCH_PLAN: children, NodeKind.GATE: Gates(around)},
             caching=Caching(context, data, world.catalog, clock),
             clock=clock,
             observe=self.observe,
@@ -121,6 +133,7 @@ class Execution:
         """Note that the control plane knows all events up to this one."""
         self._acknowledged = max(self._acknowledged, event)
         self._world.log.acknowledge(self._key, self._acknowledged)
+        self._news.set()
         self._look_whether_all_is_told()
 
     async def run(self) -> None:
@@ -189,6 +202,13 @@ class Execution:
             snapshot = Snapshot(self._step, self._last_event, state)
             self._unsnapped, self._snapshot_size = 0, len(state)
         await self._world.log.append(self._key, LoggedStep(self._step, self._last_event, changes), snapshot)
+
+    async def _told(self) -> None:
+        """Return when the control plane knows all that has happened up to now."""
+        event = self._last_event
+        while self._acknowledged < event:
+            self._news.clear()
+            await self._news.wait()
 
     def _look_whether_all_is_told(self) -> None:
         if self._state.phase.terminal and self._acknowledged >= self._last_event:

@@ -52,12 +52,16 @@ _WORKFLOW_PHASES = {
 _NODE_PHASES = {
     NodePhase.QUEUED: NodeExecution.QUEUED,
     NodePhase.RUNNING: NodeExecution.RUNNING,
+    NodePhase.DYNAMIC_RUNNING: NodeExecution.DYNAMIC_RUNNING,
     NodePhase.SUCCEEDED: NodeExecution.SUCCEEDED,
     NodePhase.FAILING: NodeExecution.FAILING,
     NodePhase.FAILED: NodeExecution.FAILED,
     NodePhase.ABORTED: NodeExecution.ABORTED,
     NodePhase.SKIPPED: NodeExecution.SKIPPED,
 }
+# A launch plan's node names its child where there is one for certain.
+_LAUNCHED = (NodePhase.RUNNING, NodePhase.SUCCEEDED)
+_BEFORE_UNFOLDING = (NodePhase.QUEUED, NodePhase.RUNNING)
 _TASK_PHASES = {
     TaskPhase.QUEUED: TaskExecution.QUEUED,
     TaskPhase.RUNNING: TaskExecution.RUNNING,
@@ -118,7 +122,8 @@ class Renderer:
             retry_group="0",
             event_version=_EVENT_VERSION,
             is_array=record.kind is NodeKind.ARRAY,
-            is_parent=record.kind in PARENTS,
+            is_parent=record.kind in PARENTS or self._is_dynamic(event),
+            is_dynamic=self._is_dynamic(event),
         )
         if record.parent:
             message.parent_node_metadata.node_id = record.parent
@@ -132,10 +137,17 @@ class Renderer:
             message.output_uri = self._context.node_outputs_uri(event.node, event.attempt)
         elif event.failure is not None:
             message.error.CopyFrom(_error(event.failure, event.at))
-        if record.kind in (NodeKind.TASK, NodeKind.ARRAY):
+        if record.work is NodeKind.TASK:
             message.task_node_metadata.CopyFrom(self._task_metadata(event))
+        elif record.kind is NodeKind.LAUNCH_PLAN and event.phase in _LAUNCHED:
+            child = self._context.child(event.node, 0, event.attempt)
+            message.workflow_node_metadata.execution_id.CopyFrom(child)
             self._add_deck(message, event)
         return message
+
+    def _is_dynamic(self, event: NodeEvent) -> bool:
+        """Whether the node has made nodes by this event."""
+        return event.node in self._context.dynamics and event.phase not in _BEFORE_UNFOLDING
 
     def _add_deck(self, message: NodeExecutionEvent, event: NodeEvent) -> None:
         record = self._context.graph.nodes[event.node]
@@ -150,7 +162,16 @@ class Renderer:
         if not self._context.is_array(event.node):
             prefix = self._context.raw_output_prefix(event.node, 0, event.attempt)
             metadata.checkpoint_uri = f"{prefix}/_flytecheckpoints"
+        if event.phase is NodePhase.DYNAMIC_RUNNING:
+            self._add_dynamic(metadata, event)
         return metadata
+
+    def _add_dynamic(self, metadata: TaskNodeMetadata, event: NodeEvent) -> None:
+        closure = self._context.dynamics[event.node]
+        metadata.dynamic_workflow.id.CopyFrom(closure.primary.template.id)
+        metadata.dynamic_workflow.compiled_workflow.CopyFrom(closure)
+        prefix = self._context.output_prefix(event.node, 0, event.attempt)
+        metadata.dynamic_workflow.dynamic_job_spec_uri = f"{prefix}/futures.pb"
 
     def _task(self, event: TaskEvent, sequence: int) -> TaskExecutionEvent:
         message = self._task_base(event.node, event.attempt, event.phase, event.at, sequence)

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 from flyteform.errors import UnavailableError
 from flyteform.proto.flyteform.v1.link_pb2 import Lease
+from flyteform_dataplane.runner.children import Endings
 from flyteform_dataplane.runner.config import RunnerConfig
 from flyteform_dataplane.runner.context import ExecutionContext, key_of
 from flyteform_dataplane.runner.data import LiteralCache
+from flyteform_dataplane.runner.dynamics import regrow
 from flyteform_dataplane.runner.execution import Execution, World
 from flyteform_dataplane.runner.log import ExecutionLog, LoggedExecution
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from flyteidl.core.identifier_pb2 import WorkflowExecutionIdentifier
 
     from flyteform.objects.ports import ObjectStore
-    from flyteform_dataplane.ports import Catalog, Clock, Executor, Reporter
+    from flyteform_dataplane.ports import Catalog, Clock, ControlPlane, Executor, Reporter
 
 logger = logging.getLogger(__name__)
 
@@ -39,18 +41,20 @@ class Runner:
         executor: Executor,
         catalog: Catalog,
         reporter: Reporter,
+        control: ControlPlane,
         clock: Clock,
         config: RunnerConfig | None = None,
     ) -> None:
         config = config or RunnerConfig()
         self._log = ExecutionLog(log_path)
         cache = LiteralCache(config.cached_bytes)
-        self._world = World(self._log, objects, executor, catalog, reporter, clock, config, cache)
+        endings = Endings()
+        self._world = World(self._log, objects, executor, catalog, reporter, control, endings, clock, config, cache)
         self._executions: dict[str, Execution] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._ids: dict[str, WorkflowExecutionIdentifier] = {}
         self._changing = asyncio.Lock()
-        self._told: list[Callable[[WorkflowExecutionIdentifier], Awaitable[None]]] = []
+        self._told: list[Callable[[WorkflowExecutionIdentifier], Awaitable[None]]] = [endings.ended]
         reporter.on_acknowledged(self._acknowledged)
 
     def on_finished(self, observe: Callable[[WorkflowExecutionIdentifier], Awaitable[None]]) -> None:
@@ -126,8 +130,9 @@ class Runner:
         """Run until the end is known; when the log fails, what it has is the truth and is gone back to."""
         key, context = logged.key, ExecutionContext.of(lease)
         while True:
-            execution = self._executions[key] = Execution(self._world, context, logged)
             try:
+                await regrow(context, self._world.objects, logged)
+                execution = self._executions[key] = Execution(self._world, context, logged)
                 await execution.run()
                 await self._log.finish(key)
                 break

@@ -349,13 +349,14 @@ def test_refused_inputs_fail_the_node() -> None:
 def test_unsupported_node_fails_at_the_start() -> None:
     """A kind of node that the engine does not know fails the execution at once with one error that names both."""
     flow = Flow().task("a")
-    gate = flow.closure.primary.template.nodes.add(id="wait")
-    gate.gate_node.sleep.duration.seconds = 1
+    array = flow.closure.primary.template.nodes.add(id="all")
+    array.array_node.node.workflow_node.sub_workflow_ref.name = "sub"
     engine = Engine(flow)
     step = engine.see(Started(1))
     assert step.commands == []
     assert engine.state.failure is not None
-    assert engine.state.failure.message == "node wait is a gate node, which this data plane cannot run yet"
+    message = engine.state.failure.message
+    assert message == "node all is a map over a workflow node, which this data plane cannot run yet"
     assert [event.phase for event in step.events if isinstance(event, WorkflowEvent)] == [
         WorkflowPhase.RUNNING,
         WorkflowPhase.FAILING,
