@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from flyteform.cli.options import approve_option, connection_options, image_option, path_argument, state_option
+from flyteform.cli.options import apply_options, connection_options, image_option, path_argument, state_option
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from flyteform.cli.carry_out import Manner
     from flyteform.client.config import ConnectionOptions
+    from flyteform.provision.model import Plan
 
 
 @click.command(short_help="Bring the platform to what is declared.")
 @path_argument
-@approve_option
+@apply_options
 @state_option
 @image_option
 @connection_options
@@ -27,45 +30,51 @@ def apply(
     *,
     connection: ConnectionOptions,
     approved: bool,
-    state_file: Path | None,
+    parallelism: int,
+    lock_timeout: float,
+    state_location: str | None,
     image: str | None,
 ) -> None:
     """Apply the declaration in PATH (a Python module, or a directory of them), or a plan saved by `plan --out`.
 
     Shows the plan and asks before it writes. A saved plan has been looked at, so it is not asked about; it is
-    refused if the platform has changed since.
+    refused if the platform has changed since. Ctrl-C lets running steps finish; the next apply goes on from there.
     """
-    if path.is_file() and path.suffix != ".py":
-        context.exit(asyncio.run(_apply_saved(path, connection, state_file)))
-    context.exit(asyncio.run(_apply(path, connection, state_file, image, approved=approved)))
+    from flyteform.cli.carry_out import Manner
+
+    saved = path.is_file() and path.suffix != ".py"
+    manner = Manner(approved=approved or saved, parallelism=parallelism, lock_timeout=lock_timeout)
+    if saved:
+        context.exit(asyncio.run(_apply_saved(path, connection, state_location, manner)))
+    context.exit(asyncio.run(_apply(path, connection, state_location, image, manner)))
 
 
 async def _apply(
-    path: Path, connection: ConnectionOptions, state_file: Path | None, image: str | None, *, approved: bool
+    path: Path, connection: ConnectionOptions, state_location: str | None, image: str | None, manner: Manner
 ) -> int:
     from flyteform.cli.carry_out import carry_out
     from flyteform.client.admin import connect
     from flyteform.client.config import resolve
-    from flyteform.provision.provisioner import default_store, make_plan
-    from flyteform.provision.state_file import FileStateStore
+    from flyteform.provision.provisioner import make_plan, store_for
 
-    config = resolve(connection)
-    store = FileStateStore(state_file) if state_file else default_store(path, config)
-    async with connect(config) as client:
-        plan = await make_plan(path, client, store, image=image)
-        return await carry_out(plan, client, store, approved=approved)
+    async with connect(resolve(connection)) as client:
+        store = store_for(state_location, path, client)
+        return await carry_out(lambda: make_plan(path, client, store, image=image), client, store, manner)
 
 
-async def _apply_saved(path: Path, connection: ConnectionOptions, state_file: Path | None) -> int:
+async def _apply_saved(path: Path, connection: ConnectionOptions, state_location: str | None, manner: Manner) -> int:
     from flyteform.cli.carry_out import carry_out
     from flyteform.client.admin import connect
     from flyteform.client.config import resolve
-    from flyteform.provision.provisioner import check_fresh
+    from flyteform.provision.provisioner import check_fresh, store_for
     from flyteform.provision.saved import read_plan
-    from flyteform.provision.state_file import FileStateStore
 
     saved = read_plan(path)
-    store = FileStateStore(state_file or Path(saved.state))
     async with connect(resolve(connection)) as client:
-        await check_fresh(saved.plan, client, store)
-        return await carry_out(saved.plan, client, store, approved=True)
+        store = store_for(state_location or saved.state, path, client)
+
+        async def checked() -> Plan:
+            await check_fresh(saved.plan, client, store)
+            return saved.plan
+
+        return await carry_out(checked, client, store, manner)

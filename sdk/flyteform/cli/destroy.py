@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from flyteform.cli.options import approve_option, connection_options, path_argument, state_option
+from flyteform.cli.options import apply_options, connection_options, path_argument, state_option
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from flyteform.cli.carry_out import Manner
     from flyteform.client.config import ConnectionOptions
 
 
 @click.command(short_help="Take what is declared out of use.")
 @path_argument
-@approve_option
+@apply_options
 @state_option
 @connection_options
 @click.pass_context
@@ -27,24 +28,26 @@ def destroy(
     *,
     connection: ConnectionOptions,
     approved: bool,
-    state_file: Path | None,
+    parallelism: int,
+    lock_timeout: float,
+    state_location: str | None,
 ) -> None:
     """Deactivate and archive all that the declaration in PATH declares, and what it owned before.
 
     FlyteAdmin deletes nothing: versions and executions stay, and an apply brings archived names back.
     """
-    context.exit(asyncio.run(_destroy(path, connection, state_file, approved=approved)))
+    from flyteform.cli.carry_out import Manner
+
+    manner = Manner(approved=approved, parallelism=parallelism, lock_timeout=lock_timeout)
+    context.exit(asyncio.run(_destroy(path, connection, state_location, manner)))
 
 
-async def _destroy(path: Path, connection: ConnectionOptions, state_file: Path | None, *, approved: bool) -> int:
+async def _destroy(path: Path, connection: ConnectionOptions, state_location: str | None, manner: Manner) -> int:
     from flyteform.cli.carry_out import carry_out
     from flyteform.client.admin import connect
     from flyteform.client.config import resolve
-    from flyteform.provision.provisioner import default_store, make_plan
-    from flyteform.provision.state_file import FileStateStore
+    from flyteform.provision.provisioner import make_plan, store_for
 
-    config = resolve(connection)
-    store = FileStateStore(state_file) if state_file else default_store(path, config)
-    async with connect(config) as client:
-        plan = await make_plan(path, client, store, destroy=True)
-        return await carry_out(plan, client, store, approved=approved)
+    async with connect(resolve(connection)) as client:
+        store = store_for(state_location, path, client)
+        return await carry_out(lambda: make_plan(path, client, store, destroy=True), client, store, manner)

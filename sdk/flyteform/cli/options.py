@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
 
@@ -59,11 +60,48 @@ image_option = click.option(
 
 state_option = click.option(
     "--state",
-    "state_file",
-    type=click.Path(dir_okay=False, resolve_path=True, path_type=Path),
-    help="File that records what is owned.  [default: .flyteform/ beside the declaration]",
+    "state_location",
+    envvar="FLYTEFORM_STATE",
+    metavar="FILE|URL",
+    help="What records what is owned: a file, s3://, gs://, az://BUCKET/NAME.json or flyteform://PROJECT/DOMAIN/NAME.  "
+    "[default: .flyteform/ beside the declaration]",
 )
+
+
+class Duration(click.ParamType[float]):
+    """A time as `30s`, `10m`, `1h` or a number of seconds; the value is in seconds."""
+
+    name = "duration"
+    _UNITS: ClassVar = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return seconds, or fail with what was expected."""
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", str(value).strip())
+        if found is None:
+            self.fail(f"{value!r} is no time such as 30s, 10m or 1h", param, ctx)
+        return float(found[1]) * self._UNITS[found[2]]
+
+
+def apply_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what all commands have that write to the platform: `approved`, `parallelism`, `lock_timeout`."""
+    decorated: Callable[..., Any] = function
+    for option in reversed(_APPLY):
+        decorated = option(decorated)
+    return decorated
+
 
 approve_option = click.option(
     "-y", "--auto-approve", "approved", is_flag=True, help="Do not ask before writing to the platform."
+)
+
+_APPLY = (
+    approve_option,
+    click.option("--parallelism", type=click.IntRange(1, 256), default=16, show_default=True, help="Steps at a time."),
+    click.option(
+        "--lock-timeout",
+        type=Duration(),
+        default="0s",
+        show_default=True,
+        help="How long to wait for another apply of the same state.",
+    ),
 )

@@ -34,29 +34,27 @@ def plan(
     connection: ConnectionOptions,
     out: Path | None,
     as_json: bool,
-    state_file: Path | None,
+    state_location: str | None,
     image: str | None,
 ) -> None:
     """Compare the declaration in PATH, a Python module or a directory of them, with the platform.
 
     Nothing is written. Exits with 0 if nothing would change, with 2 if something would.
     """
-    found = asyncio.run(_plan(path, connection, state_file, image, out))
+    found = asyncio.run(_plan(path, connection, state_location, image, out))
     _show(found, as_json=as_json)
     context.exit(CHANGES_EXIT_CODE if found.has_changes else 0)
 
 
 async def _plan(
-    path: Path, connection: ConnectionOptions, state_file: Path | None, image: str | None, out: Path | None
+    path: Path, connection: ConnectionOptions, state_location: str | None, image: str | None, out: Path | None
 ) -> Plan:
     from flyteform.client.admin import connect
     from flyteform.client.config import resolve
-    from flyteform.provision.provisioner import default_store, make_plan
-    from flyteform.provision.state_file import FileStateStore
+    from flyteform.provision.provisioner import make_plan, store_for
 
-    config = resolve(connection)
-    store = FileStateStore(state_file) if state_file else default_store(path, config)
-    async with connect(config) as client:
+    async with connect(resolve(connection)) as client:
+        store = store_for(state_location, path, client)
         found = await make_plan(path, client, store, image=image)
     if out is not None:
         _save(found, out, store.location)

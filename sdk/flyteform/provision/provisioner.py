@@ -8,8 +8,10 @@ from flyteform.errors import ConflictError
 from flyteform.provision.apply import ApplyResult, Conduct, execute
 from flyteform.provision.desired import DEFAULT_IMAGE, Target, declare
 from flyteform.provision.errors import StalePlanError
+from flyteform.provision.judge import judge
 from flyteform.provision.model import Desired, Plan
 from flyteform.provision.observe import observe
+from flyteform.provision.opening import open_state
 from flyteform.provision.plan import plan_changes, removals
 from flyteform.provision.state_file import FileStateStore, default_state_path
 
@@ -21,11 +23,20 @@ if TYPE_CHECKING:
     from flyteform.client.config import ClientConfig
     from flyteform.provision.ports import Holder, StateStore
     from flyteform.provision.state import State
+    from flyteform.provision.state_store import DocumentStore
 
 
 def default_store(path: Path, config: ClientConfig) -> FileStateStore:
     """Return the state file that belongs to a declaration on one platform, project and domain."""
     return FileStateStore(default_state_path(path, config.endpoint, config.project, config.domain))
+
+
+def store_for(location: str | Path | None, path: Path, client: AdminClient) -> DocumentStore:
+    """Open the state at a path or URL, by default the file that belongs to the declaration at `path`."""
+    config = client.config
+    return open_state(
+        location or default_state_path(path, config.endpoint, config.project, config.domain), client.caller
+    )
 
 
 async def make_plan(
@@ -53,6 +64,7 @@ async def compare(desired: Desired, client: AdminClient, state: State, *, destro
         changes = tuple(removals(desired.addresses | frozenset(state.owned), observed, reason="destroyed"))
     else:
         changes = plan_changes(desired, observed, state.owned)
+    changes = await judge(client, desired, changes)
     return Plan(client.config.endpoint, desired, changes, destroy, state.serial)
 
 
