@@ -6,7 +6,7 @@ Importing this package loads protobuf and flyteidl: import it only to talk to a 
 
 from flyteform.authoring.entity import Entity, dependencies, entities
 from flyteform.idl.interfaces import typed_interface
-from flyteform.idl.launch_plans import launch_plan_spec
+from flyteform.idl.launch_plans import launch_plan_spec, schedule_message
 from flyteform.idl.tasks import ENTRY_POINT, Placement, task_spec
 from flyteform.idl.workflows import workflow_spec
 
@@ -17,6 +17,7 @@ __all__ = [
     "dependencies",
     "entities",
     "launch_plan_spec",
+    "schedule_message",
     "task_spec",
     "typed_interface",
     "workflow_spec",

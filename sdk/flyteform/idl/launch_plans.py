@@ -26,11 +26,12 @@ def launch_plan_spec(launch_plan: LaunchPlan, workflow_id: Identifier) -> launch
     for part in (spec.entity_metadata, spec.labels, spec.annotations, spec.raw_output_data_config):
         part.SetInParent()
     if launch_plan.schedule is not None:
-        spec.entity_metadata.schedule.CopyFrom(_schedule(launch_plan.schedule))
+        spec.entity_metadata.schedule.CopyFrom(schedule_message(launch_plan.schedule))
     return spec
 
 
-def _schedule(schedule: Schedule) -> schedule_pb2.Schedule:
+def schedule_message(schedule: Schedule) -> schedule_pb2.Schedule:
+    """Return a schedule as a message."""
     message = schedule_pb2.Schedule(kickoff_time_input_arg=schedule.kickoff_time_input_arg or "")
     match schedule:
         case CronSchedule():

@@ -1,8 +1,50 @@
-"""Declare projects, tasks, workflows and launch plans as resources, and bring a platform to what is declared.
+"""Declare projects, settings, tasks, workflows and launch plans as resources, and bring a platform to what is declared.
 
 The resource classes are what declarations import; they stay light and never reach for the network.
 """
 
-from flyteform.provision.resources import LaunchPlan, Project, Resource, Task, Workflow
+from flyteform.provision.resources import (
+    ClusterAssignment,
+    ClusterResources,
+    Concurrency,
+    Email,
+    ExecutionClusterLabel,
+    ExecutionQueues,
+    ExecutionSettings,
+    LaunchPlan,
+    Metadata,
+    PagerDuty,
+    PluginOverride,
+    PluginOverrides,
+    Project,
+    QualityOfService,
+    Resource,
+    Settings,
+    Slack,
+    Task,
+    TaskResources,
+    Workflow,
+)
 
-__all__ = ["LaunchPlan", "Project", "Resource", "Task", "Workflow"]
+__all__ = [
+    "ClusterAssignment",
+    "ClusterResources",
+    "Concurrency",
+    "Email",
+    "ExecutionClusterLabel",
+    "ExecutionQueues",
+    "ExecutionSettings",
+    "LaunchPlan",
+    "Metadata",
+    "PagerDuty",
+    "PluginOverride",
+    "PluginOverrides",
+    "Project",
+    "QualityOfService",
+    "Resource",
+    "Settings",
+    "Slack",
+    "Task",
+    "TaskResources",
+    "Workflow",
+]

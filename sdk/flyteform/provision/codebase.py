@@ -36,14 +36,18 @@ class CodeBase:
     def add(self, address: Address, task: PythonTask | MapTask) -> bool:
         """Take in a task's code; return whether it has to be shipped, as it is not installed."""
         function = task.task if isinstance(task, MapTask) else task
-        root = _root(function)
+        return self.add_module(address, function.module, _file(function))
+
+    def add_module(self, address: Address, module: str, file: Path) -> bool:
+        """Take in the module of a task, which lies in `file`; return whether it has to be shipped."""
+        root = None if is_installed(file) else root_of(module, file)
         if root is None:
             return False
-        key = (root, function.module)
+        key = (root, module)
         reached = self._sources.reached
         if key not in reached:
             tree = self._sources.trees.setdefault(root, SourceTree(root))
-            reached[key] = tree.reachable(function.module)
+            reached[key] = tree.reachable(module)
         self._tasks[address] = (root, reached[key])
         return True
 
@@ -64,9 +68,6 @@ class CodeBase:
         )
 
 
-def _root(task: PythonTask) -> Path | None:
-    """Return the source root of a task's module, None if it is an installed one."""
+def _file(task: PythonTask) -> Path:
     module = sys.modules.get(task.module)
-    file = getattr(module, "__file__", None) or task.fn.__code__.co_filename
-    path = Path(file).resolve()
-    return None if is_installed(path) else root_of(task.module, path)
+    return Path(getattr(module, "__file__", None) or task.fn.__code__.co_filename).resolve()

@@ -2,37 +2,34 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING
 
-from flyteform import idl
-from flyteform.authoring import Entity as Definition
-from flyteform.authoring import LaunchPlan as AuthoredLaunchPlan
-from flyteform.authoring import MapTask, PythonTask, dependencies, entities
-from flyteform.authoring import Workflow as AuthoredWorkflow
-from flyteform.provision.bundle import BUNDLE_PLACEHOLDER
 from flyteform.provision.codebase import CodeBase, Sources
-from flyteform.provision.digest import version_of
+from flyteform.provision.definitions import Definitions, Place
 from flyteform.provision.errors import DeclarationError
-from flyteform.provision.identifiers import identifier_of
 from flyteform.provision.loading import load_resources
-from flyteform.provision.model import Address, Desired, Entity, Kind, ProjectSettings
-from flyteform.provision.resources import LaunchPlan, Project, Resource, Task, Workflow
+from flyteform.provision.model import Address, Desired, Kind, Options, ProjectSettings, Setting, project_address
+from flyteform.provision.resources import LaunchPlan, Metadata, Project, Resource, Settings, Task, Workflow
+from flyteform.provision.specs import attributes_of, policy_of
+from flyteform.provision.unversioned import (
+    attribute_fields,
+    metadata_address,
+    metadata_spec,
+    policy_fields,
+    settings_address,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from flyteidl.admin import launch_plan_pb2
-    from flyteidl.core.identifier_pb2 import Identifier
+    from flyteform.authoring import Workflow as AuthoredWorkflow
+
 
 # What tasks that name no image run in. It is the same for every release of one minor version: an image is part of a
 # task's version, and a patch release must not make new versions of everything.
 DEFAULT_IMAGE = "flyteform/task:0.1"
-
-# FlyteAdmin's filters, by which names are looked up, have no quoting.
-_NAME = re.compile(r"[^\s;,()+/]{1,255}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,159 +51,176 @@ def desired_of(resources: Iterable[Resource], target: Target, sources: Sources |
 
     Several calls may share `sources`, so that each file is read once.
     """
+    declared = tuple(resources)
     builder = _Builder(target, sources or Sources())
-    for resource in resources:
+    # What a launch plan says has to be known before the workflows that call it are given their versions.
+    for resource in declared:
+        if isinstance(resource, LaunchPlan):
+            builder.note(resource)
+    for resource in declared:
         builder.add(resource)
     return builder.build()
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    project: str
-    domain: str
-
-    def address(self, entity: Definition) -> Address:
-        return Address(_kind(entity), self.project, self.domain, entity.name)
-
-
-def _kind(entity: Definition) -> Kind:
-    match entity:
-        case AuthoredWorkflow():
-            return Kind.WORKFLOW
-        case AuthoredLaunchPlan():
-            return Kind.LAUNCH_PLAN
-        case PythonTask() | MapTask():
-            return Kind.TASK
-        case _:
-            assert_never(entity)
-
-
 class _Builder:
-    """Gathers entities, each once, those that are called before those that call them."""
+    """Gathers what resources want, each thing once, what is called before what calls it."""
 
     def __init__(self, target: Target, sources: Sources) -> None:
         self._target = target
         self._projects: dict[str, ProjectSettings] = {}
-        self._entities: dict[Address, Entity] = {}
-        self._definitions: dict[Address, Definition] = {}
-        self._defaults: list[tuple[AuthoredWorkflow, _Place]] = []
-        self._code = CodeBase(sources)
+        self._settings: dict[Address, Setting] = {}
+        self._options: dict[Address, Options] = {}
+        self._primary: dict[int, Address] = {}
+        self._resources: list[tuple[Resource, tuple[Address, ...]]] = []
+        self._defaults: list[tuple[AuthoredWorkflow, Place]] = []
+        # flytekit's tasks need an image with flytekit in it.
+        foreign = None if target.image == DEFAULT_IMAGE else target.image
+        self._definitions = Definitions(target.image, CodeBase(sources), flytekit_image=foreign)
+
+    def note(self, resource: LaunchPlan) -> None:
+        """Hear what a launch plan says beyond its definition."""
+        self._definitions.note(self._place(resource).launch_plan(resource.definition.name), resource)
 
     def add(self, resource: Resource) -> None:
-        """Take in one resource with all that it needs."""
+        """Take in one resource with all that it needs; its own addresses come first."""
         match resource:
             case Project():
-                self._add_project(resource)
-            case Task(entity):
-                self._add_tree(entity, self._place(resource))
-            case Workflow(entity):
+                addresses: tuple[Address, ...] = (self._add_project(resource),)
+            case Settings():
+                addresses = (self._add_settings(resource),)
+            case Metadata():
+                addresses = (self._add_metadata(resource),)
+            case Task():
                 place = self._place(resource)
-                self._add_tree(entity, place)
-                self._defaults.append((entity, place))
+                address = self._definitions.add_tree(resource.entity, place)
+                addresses = (address, *self._described(address, resource.description))
+            case Workflow():
+                addresses = self._add_workflow(resource)
             case LaunchPlan():
-                self._add_launch_plan(resource)
+                addresses = self._add_launch_plan(resource)
+            case _:
+                raise DeclarationError(
+                    f"{resource!r} cannot be provisioned", remedy="use flyteform.provision's classes"
+                )
+        self._primary[id(resource)] = addresses[0]
+        self._resources.append((resource, addresses))
 
     def build(self) -> Desired:
-        """Add the default launch plans that nobody declared otherwise, and the code."""
+        """Add the default launch plans that nobody declared otherwise, options, and the code."""
         for workflow, place in self._defaults:
-            if Address(Kind.LAUNCH_PLAN, place.project, place.domain, workflow.name) not in self._entities:
-                self._add_entity(_default_launch_plan(workflow), place, active=True)
-        bundles, by_address = self._code.bundles()
-        entities = tuple(replace(entity, bundle=by_address.get(address)) for address, entity in self._entities.items())
-        return Desired(tuple(self._projects.values()), entities, bundles)
+            self._definitions.add_default(workflow, place)
+        entities, bundles = self._definitions.build()
+        for resource, addresses in self._resources:
+            self._add_options(resource, addresses)
+        return Desired(tuple(self._projects.values()), entities, bundles, tuple(self._settings.values()), self._options)
 
-    def _place(self, resource: Task | Workflow | LaunchPlan) -> _Place:
-        shared = resource.entity if isinstance(resource, LaunchPlan) and isinstance(resource.entity, Workflow) else None
+    def _place(self, resource: Task | Workflow | LaunchPlan | Metadata | Settings) -> Place:
+        parent = resource.entity if isinstance(resource, LaunchPlan) else None
+        shared = parent if isinstance(parent, Workflow) else None
         project = resource.project or (shared.project if shared else None) or self._target.project
         domain = resource.domain or (shared.domain if shared else None) or self._target.domain
-        return _Place(project.id if isinstance(project, Project) else project, domain)
+        return Place(project.id if isinstance(project, Project) else project, domain)
 
-    def _add_project(self, project: Project) -> None:
+    def _add_project(self, project: Project) -> Address:
         settings = ProjectSettings(project.id, project.name, project.description, project.labels)
         if self._projects.setdefault(project.id, settings) != settings:
             raise DeclarationError(
                 f"project {project.id!r} is declared twice with different settings", remedy="declare it once"
             )
+        return settings.address
 
-    def _add_tree(self, root: Definition, place: _Place) -> None:
-        for entity in entities(root):
-            self._add_entity(entity, place, active=None)
-
-    def _add_launch_plan(self, resource: LaunchPlan) -> None:
+    def _add_workflow(self, resource: Workflow) -> tuple[Address, ...]:
         place = self._place(resource)
-        authored = resource.definition
-        self._add_tree(authored.workflow, place)
-        self._add_entity(authored, place, active=resource.active)
+        address = self._definitions.add_tree(resource.entity, place)
+        self._defaults.append((resource.entity, place))
+        return (address, place.launch_plan(address.name), *self._described(address, resource.description))
 
-    def _add_entity(self, definition: Definition, place: _Place, *, active: bool | None) -> None:
-        address = place.address(definition)
-        known = self._entities.get(address)
-        if known is not None and self._definitions[address] is definition:
-            self._entities[address] = replace(known, active=_agreed(address, known.active, active))
-            return
-        entity = replace(self._entity(definition, place), active=active)
-        if known is not None:
-            if known.version != entity.version:
-                raise DeclarationError(
-                    f"{address} is declared twice, and not the same way", remedy="give one of them another name"
-                )
-            entity = replace(known, active=_agreed(address, known.active, active))
-        self._entities[address] = entity
-        self._definitions.setdefault(address, definition)
+    def _add_launch_plan(self, resource: LaunchPlan) -> tuple[Address, ...]:
+        address = self._definitions.add_tree(resource.definition, self._place(resource), active=resource.active)
+        own = (address, *self._described(address, resource.description))
+        policy = policy_of(resource.concurrency)
+        if policy is None:
+            return own
+        at = replace(address, kind=Kind.POLICY)
+        self._set(Setting(at, policy.SerializeToString(deterministic=True), policy_fields(policy), (address,)))
+        return (*own, at)
 
-    def _entity(self, definition: Definition, place: _Place) -> Entity:
-        """Give a definition its version and its spec, in which the versions of what it calls are written."""
-        address = place.address(definition)
-        if not _NAME.fullmatch(address.name):
+    def _add_settings(self, resource: Settings) -> Address:
+        owner = resource.workflow
+        shared = owner if isinstance(owner, Workflow) else None
+        project = resource.project or (shared.project if shared else None) or self._target.project
+        domain = resource.domain or (self._place(shared).domain if shared else "")
+        workflow = owner if isinstance(owner, str) else getattr(shared.entity if shared else owner, "name", "")
+        value = attributes_of(resource.value)
+        address = settings_address(
+            project.id if isinstance(project, Project) else project, domain, workflow, resource.value.attribute
+        )
+        spec = value.SerializeToString(deterministic=True)
+        self._set(Setting(address, spec, attribute_fields(value), (project_address(address.project),)))
+        return address
+
+    def _add_metadata(self, resource: Metadata) -> Address:
+        place = self._place(resource)
+        owner = Address(Kind(resource.kind), place.project, place.domain, resource.name)
+        fields = {} if resource.archived is None else {"state": "archived" if resource.archived else "active"}
+        if resource.description is not None:
+            fields["description"] = resource.description
+        return self._describe(owner, fields)
+
+    def _described(self, owner: Address, description: str | None) -> tuple[Address, ...]:
+        return () if description is None else (self._describe(owner, {"description": description}),)
+
+    def _describe(self, owner: Address, fields: dict[str, str]) -> Address:
+        spec = metadata_spec(fields).SerializeToString(deterministic=True)
+        self._set(Setting(metadata_address(owner), spec, fields, (owner,)))
+        return metadata_address(owner)
+
+    def _set(self, setting: Setting) -> None:
+        if self._settings.setdefault(setting.address, setting) != setting:
             raise DeclarationError(
-                f"{address.name!r} cannot be the name of a {address.kind.label}",
-                remedy="leave out spaces and any of ; , ( ) + /",
+                f"{setting.address} is declared twice, and not the same way", remedy="declare it once"
             )
-        depends_on = tuple(place.address(each) for each in dependencies(definition))
-        match definition:
-            case AuthoredLaunchPlan():
-                return self._launch_plan_entity(definition, place, depends_on)
-            case AuthoredWorkflow():
-                identifier = identifier_of(address, "")
-                workflow_spec = idl.workflow_spec(definition, identifier, lambda each: self._resolve(each, place))
-                version = version_of(workflow_spec)
-                workflow_spec.template.id.version = version
-                return Entity(address, version, workflow_spec.SerializeToString(deterministic=True), depends_on)
-            case PythonTask() | MapTask():
-                uri = BUNDLE_PLACEHOLDER if self._code.add(address, definition) else None
-                placement = idl.Placement(self._target.image, uri)
-                task_spec = idl.task_spec(definition, identifier_of(address, ""), placement)
-                code = self._code.digests(address)
-                version = version_of(task_spec, code)
-                task_spec.template.id.version = version
-                return Entity(address, version, task_spec.SerializeToString(deterministic=True), depends_on, code=code)
-            case _:
-                assert_never(definition)
 
-    def _launch_plan_entity(
-        self, definition: AuthoredLaunchPlan, place: _Place, depends_on: tuple[Address, ...]
-    ) -> Entity:
-        """Version a launch plan; a bare default one has its workflow's, by which stock clients look it up."""
-        workflow_id = self._resolve(definition.workflow, place)
-        spec = idl.launch_plan_spec(definition, workflow_id)
-        is_default = definition.name == definition.workflow.name and spec == _default_spec(definition, workflow_id)
-        version = workflow_id.version if is_default else version_of(spec)
-        return Entity(place.address(definition), version, spec.SerializeToString(deterministic=True), depends_on)
+    def _add_options(self, resource: Resource, addresses: tuple[Address, ...]) -> None:
+        """Protect all that a resource stands for; the other options are about what it is in the first place."""
+        primary = addresses[0]
+        own = Options(
+            resource.protect,
+            resource.ignore_changes,
+            tuple(self._depended_on(each, primary) for each in resource.depends_on),
+            tuple(_former(name, primary) for name in resource.moved),
+        )
+        self._merge(primary, own)
+        for address in addresses[1:]:
+            former = own.moved if address.kind is Kind.LAUNCH_PLAN else ()
+            moved = tuple(replace(each, kind=address.kind) for each in former)
+            self._merge(address, Options(protect=own.protect, ignore_changes=own.ignore_changes, moved=moved))
 
-    def _resolve(self, definition: Definition, place: _Place) -> Identifier:
-        address = place.address(definition)
-        return identifier_of(address, self._entities[address].version)
+    def _merge(self, address: Address, options: Options) -> None:
+        known = self._options.get(address, Options())
+        merged = Options(
+            known.protect or options.protect,
+            tuple(dict.fromkeys((*known.ignore_changes, *options.ignore_changes))),
+            tuple(dict.fromkeys((*known.depends_on, *options.depends_on))),
+            tuple(dict.fromkeys((*known.moved, *options.moved))),
+        )
+        if merged != Options():
+            self._options[address] = merged
+
+    def _depended_on(self, resource: Resource, by: Address) -> Address:
+        if id(resource) not in self._primary:
+            raise DeclarationError(f"{by} depends on what is not declared: {resource!r}", remedy="declare it too")
+        return self._primary[id(resource)]
 
 
-def _agreed(address: Address, first: bool | None, second: bool | None) -> bool | None:
-    if first is not None and second is not None and first != second:
-        raise DeclarationError(f"{address} is declared active and inactive", remedy="declare it once")
-    return second if first is None else first
-
-
-def _default_launch_plan(workflow: AuthoredWorkflow) -> AuthoredLaunchPlan:
-    return AuthoredLaunchPlan(name=workflow.name, workflow=workflow)
-
-
-def _default_spec(definition: AuthoredLaunchPlan, workflow_id: Identifier) -> launch_plan_pb2.LaunchPlanSpec:
-    return idl.launch_plan_spec(_default_launch_plan(definition.workflow), workflow_id)
+def _former(name: str, address: Address) -> Address:
+    """Read a former name: alone, or with project and domain before it."""
+    match name.split("/"):
+        case [own]:
+            return replace(address, name=own) if address.kind is not Kind.PROJECT else project_address(own)
+        case [project, domain, own] if address.kind is not Kind.PROJECT:
+            return Address(address.kind, project, domain, own)
+        case _:
+            raise DeclarationError(
+                f"{address}: moved={name!r} is no former name", remedy='write "name" or "project/domain/name"'
+            )

@@ -12,7 +12,7 @@ from flyteidl.core.tasks_pb2 import RuntimeMetadata
 from google.protobuf.json_format import MessageToDict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from google.protobuf.message import Message
 
@@ -48,6 +48,13 @@ def _normalise(message: Message) -> None:
         return
     for part in _parts(message):
         _normalise(part)
+
+
+def messages_in(message: Message) -> Iterator[Message]:
+    """Yield a message and all messages inside it, at any depth."""
+    yield message
+    for part in _parts(message):
+        yield from messages_in(part)
 
 
 def _parts(message: Message) -> Iterable[Message]:

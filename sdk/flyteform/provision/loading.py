@@ -6,7 +6,7 @@ import importlib
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flyteform.authoring import LaunchPlan as AuthoredLaunchPlan
 from flyteform.authoring import PythonTask
@@ -15,7 +15,7 @@ from flyteform.authoring.loading import load_module
 from flyteform.errors import InvalidInputError
 from flyteform.provision.code import is_installed
 from flyteform.provision.errors import DeclarationError
-from flyteform.provision.resources import LaunchPlan, Resource, Task, Workflow, collecting
+from flyteform.provision.resources import LaunchPlan, Resource, Task, Workflow, collecting, is_flytekit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -113,6 +113,21 @@ def _defined(module: ModuleType) -> Iterator[Resource]:
             yield Workflow(value)
         elif isinstance(value, PythonTask) and _is_of(value.name, module):
             yield Task(value)
+        elif is_flytekit(value):
+            yield from _defined_with_flytekit(value, module)
+
+
+def _defined_with_flytekit(value: Any, module: ModuleType) -> Iterator[Resource]:
+    from flyteform.provision import flytekit
+
+    if flytekit.is_reference(value):
+        return
+    if flytekit.is_launch_plan(value):
+        yield LaunchPlan(value)
+    elif flytekit.is_workflow(value) and _is_of(value.name, module):
+        yield Workflow(value)
+    elif flytekit.is_task(value) and _is_of(value.name, module):
+        yield Task(value)
 
 
 def _is_of(name: str, module: ModuleType) -> bool:

@@ -1,0 +1,45 @@
+"""The resources that a declaration is made of. Creating one declares it, so loops and functions work."""
+
+from flyteform.provision.resources.attributes import (
+    ClusterAssignment,
+    ClusterResources,
+    ExecutionClusterLabel,
+    ExecutionQueues,
+    ExecutionSettings,
+    PluginOverride,
+    PluginOverrides,
+    QualityOfService,
+    Settings,
+    SettingsValue,
+    TaskResources,
+)
+from flyteform.provision.resources.base import Resource, collecting, is_flytekit
+from flyteform.provision.resources.entities import Metadata, Project, Task, Workflow
+from flyteform.provision.resources.launch_plans import Concurrency, Email, LaunchPlan, Notification, PagerDuty, Slack
+
+__all__ = [
+    "ClusterAssignment",
+    "ClusterResources",
+    "Concurrency",
+    "Email",
+    "ExecutionClusterLabel",
+    "ExecutionQueues",
+    "ExecutionSettings",
+    "LaunchPlan",
+    "Metadata",
+    "Notification",
+    "PagerDuty",
+    "PluginOverride",
+    "PluginOverrides",
+    "Project",
+    "QualityOfService",
+    "Resource",
+    "Settings",
+    "SettingsValue",
+    "Slack",
+    "Task",
+    "TaskResources",
+    "Workflow",
+    "collecting",
+    "is_flytekit",
+]
