@@ -47,8 +47,9 @@ def judge_cache(
     count = facts.cached.get(dataset)
     reasons = _reasons(before, old, after, new)
     if reasons:
-        severity = Severity.INFO if count is not None and count == Count(0) else Severity.WARNING
-        message = f"{_entries(count)} will no longer be found: {', '.join(reasons)}"
+        severity = Severity.INFO if count == Count(0) else Severity.WARNING
+        lost = "nothing is cached so far" if count == Count(0) else f"{_entries(count)} will no longer be found"
+        message = f"{lost}: {', '.join(reasons)}"
         yield Impact(ImpactKind.CACHE, severity, message, _fields(dataset, count, reasons, hit=False))
     elif count != Count(0):
         message = f"{_entries(count)} will go on being found: cache version {old.metadata.discovery_version} stays"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from flyteidl.core import types_pb2
@@ -31,11 +31,16 @@ _KINDS = {number: kind for kind, number in RESOURCE_TYPES.items()}
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One place that calls something: who, in words, and how."""
+    """One place that calls something: who, in words, and how.
+
+    `inside` is the sub-workflow of the caller in which the call is made.
+    """
 
     caller: str
     address: Address
     usage: Usage
+    inside: Address | None = None
+    scheduled: bool = False
 
 
 def address_of(identifier: identifier_pb2.Identifier) -> Address:
@@ -50,13 +55,14 @@ def calls_of(caller: Address, definition: WorkflowDefinition, called: Address, i
     `interface` is the one that the workflow was written for.
     """
     for template in (definition.template, *definition.sub_workflows):
-        inside = "" if template is definition.template else f" (in {template.id.name})"
+        inside = None if template is definition.template else replace(address_of(template.id), kind=Kind.WORKFLOW)
+        words = "" if inside is None else f" (in {inside.name})"
         found = [each for each in _runners(template) if any(_is(called, one) for one in references(each[0]))]
         used = _uses(template) if found else {}
         for node, ids in found:
             takes = [output for each in ids for output in used.get(each, ())]
             usage = Usage(_gives(node, template, interface), _takes(takes, interface))
-            yield Call(f"node {node.id}{inside} of {caller}", caller, usage)
+            yield Call(f"node {node.id}{words} of {caller}", caller, usage, inside)
 
 
 def launch_plan_call(launch_plan: launch_plan_pb2.LaunchPlan) -> Call:
@@ -74,7 +80,7 @@ def launch_plan_call(launch_plan: launch_plan_pb2.LaunchPlan) -> Call:
     scheduled = schedule.WhichOneof("ScheduleExpression") is not None
     address = address_of(launch_plan.id)
     words = "scheduled " if scheduled else ""
-    return Call(f"the {words}{address}", address, Usage(types, complete=scheduled))
+    return Call(f"the {words}{address}", address, Usage(types, complete=scheduled), scheduled=scheduled)
 
 
 def _is(called: Address, reference: identifier_pb2.Identifier) -> bool:

@@ -50,7 +50,7 @@ def judge_interface(
             broken.append((call, found))
     for call, found in broken:
         yield _breaking(call, found)
-    if not broken:
+    if not broken and not _follows_its_workflow(entity, facts):
         unread = f"; {facts.unread} more workflows were not looked at" if facts.unread else ""
         message = f"the interface is not compatible: {', '.join(losses)}; no caller of that was found{unread}"
         yield Impact(ImpactKind.INTERFACE, Severity.WARNING, message, (("losses", losses), ("unread", facts.unread)))
@@ -67,26 +67,38 @@ def _breaking(call: Call, found: tuple[str, ...]) -> Impact:
         ("caller_project", call.address.project),
         ("caller_domain", call.address.domain),
         ("caller_name", call.address.name),
+        ("caller_scheduled", call.scheduled),
         ("problems", found),
     )
     return Impact(ImpactKind.INTERFACE, Severity.BREAKING, f"breaks {call.caller}: {', '.join(found)}", fields)
 
 
+def _follows_its_workflow(entity: Entity, facts: Facts) -> bool:
+    """Tell whether the workflow of a launch plan changes too: what is lost is said there."""
+    definition = wanted(entity)
+    return isinstance(definition, LaunchPlanDefinition) and address_of(definition.spec.workflow_id) in facts.previous
+
+
 def _calls(address: Address, before: Interface, facts: Facts, entities: Mapping[Address, Entity]) -> Iterator[Call]:
     """Yield the calls by others as they are registered, and those by the declaration as they are declared."""
     for caller, definition in sorted(facts.workflows.items(), key=lambda each: each[0]):
-        if caller not in entities:
-            yield from calls_of(caller, definition, address, before)
+        for call in calls_of(caller, definition, address, before):
+            if call.inside not in entities:  # a copy of what is declared here is no caller
+                yield call
     if address.kind is Kind.WORKFLOW:
         for launch_plan in facts.launch_plans:
             if address_of(launch_plan.spec.workflow_id) == address and address_of(launch_plan.id) not in entities:
                 yield launch_plan_call(launch_plan)
+    yield from _declared_calls(address, entities)
+
+
+def _declared_calls(address: Address, entities: Mapping[Address, Entity]) -> Iterator[Call]:
+    """Yield the calls by the declaration: they are written for the new interface, so that says what they give."""
     after = wanted_interface(entities[address], entities)
     for caller, entity in entities.items():
         if caller.kind is Kind.WORKFLOW and address in entity.depends_on:
             declared = wanted(entity)
             if isinstance(declared, WorkflowDefinition):
-                # Written for the new interface, so what it gives is judged by that.
                 yield from calls_of(caller, declared, address, after)
 
 

@@ -83,7 +83,7 @@ def interface_form(interface: interface_pb2.TypedInterface) -> Form:
     for word, variables in (("inputs", interface.inputs.variables), ("outputs", interface.outputs.variables)):
         for name, variable in variables.items():
             form[f"{word}.{name}"] = of_message(type_text(variable.type), variable.type)
-            if variable.description:
+            if variable.description not in ("", name):  # SDKs describe by the name where nobody describes
                 form[f"{word}.{name}.description"] = Shown(variable.description)
             rest = type(variable)()
             rest.CopyFrom(variable)
