@@ -49,3 +49,15 @@ class StalePlanError(ConflictError):
     """The platform or the state has changed since the plan was saved."""
 
     code = "StalePlan"
+
+
+class PlanRefusedError(ConflictError):
+    """A plan breaks callers that nobody has allowed to break, or a policy denies it."""
+
+    code = "PlanRefused"
+
+
+class PolicyError(DefinitionError):
+    """A policy cannot be loaded, or fails itself: nobody can say what it would have said."""
+
+    code = "Policy"

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from flyteform.provision.impact.model import Impact
+    from flyteform.provision.verdicts import Verdict
 
 
 class Kind(StrEnum):
@@ -196,6 +197,7 @@ class Plan:
 
     `serial` is that of the state which the plan was made from, `requests` how many calls it took to make the plan. With
     `refresh_only` nothing is written to the platform: an apply takes over into the state what the platform has.
+    `verdicts` are what policies said, and `allow_breaking` that callers may break.
     """
 
     endpoint: str
@@ -205,6 +207,8 @@ class Plan:
     serial: int = 0
     refresh_only: bool = False
     requests: int = field(default=0, compare=False)
+    verdicts: tuple[Verdict, ...] = field(default=(), compare=False)
+    allow_breaking: bool = field(default=False, compare=False)
 
     @property
     def steps(self) -> tuple[Change, ...]:
