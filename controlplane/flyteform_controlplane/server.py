@@ -22,6 +22,7 @@ from flyteform_controlplane.rest.oauth import JWKS_PATH, TOKEN_PATH
 from flyteform_controlplane.rest.objects import ObjectEndpoint
 from flyteform_controlplane.scheduler.scheduler import SchedulerConfig
 from flyteform_controlplane.services.auth_metadata import LoginConfig
+from flyteform_controlplane.services.holdings import holdings
 from flyteform_controlplane.settings import signing_key
 from flyteform_controlplane.store.connections import PoolLimits
 from flyteform_controlplane.store.database import Database
@@ -196,7 +197,7 @@ def _authority(settings: ControlPlaneSettings, http: str) -> Authority | None:
 
 
 def _interceptors(authority: Authority | None, database: Database) -> tuple[Interceptor, ...]:
-    login = () if authority is None else (authentication(authority.authenticate),)
+    login = () if authority is None else (authentication(authority.authenticate), holdings(database))
     # SQLite's transactions come one after the other.
     return (*STANDARD, *login, *(() if database.is_sqlite else (conflicts,)))
 

@@ -20,15 +20,26 @@ OPEN_METHODS: Final = frozenset(
 _LINK: Final = "/flyteform.v1.DataPlaneLink/"
 _USER_INFO: Final = "/flyteidl.service.IdentityService/"
 # What a data plane needs to run what it was leased, and no more.
-_DATA_PLANE: Final = (
+_DATA_PLANE_SERVICES: Final = (
     _LINK,
     _USER_INFO,
     "/flyteform.v1.EventService/",
+    "/datacatalog.DataCatalog/",
+    "/flyteidl.cacheservice.CacheService/",
+)
+_DATA_PLANE: Final = (
     "/flyteidl.service.AdminService/CreateWorkflowEvent",
     "/flyteidl.service.AdminService/CreateNodeEvent",
     "/flyteidl.service.AdminService/CreateTaskEvent",
-    "/datacatalog.DataCatalog/",
-    "/flyteidl.cacheservice.CacheService/",
+    # Child executions and signals; of which executions it may ask is looked at where these are known.
+    "/flyteidl.service.AdminService/CreateExecution",
+    "/flyteidl.service.AdminService/RecoverExecution",
+    "/flyteidl.service.AdminService/GetExecution",
+    "/flyteidl.service.AdminService/GetExecutionData",
+    "/flyteidl.service.AdminService/TerminateExecution",
+    "/flyteidl.service.AdminService/ListNodeExecutions",
+    "/flyteidl.service.AdminService/GetLaunchPlan",
+    "/flyteidl.service.SignalService/GetOrCreateSignal",
 )
 
 
@@ -56,7 +67,7 @@ def principal_of(context: object) -> Principal | None:
 def check_method(principal: Principal, method: str) -> None:
     """Refuse a method that the caller may not call; `method` is `/package.Service/Method`."""
     if principal.cluster:
-        if not method.startswith(_DATA_PLANE):
+        if method not in _DATA_PLANE and not method.startswith(_DATA_PLANE_SERVICES):
             raise PermissionDeniedError(f"the data plane of cluster {principal.cluster!r} may not call {method}")
         return
     if method.startswith(_LINK):

@@ -9,12 +9,23 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import grpc.aio
 import pytest
-from flyteidl.admin.event_pb2 import WorkflowExecutionEventRequest
-from flyteidl.admin.execution_pb2 import ExecutionCreateRequest, ExecutionSpec
+from flyteidl.admin.event_pb2 import NodeExecutionEventRequest, WorkflowExecutionEventRequest
+from flyteidl.admin.execution_pb2 import (
+    ExecutionCreateRequest,
+    ExecutionMetadata,
+    ExecutionSpec,
+    ExecutionTerminateRequest,
+    WorkflowExecutionGetRequest,
+)
 from flyteidl.admin.project_pb2 import ProjectListRequest
+from flyteidl.admin.signal_pb2 import SignalGetOrCreateRequest
 from flyteidl.admin.task_pb2 import TaskCreateRequest
-from flyteidl.core.execution_pb2 import WorkflowExecution
+from flyteidl.core.execution_pb2 import NodeExecution, WorkflowExecution
+from flyteidl.core.identifier_pb2 import NodeExecutionIdentifier, SignalIdentifier
+from flyteidl.core.types_pb2 import SimpleType
+from flyteidl.event.event_pb2 import NodeExecutionEvent
 from flyteidl.service.admin_pb2_grpc import AdminServiceStub
+from flyteidl.service.signal_pb2_grpc import SignalServiceStub
 
 from flyteform.proto.flyteform.v1.events_pb2 import Event, ReportEventsRequest
 from flyteform.proto.flyteform.v1.events_pb2_grpc import EventServiceStub
@@ -178,6 +189,39 @@ async def test_a_data_plane_calls_nothing_of_the_users(platform: Guarded, channe
         headers = {"authorization": f"Bearer {token}"}
         assert (await platform.ask("GET", "/api/v1/projects", headers=headers)).status == 403
         assert (await platform.ask("GET", "/me", headers=headers)).json["subject"] == "dataplane-one"
+
+
+async def test_a_data_plane_creates_children_of_what_it_holds(platform: Guarded, channel: grpc.aio.Channel) -> None:
+    """The holder may create, watch and end a child, and wait for a signal; another cluster may do none of that."""
+    admin, signals = AdminServiceStub(channel), SignalServiceStub(channel)
+    one, two = bearer(platform.cluster_token("one")), bearer(platform.cluster_token("two"))
+    async with linked(channel, platform.cluster_token("two"), "two") as stream:
+        execution = await launch(platform, channel)
+        async with asyncio.timeout(10):
+            await stream.read()
+        node = NodeExecutionIdentifier(node_id="n0", execution_id=execution)
+        event = NodeExecutionEvent(id=node, phase=NodeExecution.QUEUED)
+        event.occurred_at.GetCurrentTime()
+        await admin.CreateNodeEvent(NodeExecutionEventRequest(event=event), metadata=two)
+        request = ExecutionCreateRequest(project=PROJECT, domain=DOMAIN, name="child", inputs=integers(x=1))
+        request.spec.launch_plan.CopyFrom(task_spec("t").template.id)
+        request.spec.metadata.mode = ExecutionMetadata.CHILD_WORKFLOW
+        assert await refusal(admin.CreateExecution(request, metadata=two)) is DENIED
+        request.spec.metadata.parent_node_execution.CopyFrom(node)
+        assert await refusal(admin.CreateExecution(request, metadata=one)) is DENIED
+        child = (await admin.CreateExecution(request, metadata=two)).id
+        look, end = WorkflowExecutionGetRequest(id=child), ExecutionTerminateRequest(id=child)
+        signal = SignalGetOrCreateRequest(id=SignalIdentifier(signal_id="go", execution_id=execution))
+        signal.type.simple = SimpleType.BOOLEAN
+        for call in (
+            admin.GetExecution(look, metadata=one),
+            admin.TerminateExecution(end, metadata=one),
+            signals.GetOrCreateSignal(signal, metadata=one),
+        ):
+            assert await refusal(call) is DENIED
+        assert (await admin.GetExecution(look, metadata=two)).spec.metadata.parent_node_execution == node
+        await admin.TerminateExecution(end, metadata=two)
+        assert not (await signals.GetOrCreateSignal(signal, metadata=two)).HasField("value")
 
 
 async def test_a_link_ends_with_its_token(platform: Guarded, channel: grpc.aio.Channel) -> None:
