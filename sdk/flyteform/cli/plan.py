@@ -75,7 +75,7 @@ def _show(found: Plan, *, as_json: bool) -> None:
     if as_json:
         import json
 
-        from flyteform.provision.saved import plan_document
+        from flyteform.provision.document import plan_document
 
         click.echo(json.dumps(plan_document(found), indent=2))
     else:

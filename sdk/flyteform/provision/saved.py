@@ -8,42 +8,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flyteform.errors import InvalidInputError
-from flyteform.provision.model import (
-    Action,
-    Address,
-    Change,
-    Desired,
-    Entity,
-    FieldChange,
-    Kind,
-    Plan,
-    ProjectSettings,
+from flyteform.provision.document import (
+    FORMAT,
+    FORMAT_VERSION,
+    plan_document,
+    read_address,
+    read_addresses,
+    read_change,
+    read_verdict,
+    where,
 )
+from flyteform.provision.model import Desired, Entity, Plan, ProjectSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
-
-FORMAT = "flyteform-plan"
-FORMAT_VERSION = 1
-
-
-def plan_document(plan: Plan) -> dict[str, Any]:
-    """Return the plan as JSON values: what `plan --json` prints. The same plan gives the same document."""
-    counts = plan.counts
-    return {
-        "format": FORMAT,
-        "version": FORMAT_VERSION,
-        "endpoint": plan.endpoint,
-        "destroy": plan.destroy,
-        "summary": {
-            "create": counts.create,
-            "update": counts.update,
-            "archive": counts.archive,
-            "unchanged": counts.unchanged,
-        },
-        "changes": [_change(change) for change in plan.changes],
-    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,22 +67,6 @@ def _encode(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
-def _where(address: Address) -> dict[str, str]:
-    return {"kind": address.kind.value, "project": address.project, "domain": address.domain, "name": address.name}
-
-
-def _change(change: Change) -> dict[str, Any]:
-    return {
-        **_where(change.address),
-        "action": change.action.value,
-        "reason": change.reason,
-        "version": change.version,
-        "previous_version": change.previous,
-        "fields": [{"path": each.path, "before": each.before, "after": each.after} for each in change.fields],
-        "depends_on": [_where(address) for address in change.depends_on],
-    }
-
-
 def _project(project: ProjectSettings) -> dict[str, Any]:
     labels = None if project.labels is None else dict(project.labels)
     return {"id": project.id, "name": project.name, "description": project.description, "labels": labels}
@@ -111,10 +74,10 @@ def _project(project: ProjectSettings) -> dict[str, Any]:
 
 def _entity(entity: Entity) -> dict[str, Any]:
     return {
-        **_where(entity.address),
+        **where(entity.address),
         "version": entity.version,
         "spec": _encode(entity.spec),
-        "depends_on": [_where(address) for address in entity.depends_on],
+        "depends_on": [where(address) for address in entity.depends_on],
         "bundle": entity.bundle,
         "active": entity.active,
     }
@@ -129,38 +92,22 @@ def _plan(document: Mapping[str, Any]) -> Plan:
             tuple(_read_entity(each) for each in desired["entities"]),
             {digest: base64.b64decode(data) for digest, data in desired["bundles"].items()},
         ),
-        changes=tuple(_read_change(each) for each in document["changes"]),
+        changes=tuple(read_change(each) for each in document["changes"]),
         destroy=document["destroy"],
         serial=document["serial"],
+        refresh_only=document.get("refresh_only", False),
+        requests=document.get("requests", 0),
+        verdicts=tuple(read_verdict(each) for each in document.get("verdicts", ())),
+        allow_breaking=document.get("allow_breaking", False),
     )
-
-
-def _read_address(entry: Mapping[str, str]) -> Address:
-    return Address(Kind(entry["kind"]), entry["project"], entry["domain"], entry["name"])
-
-
-def _read_addresses(entries: Iterable[Mapping[str, str]]) -> tuple[Address, ...]:
-    return tuple(_read_address(entry) for entry in entries)
 
 
 def _read_entity(entry: Mapping[str, Any]) -> Entity:
     return Entity(
-        _read_address(entry),
+        read_address(entry),
         entry["version"],
         base64.b64decode(entry["spec"]),
-        _read_addresses(entry["depends_on"]),
+        read_addresses(entry["depends_on"]),
         entry["bundle"],
         entry["active"],
-    )
-
-
-def _read_change(entry: Mapping[str, Any]) -> Change:
-    return Change(
-        Action(entry["action"]),
-        _read_address(entry),
-        entry["reason"],
-        entry["version"],
-        entry["previous_version"],
-        tuple(FieldChange(each["path"], each["before"], each["after"]) for each in entry["fields"]),
-        _read_addresses(entry["depends_on"]),
     )
