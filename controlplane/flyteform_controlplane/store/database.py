@@ -85,6 +85,10 @@ class Database:
         """Write: all or nothing; committed when the block ends, rolled back when it raises."""
         return _Transaction(self._connections) if self._writer is None else self._write(self._writer)
 
+    def statement(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """Write with one statement, which is a transaction by itself and saves the round trips of another."""
+        return _Statement(self._connections) if self._writer is None else self._write(self._writer)
+
     def reading(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """Read: each statement sees all that is committed before it; nothing is written or locked."""
         return _Reading(self._connections)
@@ -118,11 +122,24 @@ class _Reading:
         return connection
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._connections.give(self._connection)
         if error is not None:
             raise_translated(error)
+
+
+class _Statement(_Reading):
+    """PostgreSQL's connection for one statement that writes."""
+
+    __slots__ = ()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            note_commit()
+        await super().__aexit__(kind, error, trace)
 
 
 class _Transaction:

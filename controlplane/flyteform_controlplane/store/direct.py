@@ -95,14 +95,19 @@ async def run(
             rows = raw.execute(text, arguments).fetchall()
         else:
             rows = await raw.fetch(text, *arguments)
-    except (sqlite3.Error, OSError) as error:
-        raise _wrapped(text, error) from error
     except Exception as error:
-        # PostgreSQL's own refusals, which only its driver knows by type.
-        if not type(error).__module__.startswith("asyncpg"):
-            raise
-        raise _wrapped(text, error) from error
+        _raise_wrapped(text, error)
+        raise
     return [_processed(row, results) for row in rows] if results else rows
+
+
+async def run_each(tx: AsyncConnection, text: str, arguments: Sequence[Sequence[Any]]) -> None:
+    """Run a statement of PostgreSQL once for each of these arguments, in one round trip."""
+    try:
+        await pooled(tx).raw.executemany(text, arguments)
+    except Exception as error:
+        _raise_wrapped(text, error)
+        raise
 
 
 def _processed(row: Sequence[Any], results: Sequence[tuple[int, Callable[[Any], Any]]]) -> Sequence[Any]:
@@ -110,6 +115,13 @@ def _processed(row: Sequence[Any], results: Sequence[tuple[int, Callable[[Any], 
     for at, process in results:
         values[at] = process(values[at])
     return values
+
+
+def _raise_wrapped(text: str, error: Exception) -> None:
+    """Raise a driver's error as SQLAlchemy's; return if it is none."""
+    # PostgreSQL's own refusals are known by type to their driver only.
+    if isinstance(error, (sqlite3.Error, OSError)) or type(error).__module__.startswith("asyncpg"):
+        raise _wrapped(text, error) from error
 
 
 def _wrapped(text: str, error: Exception) -> DBAPIError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from sqlalchemy import Column, UniqueConstraint, bindparam, delete, insert, select, tuple_, update
+from sqlalchemy import Column, UniqueConstraint, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from flyteform_controlplane.domain.records import Record
@@ -14,6 +14,7 @@ from flyteform_controlplane.store.database import locks_rows
 from flyteform_controlplane.store.direct import Direct, runs_at_once
 from flyteform_controlplane.store.sql.filters import apply_query
 from flyteform_controlplane.store.sql.locks import lock_name
+from flyteform_controlplane.store.sql.many import ManyRows
 from flyteform_controlplane.store.sql.pages import Pages
 
 if TYPE_CHECKING:
@@ -48,24 +49,14 @@ class SqlRows(Generic[R]):
         ]
         self._key = _unique_columns(table)
         self._select = select(*self._columns)
-        self._by_key = self._select.where(*(column == bindparam(column.name) for column in self._key))
-        # Always in one order: two transactions that lock the same rows cannot wait for each other.
-        self._by_keys = self._select.where(tuple_(*self._key).in_(bindparam("keys", expanding=True))).order_by(
-            *self._key
-        )
-        self._by_key_locked = self._by_key.with_for_update(key_share=True)
-        self._by_keys_locked = self._by_keys.with_for_update(key_share=True)
-        self._get = Direct(self._by_key)
-        self._get_locked = Direct(self._by_key_locked)
+        by_key = self._select.where(*(column == bindparam(column.name) for column in self._key))
+        self._get = Direct(by_key)
+        self._get_locked = Direct(by_key.with_for_update(key_share=True))
         self._get_by_id = Direct(self._select.where(table.c.id == bindparam("id")))
         self._insert = Direct(insert(table).returning(table.c.id), self._names)
-        self._insert_returning = insert(table).returning(table.c.id, sort_by_parameter_order=True)
-        self._update = (
-            update(table)
-            .where(table.c.id == bindparam("row_id"))
-            .values({name: bindparam(name) for name in self._names})
-        )
-        self._save = Direct(self._update)
+        changed: dict[str, Any] = {name: bindparam(name) for name in self._names}
+        self._save = Direct(update(table).where(table.c.id == bindparam("row_id")).values(changed))
+        self._many = ManyRows(table, self._columns, self._key)
         self._pages: dict[tuple[str, ...], Pages] = {}
 
     async def get(self, tx: AsyncConnection, *key: str | int) -> R | None:
@@ -91,8 +82,8 @@ class SqlRows(Generic[R]):
         if len(keys) == 1 or runs_at_once(tx):
             records = {key: await self.get(tx, *key) for key in keys}
             return {key: record for key, record in records.items() if record is not None}
-        statement = self._by_keys_locked if locks_rows(tx) else self._by_keys
-        rows = await tx.execute(statement, {"keys": list(keys)})
+        # Always in one order: two transactions that lock the same rows cannot wait for each other.
+        rows = await self._many.select(tx, sorted(keys), lock=locks_rows(tx))
         found = [self._record(row) for row in rows]
         return {tuple(getattr(record, column.name) for column in self._key): record for record in found}
 
@@ -107,20 +98,19 @@ class SqlRows(Generic[R]):
         try:
             if len(records) == 1 or runs_at_once(tx):
                 return [(await self._insert.fetch(tx, self._values(record)))[0][0] for record in records]
-            numbers = await tx.execute(self._insert_returning, [self._values(record) for record in records])
+            return await self._many.insert(tx, [list(self._values(record).values()) for record in records])
         except IntegrityError as error:
             key = ", ".join(str(getattr(records[0], column.name)) for column in self._key)
             raise EntityExistsError(f"value with matching <{key}> already exists") from error
-        return [number for (number,) in numbers]
 
     async def save_many(self, tx: AsyncConnection, records: Sequence[R]) -> None:
         """Write all fields of rows that exist."""
-        values = [self._values(record) | {"row_id": record.id} for record in records]
-        if len(values) == 1 or runs_at_once(tx):
-            for one in values:
-                await self._save.fetch(tx, one)
-        elif values:
-            await tx.execute(self._update, values)
+        if len(records) == 1 or runs_at_once(tx):
+            for record in records:
+                await self._save.fetch(tx, self._values(record) | {"row_id": record.id})
+        elif records:
+            values = [list(self._values(record).values()) for record in records]
+            await self._many.update(tx, values, [record.id for record in records])
 
     async def page(
         self, tx: AsyncConnection, query: Query, where: Mapping[str, str | int | None] | None = None
