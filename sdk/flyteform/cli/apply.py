@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -12,7 +13,7 @@ from flyteform.cli.options import apply_options, connection_options, image_optio
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from flyteform.cli.carry_out import Manner
+    from flyteform.cli.options import Manner
     from flyteform.client.config import ConnectionOptions
     from flyteform.provision.model import Plan
 
@@ -29,9 +30,7 @@ def apply(
     path: Path,
     *,
     connection: ConnectionOptions,
-    approved: bool,
-    parallelism: int,
-    lock_timeout: float,
+    manner: Manner,
     state_location: str | None,
     image: str | None,
 ) -> None:
@@ -40,12 +39,8 @@ def apply(
     Shows the plan and asks before it writes. A saved plan has been looked at, so it is not asked about; it is
     refused if the platform has changed since. Ctrl-C lets running steps finish; the next apply goes on from there.
     """
-    from flyteform.cli.carry_out import Manner
-
-    saved = path.is_file() and path.suffix != ".py"
-    manner = Manner(approved=approved or saved, parallelism=parallelism, lock_timeout=lock_timeout)
-    if saved:
-        context.exit(asyncio.run(_apply_saved(path, connection, state_location, manner)))
+    if path.is_file() and path.suffix != ".py":
+        context.exit(asyncio.run(_apply_saved(path, connection, state_location, replace(manner, approved=True))))
     context.exit(asyncio.run(_apply(path, connection, state_location, image, manner)))
 
 

@@ -6,7 +6,6 @@ import asyncio
 import signal
 import sys
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
@@ -14,12 +13,13 @@ import click
 from flyteform.cli.apply_progress import showing
 from flyteform.cli.render import print_lines, render, render_result
 from flyteform.errors import ConflictError, InvalidInputError
-from flyteform.provision.apply import PARALLELISM, Conduct, Status, execute
+from flyteform.provision.apply import Conduct, Status, execute
 from flyteform.provision.errors import StalePlanError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping
 
+    from flyteform.cli.options import Manner
     from flyteform.client.admin import AdminClient
     from flyteform.provision.apply import ApplyResult
     from flyteform.provision.model import Address, Plan
@@ -29,15 +29,6 @@ if TYPE_CHECKING:
     Goals = Mapping[Address, Record | None]
 
 INTERRUPTED = 130  # 128 and the number of SIGINT, as shells have it
-
-
-@dataclass(frozen=True, slots=True)
-class Manner:
-    """How a person wants a plan applied; `lock_timeout` is in seconds."""
-
-    approved: bool = False
-    parallelism: int = PARALLELISM
-    lock_timeout: float = 0.0
 
 
 async def carry_out(

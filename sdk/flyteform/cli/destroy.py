@@ -12,7 +12,7 @@ from flyteform.cli.options import apply_options, connection_options, path_argume
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from flyteform.cli.carry_out import Manner
+    from flyteform.cli.options import Manner
     from flyteform.client.config import ConnectionOptions
 
 
@@ -27,18 +27,13 @@ def destroy(
     path: Path,
     *,
     connection: ConnectionOptions,
-    approved: bool,
-    parallelism: int,
-    lock_timeout: float,
+    manner: Manner,
     state_location: str | None,
 ) -> None:
     """Deactivate and archive all that the declaration in PATH declares, and what it owned before.
 
     FlyteAdmin deletes nothing: versions and executions stay, and an apply brings archived names back.
     """
-    from flyteform.cli.carry_out import Manner
-
-    manner = Manner(approved=approved, parallelism=parallelism, lock_timeout=lock_timeout)
     context.exit(asyncio.run(_destroy(path, connection, state_location, manner)))
 
 

@@ -24,6 +24,9 @@ _COMMANDS = {
     "plan": ("flyteform.cli.plan:plan", "Show what an apply would change."),
     "apply": ("flyteform.cli.apply:apply", "Bring the platform to what is declared."),
     "destroy": ("flyteform.cli.destroy:destroy", "Take what is declared out of use."),
+    "drift": ("flyteform.cli.drift:drift", "Show what somebody else has changed since the last apply."),
+    "rollback": ("flyteform.cli.rollback:rollback", "Bring back what an earlier apply left."),
+    "state": ("flyteform.cli.state:state", "Look at the record of what is owned, mend it, bring it elsewhere."),
 }
 _ENTRY_POINTS = "flyteform.commands"
 _INTERRUPTED = 130  # 128 and the number of SIGINT, as shells have it

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -82,9 +83,23 @@ class Duration(click.ParamType[float]):
         return float(found[1]) * self._UNITS[found[2]]
 
 
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a person wants a plan applied; `lock_timeout` is in seconds."""
+
+    approved: bool = False
+    parallelism: int = 16
+    lock_timeout: float = 0.0
+
+
 def apply_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add what all commands have that write to the platform: `approved`, `parallelism`, `lock_timeout`."""
-    decorated: Callable[..., Any] = function
+    """Add the options of all commands that write to the platform; the command gets them as `manner`."""
+
+    @wraps(function)
+    def with_manner(*args: Any, approved: bool, parallelism: int, lock_timeout: float, **kwargs: Any) -> Any:
+        return function(*args, manner=Manner(approved, parallelism, lock_timeout), **kwargs)
+
+    decorated: Callable[..., Any] = with_manner
     for option in reversed(_APPLY):
         decorated = option(decorated)
     return decorated

@@ -49,6 +49,11 @@ def open_backend(location: str, caller: Caller | None = None) -> StateBackend:
     )
 
 
+def is_url(location: str) -> bool:
+    """Tell a URL from a path."""
+    return "://" in location
+
+
 def needs_platform(location: str) -> bool:
     """Tell whether the state is reached by way of the platform."""
     return location.startswith(f"{SERVICE_SCHEME}://")

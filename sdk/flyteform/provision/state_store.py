@@ -8,6 +8,7 @@ import os
 import random
 import socket
 import time
+import uuid
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -68,6 +69,13 @@ class DocumentStore:
         finally:
             self._lease = None
             await asyncio.shield(lease.release())
+
+    async def encrypt(self, cipher: Cipher | None) -> None:
+        """Write the state again under another cipher, or in the open for None; the lock is held for that long."""
+        async with self.lock():
+            state = await self.load()
+            self._cipher = cipher
+            await self.save(state.next(uuid.uuid4().hex))
 
     def check(self) -> None:
         """Raise `StateLostError` if the lock is known to be somebody else's by now."""
