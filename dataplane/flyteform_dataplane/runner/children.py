@@ -148,9 +148,12 @@ class ChildExecutions:
             overwrite_cache=own.overwrite_cache,
             metadata=ExecutionMetadata(mode=ExecutionMetadata.CHILD_WORKFLOW, parent_node_execution=parent),
         )
-        for field in _INHERITED:
-            if own.HasField(field):
-                getattr(spec, field).CopyFrom(getattr(own, field))
+        inherited = ExecutionSpec()
+        inherited.CopyFrom(own)
+        for descriptor, _ in own.ListFields():
+            if descriptor.name not in _INHERITED:
+                inherited.ClearField(descriptor.name)
+        spec.MergeFrom(inherited)
         return ExecutionCreateRequest(
             project=name.project, domain=name.domain, name=name.name, spec=spec, inputs=inputs
         )
