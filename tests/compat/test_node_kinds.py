@@ -34,6 +34,24 @@ print(json.dumps({"error": error, "outputs": literals, "nodes": nodes}))
 """
 
 
+# Answers the gates as they are reached.
+ANSWER = """
+import sys, time
+from flytekit.configuration import Config
+from flytekit.remote import FlyteRemote
+remote = FlyteRemote(Config.for_endpoint(sys.argv[1], insecure=True), "flytesnacks", "development")
+def reached(name):
+    deadline = time.monotonic() + 100
+    while name not in {one.id.signal_id for one in remote.list_signals(sys.argv[2])}:
+        assert time.monotonic() < deadline, f"nobody waits for {name}"
+        time.sleep(0.1)
+reached("given")
+remote.set_signal("given", sys.argv[2], 7)
+reached("agreed")
+remote.approve("agreed", sys.argv[2])
+"""
+
+
 @pytest.fixture(scope="module")
 def programs() -> Path:
     """Give the folder with the stock client's programs; `make compat` makes it and `make test` says where."""
@@ -105,3 +123,45 @@ def test_failure_node_of_the_stock_client(programs: Path, platform: Platform) ->
     seen = run(programs, platform, "cleaned", "--n", "3")
     assert "no 3" in seen["error"]
     assert seen["nodes"]["fn0"] == NodeExecution.SUCCEEDED
+
+
+def test_launch_plans_of_the_stock_client(programs: Path, platform: Platform) -> None:
+    """Child executions run one after the other, and the client follows them down from the nodes that started them."""
+    seen = run(programs, platform, "launched", "--n", "3")
+    assert (seen["error"], seen["outputs"]) == (None, {"o0": "192"})
+
+
+def test_the_error_of_a_child_is_its_parents(programs: Path, platform: Platform) -> None:
+    """A child execution that fails ends its parent with its own error."""
+    assert "no 3" in run(programs, platform, "launches_failure", "--n", "3")["error"]
+
+
+def test_dynamic_tasks_of_the_stock_client(programs: Path, platform: Platform) -> None:
+    """A dynamic task makes tasks, a child execution and another dynamic task, which makes a map."""
+    seen = run(programs, platform, "dynamically", "--n", "3")
+    assert (seen["error"], seen["outputs"]) == (None, {"o0": str(2 * (0 + 2 + 4 + 12 + 6 + 8))})
+
+
+def test_a_failure_in_a_dynamic_task(programs: Path, platform: Platform) -> None:
+    """What fails below a dynamic task fails it, with the error of the task that failed."""
+    assert "no 5" in run(programs, platform, "dynamically_broken", "--n", "5")["error"]
+
+
+def test_maps_over_launch_plans(programs: Path, platform: Platform) -> None:
+    """A map over a launch plan is one child execution for each item."""
+    seen = run(programs, platform, "mapped_plans", "--numbers", "[1, 2, 3]")
+    assert (seen["error"], seen["outputs"]) == (None, {"o0": "24"})
+
+
+def test_gates_of_the_stock_client(programs: Path, platform: Platform) -> None:
+    """FlyteRemote answers a gate that waits for input and approves another; a sleep passes by itself."""
+    project = ("-p", "flytesnacks", "-d", "development")
+    started = call(platform, programs / "pyflyte", "run", "--remote", *project, "nodes.py", "gated", "--n", "1")
+    execution = re.search(r"/executions/([a-z][a-z0-9-]+)", started)
+    assert execution is not None, started
+    call(platform, programs / "python", "-c", ANSWER, platform.grpc, execution.group(1))
+    seen = json.loads(
+        call(platform, programs / "python", "-c", LOOK, platform.grpc, execution.group(1)).splitlines()[-1]
+    )
+    assert (seen["error"], seen["outputs"]) == (None, {"o0": "28"})
+    assert set(seen["nodes"].values()) == {NodeExecution.SUCCEEDED}

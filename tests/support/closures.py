@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from flyteidl.core.compiler_pb2 import CompiledWorkflowClosure
 from flyteidl.core.condition_pb2 import BooleanExpression, ComparisonExpression, Operand
+from flyteidl.core.dynamic_job_pb2 import DynamicJobSpec
 from flyteidl.core.identifier_pb2 import ResourceType
-from flyteidl.core.literals_pb2 import BindingData, Literal, LiteralCollection, LiteralMap, Primitive, Scalar
+from flyteidl.core.literals_pb2 import Binding, BindingData, Literal, LiteralCollection, LiteralMap, Primitive, Scalar
 from flyteidl.core.types_pb2 import LiteralType, OutputReference, SimpleType
 from flyteidl.core.workflow_pb2 import Node, WorkflowMetadata
 
@@ -36,6 +37,11 @@ def literals(**values: Literal | int) -> LiteralMap:
     return LiteralMap(
         literals={name: integer(value) if isinstance(value, int) else value for name, value in values.items()}
     )
+
+
+def boolean(value: bool) -> Literal:
+    """Return a boolean literal."""
+    return Literal(scalar=Scalar(primitive=Primitive(boolean=value)))
 
 
 def promise(node: str, var: str) -> BindingData:
@@ -275,6 +281,22 @@ class Flow:
         for node, uppers in self._upstream.items():
             self.closure.primary.connections.upstream[node].ids.extend(sorted(uppers))
         return self.closure
+
+    def job(self, **outputs: BindingData) -> DynamicJobSpec:
+        """Return the nodes as a dynamic task leaves them; they have no edges but those of their bindings."""
+        template = self.closure.primary.template
+        for task in self.closure.tasks:
+            task.template.id.project, task.template.id.domain, task.template.id.version = "p", "d", "1"
+            task.template.id.resource_type = ResourceType.TASK
+            task.template.metadata.runtime.version = "1"
+        nodes = [node for node in template.nodes if node.id not in (START, END)]
+        for node in nodes:
+            if node.WhichOneof("target") == "task_node":
+                name = node.task_node.reference_id.name
+                task = next(task.template for task in self.closure.tasks if task.template.id.name == name)
+                node.task_node.reference_id.CopyFrom(task.id)
+        bindings = [Binding(var=name, binding=data) for name, data in outputs.items()]
+        return DynamicJobSpec(nodes=nodes, tasks=[task.template for task in self.closure.tasks], outputs=bindings)
 
     def lease(self, name: str = "e", **inputs: Literal | int) -> Lease:
         """Return the workflow offered as an execution."""

@@ -12,6 +12,7 @@ from flyteidl.core.literals_pb2 import LiteralMap
 
 from flyteform.compiler import LaunchPlanInterface
 from flyteform.errors import AlreadyExistsError, NotFoundError, UnavailableError
+from flyteform_dataplane.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +32,7 @@ class FakeControl:
     rows: dict[str, AdminRows]
     body: Callable[[ExecutionCreateRequest], LiteralMap | str | None] = lambda _: LiteralMap()
     away: int = 0
+    refusal: str = ""
     created: list[ExecutionCreateRequest] = field(default_factory=list)
     recovered: list[ExecutionRecoverRequest] = field(default_factory=list)
     terminated: list[str] = field(default_factory=list)
@@ -44,6 +46,8 @@ class FakeControl:
     async def create(self, request: ExecutionCreateRequest) -> None:
         """Create a child of a node that is known."""
         self._check_reached()
+        if self.refusal:
+            raise UserError(self.refusal)
         self._check_new(request.name)
         node = request.spec.metadata.parent_node_execution
         if node.node_id not in self.rows[node.execution_id.name].nodes:
@@ -64,6 +68,10 @@ class FakeControl:
         execution = self.executions[request.name] = Execution(spec=former.spec)
         execution.spec.metadata.CopyFrom(request.metadata)
         self.finish(request.name, self.body(ExecutionCreateRequest(name=request.name, spec=execution.spec)))
+
+    def take(self, name: str) -> None:
+        """Let somebody else have an execution of that name."""
+        self.executions[name] = Execution()
 
     def finish(self, name: str, end: LiteralMap | str | None) -> None:
         """Let a child end."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
+from flyteidl.core.dynamic_job_pb2 import DynamicJobSpec
 from flyteidl.core.errors_pb2 import ContainerError, ErrorDocument
 from flyteidl.core.literals_pb2 import LiteralMap
 
@@ -93,10 +94,13 @@ class Broken:
     origin: int = 1
 
 
+Result: TypeAlias = LiteralMap | DynamicJobSpec | Broken | None
+
+
 class FakeExecutor:
     """Calls a function for each attempt; None from it means that the attempt runs until it is stopped."""
 
-    def __init__(self, store: MemoryStore, body: Callable[[AttemptSpec], LiteralMap | Broken | None]) -> None:
+    def __init__(self, store: MemoryStore, body: Callable[[AttemptSpec], Result]) -> None:
         self._store = store
         self._body = body
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -142,6 +146,8 @@ class FakeExecutor:
         code = 0
         if result is None:
             await asyncio.Event().wait()
+        elif isinstance(result, DynamicJobSpec):
+            await self._store.put(f"{prefix}/futures.pb", result.SerializeToString())
         elif isinstance(result, LiteralMap):
             await self._store.put(f"{prefix}/outputs.pb", result.SerializeToString())
         elif result.code:
@@ -242,7 +248,7 @@ class World:
     """A runner among fakes."""
 
     path: Path
-    body: Callable[[AttemptSpec], LiteralMap | Broken | None]
+    body: Callable[[AttemptSpec], Result]
     config: RunnerConfig = field(default_factory=RunnerConfig)
 
     def __post_init__(self) -> None:

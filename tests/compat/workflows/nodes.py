@@ -1,8 +1,9 @@
 """Nodes that have others below them in stock flytekit: sub-workflows and branches, one in the other."""
 
-from typing import Optional
+from datetime import timedelta
+from typing import List, Optional
 
-from flytekit import conditional, task, workflow
+from flytekit import LaunchPlan, approve, conditional, dynamic, map_task, sleep, task, wait_for_input, workflow
 from flytekit.types.error.error import FlyteError
 
 
@@ -57,3 +58,65 @@ def clean(n: int, err: Optional[FlyteError] = None) -> None:
 @workflow(on_failure=clean)
 def cleaned(n: int) -> int:
     return fail(n=n)
+
+
+@task
+def total(numbers: List[int]) -> int:
+    return sum(numbers)
+
+
+quadrupled = LaunchPlan.get_or_create(quadruple, name="quadrupled")
+doubled_by_plan = LaunchPlan.get_or_create(deep, name="deeper", default_inputs={"n": 1})
+failing = LaunchPlan.get_or_create(cleaned, name="failing")
+
+
+@dynamic
+def innermost(n: int) -> int:
+    return total(numbers=map_task(double)(n=[n, n + 1]))
+
+
+@dynamic
+def unrolled(n: int) -> int:
+    parts = [double(n=i) for i in range(n)]
+    parts.append(quadrupled(n=n))
+    parts.append(innermost(n=n))
+    return total(numbers=parts)
+
+
+@workflow
+def launched(n: int) -> int:
+    return double(n=doubled_by_plan(n=quadrupled(n=n)))
+
+
+@workflow
+def launches_failure(n: int) -> int:
+    return failing(n=n)
+
+
+@workflow
+def dynamically(n: int) -> int:
+    return double(n=unrolled(n=n))
+
+
+@dynamic
+def breaks(n: int) -> int:
+    return double(n=fail(n=n))
+
+
+@workflow
+def dynamically_broken(n: int) -> int:
+    return breaks(n=n)
+
+
+@workflow
+def mapped_plans(numbers: List[int]) -> int:
+    return total(numbers=map_task(quadrupled)(n=numbers))
+
+
+@workflow
+def gated(n: int) -> int:
+    rested = sleep(timedelta(seconds=1))
+    given = wait_for_input("given", timeout=timedelta(minutes=5), expected_type=int)
+    agreed = approve(double(n=given), "agreed", timeout=timedelta(minutes=5))
+    rested >> agreed
+    return double(n=agreed)

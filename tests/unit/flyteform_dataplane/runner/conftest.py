@@ -12,12 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
-    from flyteidl.core.literals_pb2 import LiteralMap
-
     from flyteform_dataplane.ports import AttemptSpec
-    from support.world import Broken
+    from support.world import Result
 
-    Body = Callable[[AttemptSpec], LiteralMap | Broken | None]
+    Body = Callable[[AttemptSpec], Result]
 
 
 @pytest.fixture
