@@ -33,6 +33,8 @@ _REMOVAL_ORDER = (
     *(kind for kind in Kind if kind not in (Kind.LAUNCH_PLAN, Kind.WORKFLOW, Kind.TASK, Kind.PROJECT)),
     Kind.PROJECT,
 )
+_WRITES = frozenset({*REGISTRATIONS, Action.UPDATE, Action.REFRESH})
+_SWITCHES = frozenset({Action.ACTIVATE, Action.DEACTIVATE})
 
 
 class Status(StrEnum):
@@ -114,12 +116,18 @@ def _stages(plan: Plan) -> Iterator[list[Change]]:
     """Split the steps where all before has to be over: registration, activation, then removal by kind."""
     steps = plan.steps
     removed = plan.removed
-    yield [step for step in steps if step.action in REGISTRATIONS or step.action is Action.UPDATE]
-    yield [
-        step for step in steps if step.action in (Action.ACTIVATE, Action.DEACTIVATE) and step.address not in removed
-    ]
+    yield [step for step in steps if step.action in _WRITES]
+    # A launch plan that has another name now is replaced in this stage: its schedule neither rests nor fires twice.
+    later = removed - plan.moved
+    yield [step for step in steps if step.action in _SWITCHES and step.address not in later]
     for kind in _REMOVAL_ORDER:
-        yield [step for step in steps if step.address in removed and step.address.kind is kind]
+        yield [
+            step
+            for step in steps
+            if step.address in removed
+            and step.address.kind is kind
+            and (step.address in later or step.action not in _SWITCHES)
+        ]
 
 
 class _Run:

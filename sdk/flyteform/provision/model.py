@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from flyteform.provision.impact.model import Impact
+    from flyteform.provision.state import Record
     from flyteform.provision.verdicts import Verdict
 
 
@@ -146,6 +147,7 @@ class Action(StrEnum):
     DEACTIVATE = "deactivate"
     ARCHIVE = "archive"
     REMOVE = "remove"
+    REFRESH = "refresh"
     NO_OP = "no-op"
 
 
@@ -196,7 +198,8 @@ class Plan:
     """What would be done to one platform, in an order in which it can be done.
 
     `serial` is that of the state which the plan was made from, `requests` how many calls it took to make the plan. With
-    `refresh_only` nothing is written to the platform: an apply takes over into the state what the platform has.
+    `refresh_only` nothing is written to the platform: an apply takes over into the state what the platform has, which
+    is `refreshed`. `untouched` is owned and not selected: the plan leaves it alone, and so does the state.
     `verdicts` are what policies said, and `allow_breaking` that callers may break.
     """
 
@@ -206,6 +209,8 @@ class Plan:
     destroy: bool = False
     serial: int = 0
     refresh_only: bool = False
+    untouched: frozenset[Address] = frozenset()
+    refreshed: Mapping[Address, Record | None] = field(default_factory=dict)
     requests: int = field(default=0, compare=False)
     verdicts: tuple[Verdict, ...] = field(default=(), compare=False)
     allow_breaking: bool = field(default=False, compare=False)
@@ -220,6 +225,11 @@ class Plan:
         """What goes out of use because it is not declared, or all of it is destroyed."""
         found = frozenset(change.address for change in self.changes if change.action in REMOVALS)
         return found if self.destroy else found - self.desired.addresses
+
+    @property
+    def moved(self) -> frozenset[Address]:
+        """Former addresses of what has another name now: they go out of use as soon as that is in use."""
+        return frozenset(change.moved_from for change in self.changes if change.moved_from is not None)
 
     @property
     def has_changes(self) -> bool:

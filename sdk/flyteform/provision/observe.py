@@ -11,12 +11,14 @@ from flyteform.errors import NotFoundError
 from flyteform.provision.fields import launch_plan_fields, task_fields, workflow_fields
 from flyteform.provision.identifiers import RESOURCE_TYPES
 from flyteform.provision.model import Address, Kind
+from flyteform.provision.observe_settings import observe_settings
 from flyteform.provision.observed import Observed, ObservedProject, ObservedVersion
+from flyteform.provision.unversioned import metadata_address, owner_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping, Sequence
 
-    from flyteidl.admin import launch_plan_pb2, project_pb2, task_pb2, workflow_pb2
+    from flyteidl.admin import common_pb2, launch_plan_pb2, project_pb2, task_pb2, workflow_pb2
 
     from flyteform.client.admin import AdminClient
     from flyteform.provision.model import Desired
@@ -30,24 +32,42 @@ Place = tuple[Kind, str, str]
 Result = TypeVar("Result")
 
 
-async def observe(client: AdminClient, desired: Desired, owned: Iterable[Address]) -> Observed:
-    """Read projects, wanted versions, names with their state, active launch plans and what new versions follow."""
-    addresses = desired.addresses | frozenset(owned)
+async def observe(
+    client: AdminClient, desired: Desired, owned: Iterable[Address], versions: Iterable[tuple[Address, str]] = ()
+) -> Observed:
+    """Read projects, wanted versions, names with their state, active launch plans, settings, what new versions follow.
+
+    Of the further `versions` only is read whether they exist. `UnsupportedError` for policies on a platform without.
+    """
+    former = {each: options.moved for each, options in desired.options.items() if options.moved}
+    addresses = desired.addresses | frozenset(owned) | frozenset(itertools.chain.from_iterable(former.values()))
     projects = await _projects(client, addresses)
-    known = [address for address in addresses if address.kind is not Kind.PROJECT and address.project in projects]
+    here = [address for address in addresses if address.project in projects]
+    known = [address for address in here if address.kind in RESOURCE_TYPES]
+    named = {*known, *(owner_of(address) for address in here if address.kind is Kind.METADATA)}
     wanted = {(entity.address, entity.version) for entity in desired.entities if entity.address.project in projects}
-    registered, (present, archived), active = await asyncio.gather(
-        _registered(client, wanted), _names(client, known), _active(client, known)
+    others = {(address, version) for address, version in versions if address.project in projects}
+    registered, names, active, settings = await asyncio.gather(
+        _registered(client, wanted | others),
+        _names(client, named),
+        _active(client, known),
+        observe_settings(client, here, desired.settings),
     )
-    missing = {address for address, version in wanted - registered if address in present}
+    missing = {address for address, _ in wanted - registered}
+    followed = {each if each in names else before for each in missing for before in (*former.get(each, ()), each)}
     return Observed(
         projects=projects,
         registered=registered,
-        present=present,
-        archived=archived,
-        latest=await _latest(client, missing, active),
+        present=frozenset(names),
+        archived=frozenset(address for address, metadata in names.items() if metadata.state == _ARCHIVED),
+        latest=await _latest(client, {address for address in followed if address in names}, active),
         active=active,
+        settings=settings | _metadata(names),
     )
+
+
+def _metadata(names: Mapping[Address, common_pb2.NamedEntityMetadata]) -> dict[Address, bytes]:
+    return {metadata_address(address): metadata.SerializeToString() for address, metadata in names.items()}
 
 
 async def _projects(client: AdminClient, addresses: Iterable[Address]) -> dict[str, ObservedProject]:
@@ -85,19 +105,18 @@ async def _registered(client: AdminClient, wanted: set[tuple[Address, str]]) -> 
     return frozenset(itertools.chain.from_iterable(found)) & wanted
 
 
-async def _names(client: AdminClient, addresses: Iterable[Address]) -> tuple[frozenset[Address], frozenset[Address]]:
-    """Return which names exist, and which of them are archived."""
+async def _names(client: AdminClient, addresses: Iterable[Address]) -> dict[Address, common_pb2.NamedEntityMetadata]:
+    """Return which names exist, with their state and description."""
 
-    async def read(place: Place, chunk: Sequence[str]) -> dict[Address, bool]:
+    async def read(place: Place, chunk: Sequence[str]) -> dict[Address, common_pb2.NamedEntityMetadata]:
         kind, project, domain = place
         rows = client.list_named_entities(
             RESOURCE_TYPES[kind], project, domain, filters=f"value_in(name,{';'.join(chunk)})"
         )
-        return {Address(*place, row.id.name): row.metadata.state == _ARCHIVED async for row in rows}
+        return {Address(*place, row.id.name): row.metadata async for row in rows}
 
     found = await _gather(read(place, chunk) for place, names in _by_place(addresses) for chunk in _chunks(names))
-    states = {address: archived for part in found for address, archived in part.items()}
-    return frozenset(states), frozenset(address for address, archived in states.items() if archived)
+    return {address: metadata for part in found for address, metadata in part.items()}
 
 
 async def _active(client: AdminClient, addresses: Iterable[Address]) -> dict[Address, ObservedVersion]:

@@ -2,63 +2,180 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from flyteform.provision.changes import (
+    activations,
+    entity_changes,
+    project_change,
+    removals,
+    setting_change,
+)
 from flyteform.provision.errors import DeclarationError
-from flyteform.provision.fields import difference, fields_of
-from flyteform.provision.model import ORDER, Action, Change, FieldChange, Kind, project_address
+from flyteform.provision.model import ORDER, REMOVALS, Action, Change, Kind, Options
+from flyteform.provision.moved import moves_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Sequence
 
-    from flyteform.provision.model import Address, Desired, Entity, ProjectSettings
-    from flyteform.provision.observed import Observed, ObservedProject
+    from flyteform.provision.model import Address, Desired
+    from flyteform.provision.observed import Observed
+    from flyteform.provision.state import Record
+
+__all__ = ["check_protected", "plan_changes", "removals"]
+
+_NO_OPTIONS = Options()
+_LIMITS = "task_resource"
+_SHOWN = 5  # names in one message
 
 
-def plan_changes(desired: Desired, observed: Observed, owned: Iterable[Address]) -> tuple[Change, ...]:
+def plan_changes(
+    desired: Desired, observed: Observed, owned: Iterable[Address] | Mapping[Address, Record]
+) -> tuple[Change, ...]:
     """Return the steps from what is to what is wanted, in an order in which they can be taken.
 
-    Projects, then versions with the versions that they call before them, then activations, then the removal of what
-    is `owned` and no longer declared. `DeclarationError` if the declaration cannot be met on this platform.
+    Projects, then settings and versions with what they depend on before them, then activations, then the removal of
+    what is `owned` and no longer declared. With the records of what was applied last, drift is told from change.
+    `DeclarationError` if the declaration cannot be met on this platform, or would take out of use what is protected.
     """
+    records: Mapping[Address, Record] = owned if isinstance(owned, Mapping) else {}
     _check_places(desired, observed)
-    activations = [change for entity in desired.entities for change in _activation(entity, observed)]
-    return (
-        *(_project_change(project, observed.projects.get(project.id)) for project in desired.projects),
-        *(change for entity in desired.entities for change in _entity_changes(entity, observed)),
-        *activations,
-        *removals(frozenset(owned) - desired.addresses, observed, reason="no longer declared"),
+    moves = moves_of(desired, owned)
+    wanted = [
+        *(project_change(project, observed, desired.options) for project in desired.projects),
+        *(setting_change(each, observed, desired.options) for each in desired.settings),
+        *(change for entity in desired.entities for change in entity_changes(entity, observed, moves)),
+    ]
+    wanted = _after_limits(wanted)
+    applied = _applied(desired, records)
+    gone = frozenset(owned) - desired.addresses
+    left = list(removals(gone, observed, reason="no longer declared"))
+    moved_away = {former: address for address, former in moves.items()}
+    changes = (
+        *(_told(each, applied) for each in _ordered(wanted, desired.options)),
+        *(_moved(each, moved_away) for each in left if each.address in moved_away and each.action is Action.DEACTIVATE),
+        *(
+            _told(each, applied)
+            for entity in desired.entities
+            for each in activations(entity, observed, desired.options)
+        ),
+        *(
+            _moved(each, moved_away)
+            for each in left
+            if each.address not in moved_away or each.action is not Action.DEACTIVATE
+        ),
+    )
+    check_protected(changes, desired.options, records)
+    return changes
+
+
+def check_protected(
+    changes: Iterable[Change], options: Mapping[Address, Options], records: Mapping[Address, Record]
+) -> None:
+    """Refuse to take out of use what is protected, or was when it was applied last."""
+
+    def protected(address: Address) -> bool:
+        if address in options:
+            return options[address].protect
+        return address in records and records[address].protect
+
+    hit = list(
+        dict.fromkeys(str(each.address) for each in changes if each.action in REMOVALS and protected(each.address))
+    )
+    if hit:
+        more = f" and {len(hit) - _SHOWN} more" if len(hit) > _SHOWN else ""
+        raise DeclarationError(
+            f"protected, and this would take it out of use: {', '.join(hit[:_SHOWN])}{more}",
+            remedy="declare it, or apply it with protect=False first",
+        )
+
+
+def _applied(desired: Desired, records: Mapping[Address, Record]) -> frozenset[Address]:
+    """Return what was applied last as it is declared now: where that is not so on the platform, the world has moved."""
+    if not records:
+        return frozenset()
+    from flyteform.provision.records import records_of
+
+    wanted = records_of(desired)
+    return frozenset(
+        address
+        for address, record in wanted.items()
+        if address in records
+        and (record.version, record.active, record.fields)
+        == (records[address].version, records[address].active, records[address].fields)
     )
 
 
-def removals(addresses: Iterable[Address], observed: Observed, *, reason: str) -> Iterator[Change]:
-    """Yield the steps that take things out of use: deactivate, archive; nothing for what is gone already."""
-    for address in sorted(addresses, key=lambda each: (-ORDER.index(each.kind), each)):
-        if address.kind is Kind.LAUNCH_PLAN:
-            yield from _deactivation(address, observed, reason)
-        elif _is_in_use(address, observed):
-            change = FieldChange("state", "active", "archived")
-            yield Change(Action.ARCHIVE, address, reason, fields=(change,))
+def _after_limits(changes: list[Change]) -> list[Change]:
+    """Let tasks wait for settings of resources: what a task asks for is checked against those when it is registered."""
+    limits = [each.address for each in changes if each.address.kind is Kind.SETTINGS and each.address.name == _LIMITS]
+    if not limits:
+        return changes
+    return [_after(each, limits) if each.address.kind is Kind.TASK else each for each in changes]
 
 
-def _is_in_use(address: Address, observed: Observed) -> bool:
-    if address.kind is Kind.PROJECT:
-        project = observed.projects.get(address.project)
-        return project is not None and not project.archived
-    return address in observed.present and address not in observed.archived
+def _after(change: Change, limits: Iterable[Address]) -> Change:
+    place = (change.address.project, change.address.domain)
+    own = [each for each in limits if each.project == place[0] and each.domain in ("", place[1])]
+    return replace(change, depends_on=(*change.depends_on, *own))
 
 
-def _deactivation(address: Address, observed: Observed, reason: str) -> Iterator[Change]:
-    if (active := observed.active.get(address)) is not None:
-        change = FieldChange("active", active.version, None)
-        yield Change(Action.DEACTIVATE, address, reason, version=active.version, fields=(change,))
+def _told(change: Change, applied: frozenset[Address]) -> Change:
+    """Mark what only the world can have caused."""
+    return replace(change, drift=True) if change.action is not Action.NO_OP and change.address in applied else change
+
+
+def _moved(change: Change, moved_away: Mapping[Address, Address]) -> Change:
+    """Take a former name out of use only after the new one is there."""
+    if change.address not in moved_away:
+        return change
+    successor = moved_away[change.address]
+    return replace(change, reason=f"is {successor.name} now", depends_on=(successor,))
+
+
+def _ordered(changes: Sequence[Change], options: Mapping[Address, Options]) -> list[Change]:
+    """Put what is depended on first, else as declared; `DeclarationError` if there is a circle."""
+    if not any(each.depends_on for each in options.values()):
+        # What is declared is in order already, but for policies and metadata, which are about it.
+        return sorted(changes, key=lambda each: each.address.kind in (Kind.POLICY, Kind.METADATA))
+    by_address: dict[Address, list[Change]] = {}
+    for change in changes:
+        own = options.get(change.address, _NO_OPTIONS).depends_on
+        wider = replace(change, depends_on=tuple(dict.fromkeys((*change.depends_on, *own))))
+        by_address.setdefault(change.address, []).append(wider)
+    found: dict[Address, None] = {}
+    for address in sorted(by_address, key=lambda each: ORDER.index(each.kind)):
+        _visit(address, by_address, found)
+    return [change for address in found for change in by_address[address]]
+
+
+def _visit(start: Address, changes: Mapping[Address, Sequence[Change]], found: dict[Address, None]) -> None:
+    """Note an address after all that it depends on; without recursion, as chains may be long."""
+    above: dict[Address, None] = {}
+    pending = [start]
+    while pending:
+        address = pending[-1]
+        needed = [each for change in changes[address] for each in change.depends_on if each in changes]
+        new = [each for each in needed if each not in found]
+        if address in found or not new:
+            found.setdefault(address)
+            above.pop(address, None)
+            pending.pop()
+            continue
+        above[address] = None
+        if any(each in above for each in new):
+            circle = " → ".join(str(each) for each in (*above, address))
+            raise DeclarationError(f"these depend on each other in a circle: {circle}", remedy="drop one depends_on")
+        pending.extend(new)
 
 
 def _check_places(desired: Desired, observed: Observed) -> None:
     """Refuse what the platform would refuse half-way: a project that nobody declares, a domain that is not there."""
     declared = {project.id for project in desired.projects}
-    for place in sorted({(entity.address.project, entity.address.domain) for entity in desired.entities}):
-        name, domain = place
+    wanted = desired.addresses - {project.address for project in desired.projects}
+    for name, domain in sorted({(address.project, address.domain) for address in wanted}):
         project = observed.projects.get(name)
         if project is None and name not in declared:
             raise DeclarationError(
@@ -68,88 +185,8 @@ def _check_places(desired: Desired, observed: Observed) -> None:
             raise DeclarationError(
                 f"project {name!r} is archived", remedy=f'declare it to bring it back: Project("{name}")'
             )
-        if project is not None and project.domains and domain not in project.domains:
+        if project is not None and project.domains and domain and domain not in project.domains:
             raise DeclarationError(
                 f"project {name!r} has no domain {domain!r}",
                 remedy=f"choose one of: {', '.join(sorted(project.domains))}",
             )
-
-
-def _project_change(wanted: ProjectSettings, observed: ObservedProject | None) -> Change:
-    fields = difference({} if observed is None else _observed_project_fields(wanted, observed), _project_fields(wanted))
-    if observed is None:
-        return Change(Action.CREATE, wanted.address, "does not exist", fields=fields)
-    if not fields:
-        return Change(Action.NO_OP, wanted.address, "is as declared")
-    reason = "is archived" if observed.archived else "settings differ"
-    return Change(Action.UPDATE, wanted.address, reason, fields=fields)
-
-
-def _project_fields(wanted: ProjectSettings) -> dict[str, str]:
-    fields = {"state": "active"}
-    if wanted.name is not None:
-        fields["name"] = wanted.name
-    if wanted.description is not None:
-        fields["description"] = wanted.description
-    return fields | {f"labels.{key}": value for key, value in (wanted.labels or {}).items()}
-
-
-def _observed_project_fields(wanted: ProjectSettings, observed: ObservedProject) -> dict[str, str]:
-    """Return the observed values of what is declared; what is not declared is left alone."""
-    fields = {"state": "archived" if observed.archived else "active"}
-    if wanted.name is not None:
-        fields["name"] = observed.name
-    if wanted.description is not None:
-        fields["description"] = observed.description
-    labels = observed.labels if wanted.labels is not None else {}
-    return fields | {f"labels.{key}": value for key, value in labels.items()}
-
-
-def _entity_changes(entity: Entity, observed: Observed) -> Iterator[Change]:
-    """Yield what happens to a version, and to its name if that is archived."""
-    if (entity.address, entity.version) in observed.registered:
-        if entity.address not in observed.archived:
-            yield Change(Action.NO_OP, entity.address, "this version is registered", version=entity.version)
-    else:
-        yield _registration(entity, observed)
-    if entity.address in observed.archived:
-        change = FieldChange("state", "archived", "active")
-        yield Change(Action.UPDATE, entity.address, "is archived", entity.version, None, (change,), entity.depends_on)
-
-
-def _registration(entity: Entity, observed: Observed) -> Change:
-    depends_on = (project_address(entity.address.project), *entity.depends_on)
-    latest = observed.latest.get(entity.address)
-    if latest is None:
-        fields = difference({}, fields_of(entity))
-        return Change(Action.CREATE, entity.address, "does not exist", entity.version, None, fields, depends_on)
-    fields = difference(latest.fields, fields_of(entity))
-    reason = _why(entity, tuple(change.path for change in fields))
-    return Change(Action.NEW_VERSION, entity.address, reason, entity.version, latest.version, fields, depends_on)
-
-
-def _why(entity: Entity, paths: tuple[str, ...]) -> str:
-    """Say in a few words what makes a new version necessary."""
-    called = [path.removeprefix("calls.") for path in paths if path.startswith("calls.")]
-    own = [path for path in paths if not path.startswith("calls.")]
-    if own:
-        groups = dict.fromkeys(path.split(".", 1)[0] for path in own)
-        return f"changed: {', '.join(groups)}"
-    if called:
-        return f"new version of {', '.join(called)}"
-    return "its code changed" if entity.address.kind is Kind.TASK else "its definition changed"
-
-
-def _activation(entity: Entity, observed: Observed) -> Iterator[Change]:
-    if entity.address.kind is not Kind.LAUNCH_PLAN or entity.active is None:
-        return
-    if not entity.active:
-        yield from _deactivation(entity.address, observed, "declared inactive")
-        return
-    active = observed.active.get(entity.address)
-    before = None if active is None else active.version
-    if before != entity.version:
-        reason = "no version is active" if before is None else "another version is active"
-        change = FieldChange("active", before, entity.version)
-        depends_on = (entity.address, *entity.depends_on)
-        yield Change(Action.ACTIVATE, entity.address, reason, entity.version, before, (change,), depends_on)

@@ -12,15 +12,18 @@ from flyteform.provision.judge import judge
 from flyteform.provision.model import Desired, Plan
 from flyteform.provision.observe import observe
 from flyteform.provision.opening import open_state
-from flyteform.provision.plan import plan_changes, removals
+from flyteform.provision.plan import check_protected, plan_changes, removals
+from flyteform.provision.refresh import refresh_changes, refreshed
+from flyteform.provision.selection import EVERYTHING, Selection, select
 from flyteform.provision.state_file import FileStateStore, default_state_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from pathlib import Path
 
     from flyteform.client.admin import AdminClient
     from flyteform.client.config import ClientConfig
+    from flyteform.provision.model import Address
     from flyteform.provision.ports import Holder, StateStore
     from flyteform.provision.state import State
     from flyteform.provision.state_store import DocumentStore
@@ -46,26 +49,69 @@ async def make_plan(
     *,
     image: str | None = None,
     destroy: bool = False,
+    selection: Selection = EVERYTHING,
+    refresh_only: bool = False,
 ) -> Plan:
     """Load the declaration at `path` (module or directory), read the platform, and say what an apply would do.
 
-    Nothing is written. With `destroy` the plan takes out of use what is declared and what is owned.
+    Nothing is written. With `destroy` the plan takes out of use what is declared and what is owned; with `refresh_only`
+    an apply makes the state say what the platform has.
     """
     config = client.config
     desired = declare(path, Target(config.project, config.domain, image or DEFAULT_IMAGE))
     state = await (store or default_store(path, config)).load()
-    return await compare(desired, client, state, destroy=destroy)
+    desired, untouched = select(desired, state.owned, selection)
+    if refresh_only:
+        return await plan_refresh(client, state, untouched=untouched)
+    return await compare(desired, client, state, destroy=destroy, untouched=untouched)
 
 
-async def compare(desired: Desired, client: AdminClient, state: State, *, destroy: bool = False) -> Plan:
-    """Plan from a desired state that is at hand."""
-    observed = await observe(client, desired, state.owned)
+async def compare(
+    desired: Desired,
+    client: AdminClient,
+    state: State,
+    *,
+    destroy: bool = False,
+    untouched: Collection[Address] = frozenset(),
+) -> Plan:
+    """Plan from a desired state that is at hand, leaving alone what is owned and `untouched`."""
+    before = client.caller.made.total()
+    records = {address: record for address, record in state.records.items() if address not in untouched}
+    observed = await observe(client, desired, records)
     if destroy:
-        changes = tuple(removals(desired.addresses | frozenset(state.owned), observed, reason="destroyed"))
+        changes = tuple(removals(desired.addresses | frozenset(records), observed, reason="destroyed"))
+        check_protected(changes, desired.options, records)
     else:
-        changes = plan_changes(desired, observed, state.owned)
+        changes = plan_changes(desired, observed, records)
     changes = await judge(client, desired, changes)
-    return Plan(client.config.endpoint, desired, changes, destroy, state.serial)
+    requests = client.caller.made.total() - before
+    return Plan(
+        client.config.endpoint,
+        desired,
+        changes,
+        destroy,
+        state.serial,
+        untouched=frozenset(untouched),
+        requests=requests,
+    )
+
+
+async def plan_refresh(client: AdminClient, state: State, *, untouched: Collection[Address] = frozenset()) -> Plan:
+    """Plan to take over into the state what the platform has of what is owned."""
+    before = client.caller.made.total()
+    records = {address: record for address, record in state.records.items() if address not in untouched}
+    versions = [(address, record.version) for address, record in records.items() if record.version is not None]
+    found = refreshed(records, await observe(client, Desired(), records, versions))
+    return Plan(
+        client.config.endpoint,
+        Desired(),
+        tuple(refresh_changes(records, found)),
+        serial=state.serial,
+        refresh_only=True,
+        untouched=frozenset(untouched),
+        refreshed=found,
+        requests=client.caller.made.total() - before,
+    )
 
 
 async def apply_plan(
@@ -93,7 +139,7 @@ async def check_fresh(plan: Plan, client: AdminClient, store: StateStore) -> Non
             f"this plan was made for {plan.endpoint}, not for {client.config.endpoint}",
             remedy=f"apply it with --endpoint {plan.endpoint}",
         )
-    now = await compare(plan.desired, client, await store.load(), destroy=plan.destroy)
+    now = await compare(plan.desired, client, await store.load(), destroy=plan.destroy, untouched=plan.untouched)
     if now.changes != plan.changes:
         raise StalePlanError(
             "the platform or the state has changed since this plan was saved", remedy="make a new plan and look at it"

@@ -15,8 +15,11 @@ if TYPE_CHECKING:
 
 def goals_of(plan: Plan, owned: Collection[Address]) -> Mapping[Address, Record | None]:
     """Return the record of every address that the plan is about; None for what is not owned afterwards."""
+    if plan.refresh_only:
+        return plan.refreshed
     wanted = {} if plan.destroy else records_of(plan.desired)
-    return {**dict.fromkeys((*plan.removed, *owned)), **wanted}
+    gone = frozenset((*plan.removed, *owned)) - plan.untouched
+    return {**dict.fromkeys(gone), **wanted}
 
 
 def records_of(desired: Desired) -> dict[Address, Record]:

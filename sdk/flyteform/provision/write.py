@@ -13,6 +13,8 @@ from flyteform.errors import AlreadyExistsError
 from flyteform.provision.bundle import BUNDLE_PLACEHOLDER
 from flyteform.provision.identifiers import RESOURCE_TYPES, identifier_of
 from flyteform.provision.model import Action, Kind
+from flyteform.provision.unversioned import UNVERSIONED
+from flyteform.provision.write_settings import SettingsWriter
 
 if TYPE_CHECKING:
     from flyteform.client.admin import AdminClient
@@ -34,11 +36,14 @@ class Writer:
         self._bundles = plan.desired.bundles
         self._entities = {entity.address: entity for entity in plan.desired.entities}
         self._projects = {project.address: project for project in plan.desired.projects}
+        self._settings = SettingsWriter(plan, client)
         self._uploads: Uploads = {} if uploads is None else uploads
 
     async def write(self, step: Change) -> None:
         """Take one step; raises the error that the platform answered with."""
         match step.action:
+            case _ if step.address.kind in UNVERSIONED:
+                await self._settings.write(step)
             case Action.CREATE | Action.NEW_VERSION:
                 with suppress(AlreadyExistsError):
                     await self._create(step.address)
@@ -49,7 +54,7 @@ class Writer:
                 await self._client.set_launch_plan_active(identifier, active=step.action is Action.ACTIVATE)
             case Action.ARCHIVE:
                 await self._archive(step.address)
-            case Action.REMOVE | Action.NO_OP:
+            case Action.REMOVE | Action.REFRESH | Action.NO_OP:
                 pass
             case _:
                 assert_never(step.action)
