@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Route
 
 from flyteform_controlplane.domain.principals import OPEN_METHODS
 from flyteform_controlplane.metrics import CONTENT_TYPE
@@ -68,18 +68,21 @@ def http_app(
         return Response(document(), media_type="application/json")
 
     async def rest(scope: Scope, receive: Receive, send: Send) -> None:
-        # Not a route of Starlette's: its patterns drop a line break at the end of a path.
         app = objects if objects is not None and scope["path"].startswith(PREFIX) else gateway
         await app(scope, receive, send)
 
-    routes: list[BaseRoute] = [Route(HEALTH_PATH, health), Route("/api/v1/openapi", api), Mount("/", rest)]
+    routes: list[BaseRoute] = [Route(HEALTH_PATH, health), Route("/api/v1/openapi", api)]
     if metrics is not None:
         routes.insert(0, Route("/metrics", partial(_metrics, metrics)))
     middleware = _browsers(origins)
     if authority is not None:
         routes[:0] = oauth_routes(authority)
         middleware.append(_guard(authority, gateway, (PREFIX,) if objects is not None else ()))
-    return Starlette(routes=routes, middleware=middleware)
+    app = Starlette(routes=routes, middleware=middleware)
+    # Not by a route: patterns of Starlette's know no line breaks in a path.
+    app.router.default = rest
+    app.router.redirect_slashes = False
+    return app
 
 
 async def _metrics(metrics: Metrics, _request: Request) -> Response:

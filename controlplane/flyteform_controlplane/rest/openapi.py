@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from google.protobuf.descriptor import FieldDescriptor
+from google.rpc.status_pb2 import Status as RpcStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,6 +34,9 @@ _WELL_KNOWN: dict[str, Json] = {
     "google.protobuf.ListValue": {"type": "array", "items": {}},
     "google.protobuf.Any": {"type": "object", "properties": {"@type": {"type": "string"}}},
 }
+# A message that is not set is null, as grpc-gateway writes it.
+_NULLABLE: Json = {"x-nullable": True}
+_REFUSAL: Any = RpcStatus.DESCRIPTOR
 _WRAPPER = re.compile(r"google\.protobuf\.\w+Value").fullmatch
 
 
@@ -62,8 +66,13 @@ def _operation(route: Route, definitions: Json) -> Json:
         "operationId": f"{service}_{method.name}_{len(route.variables)}",
         "tags": [service],
         "parameters": parameters,
-        "responses": {"200": answer},
+        "responses": {"200": answer, "default": _refusal(definitions)},
     }
+
+
+def _refusal(definitions: Json) -> Json:
+    """Describe every answer but 200: the gRPC status, its text, and the messages that clients parse."""
+    return {"description": "A refusal", "schema": _message(_REFUSAL, definitions)}
 
 
 def _parameters(route: Route, definitions: Json) -> Iterator[Json]:
@@ -92,13 +101,13 @@ def _leaves(
 
 def _message(message: Descriptor, definitions: Json) -> Json:
     if message.full_name in _WELL_KNOWN:
-        return _WELL_KNOWN[message.full_name]
+        return {**_WELL_KNOWN[message.full_name], **_NULLABLE}
     if _WRAPPER(message.full_name):
-        return _single(message.fields_by_name["value"], definitions)
+        return {**_single(message.fields_by_name["value"], definitions), **_NULLABLE}
     if message.full_name not in definitions:
         definitions[message.full_name] = {}  # here already, because messages may contain themselves
         properties = {field.name: _field(field, definitions) for field in message.fields}
-        definitions[message.full_name] = {"type": "object", "properties": properties}
+        definitions[message.full_name] = {"type": "object", "properties": properties, **_NULLABLE}
     return {"$ref": f"#/definitions/{message.full_name}"}
 
 
