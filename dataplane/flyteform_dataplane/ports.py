@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from flyteidl.admin.agent_pb2 import TaskExecutionMetadata
     from flyteidl.admin.execution_pb2 import Execution, ExecutionCreateRequest, ExecutionRecoverRequest
     from flyteidl.core.identifier_pb2 import Identifier, SignalIdentifier, WorkflowExecutionIdentifier
+    from flyteidl.core.interface_pb2 import VariableMap
     from flyteidl.core.literals_pb2 import Literal, LiteralMap
-    from flyteidl.core.tasks_pb2 import TaskTemplate
+    from flyteidl.core.tasks_pb2 import DataLoadingConfig, TaskTemplate
     from flyteidl.core.types_pb2 import LiteralType
 
     from flyteform.compiler import LaunchPlanInterface
@@ -34,12 +35,27 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Copying:
+    """What is copied for a command that knows nothing of Flyte: its inputs to files, and its outputs from files.
+
+    `config` says where the command looks for them and how. `outputs` are the task's, with their types.
+    """
+
+    config: DataLoadingConfig
+    outputs: VariableMap
+    inputs_uri: str
+    output_prefix: str
+    raw_output_prefix: str
+
+
+@dataclass(frozen=True, slots=True)
 class AttemptSpec:
     """One attempt of a task, ready to start: every template argument is filled in.
 
     `name` is deterministic, so starting it twice starts it once; its parts (execution, node, array index, attempt)
     are joined by slashes. `limits` is what is enforced, `requests` what the task would like to have. `task` is what
-    attempts of one task in one execution have in common: a warning about it is said once.
+    attempts of one task in one execution have in common: a warning about it is said once. With `copying` the inputs
+    are files before the command runs and the outputs are made from files after it.
     """
 
     name: str
@@ -49,6 +65,7 @@ class AttemptSpec:
     requests: Limits = field(default_factory=Limits)
     limits: Limits = field(default_factory=Limits)
     task: str = ""
+    copying: Copying | None = None
 
 
 @dataclass(frozen=True, slots=True)

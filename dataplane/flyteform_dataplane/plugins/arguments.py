@@ -91,7 +91,7 @@ def _primitive_text(primitive: Primitive) -> str:
         case "integer":
             return str(primitive.integer)
         case "float_value":
-            return f"{primitive.float_value:g}" if primitive.float_value.is_integer() else repr(primitive.float_value)
+            return _float_text(primitive.float_value)
         case "string_value":
             return primitive.string_value
         case "boolean":
@@ -101,6 +101,12 @@ def _primitive_text(primitive: Primitive) -> str:
             return text
         case _:
             return _duration_text(primitive.duration.ToTimedelta())
+
+
+def _float_text(number: float) -> str:
+    """Write a float in short, but so that it is read again as the same: 2, 0.1, 1e+21, 1000001."""
+    short = f"{number:g}"
+    return short if float(short) == number else repr(number).removesuffix(".0")
 
 
 def _duration_text(duration: timedelta) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from flyteform_dataplane.errors import UserError
 from flyteform_dataplane.plugins.arguments import expand
 from flyteform_dataplane.plugins.resources import limits_of
-from flyteform_dataplane.ports import AttemptSpec
+from flyteform_dataplane.ports import AttemptSpec, Copying
 
 if TYPE_CHECKING:
     from flyteform_dataplane.plugins.ports import TaskContext
@@ -26,7 +26,7 @@ class ContainerPlugin:
     @property
     def task_types(self) -> tuple[str, ...]:
         """Flyte's names of the types."""
-        return ("python-task", "container")
+        return ("python-task", "container", "raw-container")
 
     def prepare(self, context: TaskContext) -> AttemptSpec:
         """Fill in the command and the environment; `UserError` when the task has no container or a wrong setting."""
@@ -34,10 +34,6 @@ class ContainerPlugin:
         if task.WhichOneof("target") != "container":
             raise UserError(f"task {task.id.name} of type {task.type} has no container to run")
         container = task.container
-        if container.data_config.enabled:
-            raise UserError(
-                f"task {task.id.name} wants its data copied in and out, which this data plane cannot do yet"
-            )
         execution = context.execution
         return AttemptSpec(
             name=context.name,
@@ -47,7 +43,18 @@ class ContainerPlugin:
             requests=limits_of(container.resources.requests),
             limits=limits_of(container.resources.limits),
             task=f"{execution.project}/{execution.domain}/{execution.name}/{task.id.name}",
+            copying=_copying(context) if container.data_config.enabled else None,
         )
+
+
+def _copying(context: TaskContext) -> Copying:
+    return Copying(
+        context.task.container.data_config,
+        context.task.interface.outputs,
+        context.inputs_uri,
+        context.output_prefix,
+        context.raw_output_prefix,
+    )
 
 
 def environment(context: TaskContext) -> dict[str, str]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from flyteform.unpacking import BUNDLE_DIR
 from flyteform_dataplane.attempt_logs import log_path, write_note
+from flyteform_dataplane.copilot.plans import arguments
 from flyteform_dataplane.ports import AttemptPhase, AttemptSpec, AttemptUpdate
 from flyteform_dataplane.process.images import ENTRY_POINTS, ImageTable, entry_of, find_program, localise
 from flyteform_dataplane.process.leftovers import OWNER_VARIABLE, end_owned
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+COPIER_MEMORY = 256 << 20  # bytes for what copies the data of a command in and out, beside the command's own limit
 STOP_GRACE = 2.0  # seconds between SIGTERM and SIGKILL
 _REMEMBERED = 4096  # ended attempts whose end a repeated start is told, rather than to run again
 
@@ -212,6 +214,9 @@ class ProcessExecutor:
         self._make_room(attempt)
         python = self._images.interpreter(spec.image)
         template, entry, command = await self._way(spec, python)
+        memory = spec.limits.memory
+        if memory and spec.copying is not None:
+            memory += COPIER_MEMORY
         folders = {"TMPDIR": str(attempt.folder / "tmp"), BUNDLE_DIR: str(self._state_dir / "bundles")}
         environment = {**base_environment(python), **folders, **spec.environment}
         template.send(
@@ -222,7 +227,7 @@ class ProcessExecutor:
             env={**environment, ATTEMPT_VARIABLE: spec.name, OWNER_VARIABLE: template.owner},
             cwd=str(attempt.folder / "cwd"),
             log=str(attempt.log),
-            memory=spec.limits.memory,
+            memory=memory,
         )
         attempt.template = template
         if attempt.stopping:
@@ -230,6 +235,10 @@ class ProcessExecutor:
 
     async def _way(self, spec: AttemptSpec, python: Path) -> tuple[Template, str, tuple[str, ...]]:
         """Return which template starts the attempt, how, and with which command."""
+        if spec.copying is not None:
+            # Around the command, in the interpreter of the platform: the image's knows nothing of it.
+            copier = (sys.executable, "-I", "-m", "flyteform_dataplane.copilot", *arguments(spec.copying))
+            return await self._templates.cold(), EXEC, (*copier, *spec.command)
         command = localise(spec.command)
         entry, reason = entry_of(command, tuple(spec.environment)), ""
         if entry != EXEC:

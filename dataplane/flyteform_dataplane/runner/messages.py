@@ -139,10 +139,10 @@ class Renderer:
             message.error.CopyFrom(_error(event.failure, event.at))
         if record.work is NodeKind.TASK:
             message.task_node_metadata.CopyFrom(self._task_metadata(event))
+            self._add_deck(message, event)
         elif record.kind is NodeKind.LAUNCH_PLAN and event.phase in _LAUNCHED:
             child = self._context.child(event.node, 0, event.attempt)
             message.workflow_node_metadata.execution_id.CopyFrom(child)
-            self._add_deck(message, event)
         return message
 
     def _is_dynamic(self, event: NodeEvent) -> bool:

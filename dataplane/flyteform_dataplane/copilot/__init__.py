@@ -1,0 +1,1 @@
+"""Inputs as files before a command runs, and outputs from files after it: for containers that know nothing of Flyte."""

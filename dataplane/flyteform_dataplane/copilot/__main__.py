@@ -1,0 +1,98 @@
+"""Copies inputs in, runs the command, copies outputs out: `python -m flyteform_dataplane.copilot … -- COMMAND`.
+
+On a machine without containers the folders that the task names are folders of the attempt's own, and the command and
+its environment name those instead. What the command's own program has written into it cannot be changed so.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flyteidl.core.errors_pb2 import ContainerError, ErrorDocument
+from flyteidl.core.execution_pb2 import ExecutionError
+from flyteidl.core.literals_pb2 import LiteralMap
+from flyteidl.core.tasks_pb2 import IOStrategy
+
+from flyteform.errors import FlyteformError, InvalidInputError
+from flyteform_dataplane.copilot import transfer
+from flyteform_dataplane.copilot.inputs import download
+from flyteform_dataplane.copilot.outputs import error_of, upload
+from flyteform_dataplane.copilot.plans import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from flyteform_dataplane.copilot.plans import Plan
+
+_SIGNALLED = 128  # what a shell adds to the number of a signal
+
+
+def main(given: Sequence[str]) -> int:
+    """Return the exit code of the command, or 1 when copying failed, which is in the error file then."""
+    plan = parse(given)
+    here = Path.cwd()
+    folders = here / "inputs", here / "outputs"
+    for folder in folders:
+        folder.mkdir(exist_ok=True)
+    try:
+        _copy_in(plan, folders[0])
+        code = _run(plan, folders)
+        if code == 0:
+            _copy_out(plan, folders[1])
+    except FlyteformError as error:
+        print(f"Error: {error.message}", file=sys.stderr)  # noqa: T201 - this is the attempt's log
+        _report(plan, error)
+        return 1
+    return code
+
+
+def _copy_in(plan: Plan, folder: Path) -> None:
+    if plan.config.io_strategy.download_mode != IOStrategy.DO_NOT_DOWNLOAD:
+        inputs = LiteralMap.FromString(transfer.read(plan.inputs_uri))
+        download(inputs, folder, plan.config.format)
+
+
+def _copy_out(plan: Plan, folder: Path) -> None:
+    said = error_of(folder)
+    if said is not None:
+        raise InvalidInputError(said.strip() or "the command says that it failed")
+    if plan.config.io_strategy.upload_mode != IOStrategy.DO_NOT_UPLOAD:
+        outputs = upload(plan.outputs, folder, plan.raw_output_prefix)
+        transfer.write(f"{plan.output_prefix}/outputs.pb", outputs.SerializeToString(deterministic=True))
+
+
+def _run(plan: Plan, folders: tuple[Path, Path]) -> int:
+    moved = dict(zip(plan.places, map(str, folders), strict=True))
+    command = [relocated(word, moved) for word in plan.command]
+    environment = {name: relocated(value, moved) for name, value in os.environ.items()}
+    try:
+        code = subprocess.run(command, env=environment, check=False).returncode  # noqa: S603 - what was registered
+    except OSError as error:
+        raise InvalidInputError(
+            f"the command {plan.command[0] if plan.command else ''!r} cannot be run: {error.strerror}",
+            remedy="on a machine without containers it has to be on the path: --image 'PATTERN=PYTHON' adds a folder",
+        ) from error
+    return _SIGNALLED - code if code < 0 else code
+
+
+def relocated(text: str, moved: Mapping[str, str]) -> str:
+    """Return the text with each folder that has moved, and what is below it, where it is now."""
+    places = "|".join(map(re.escape, sorted(moved, key=len, reverse=True)))
+    return re.sub(rf"(?<![\w.\-/])(?:{places})(?![\w.\-])", lambda found: moved[found[0]], text)
+
+
+def _report(plan: Plan, error: FlyteformError) -> None:
+    kind = ContainerError.RECOVERABLE if error.retryable else ContainerError.NON_RECOVERABLE
+    origin = ExecutionError.SYSTEM if error.retryable else ExecutionError.USER
+    said = error.message if error.remedy is None else f"{error.message} ({error.remedy})"
+    written = ContainerError(code=error.code, message=said, kind=kind, origin=origin)
+    transfer.write(f"{plan.output_prefix}/error.pb", ErrorDocument(error=written).SerializeToString())
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
