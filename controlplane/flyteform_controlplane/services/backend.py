@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from flyteidl.admin.project_pb2 import InactiveProject, Project
@@ -11,6 +11,7 @@ from flyteform.errors import NotFoundError
 from flyteform_controlplane.domain.stored import decoded
 from flyteform_controlplane.domain.validation import check_scope, describe
 from flyteform_controlplane.errors import InvalidArgumentError, MissingEntityError
+from flyteform_controlplane.services.versions import AllVersions
 
 if TYPE_CHECKING:
     from typing import TypeVar
@@ -42,6 +43,11 @@ class Backend:
     dispatch: Dispatch
     schedules: Schedules
     config: AdminConfig
+    versions: AllVersions = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Keep what is read of versions beside the store."""
+        object.__setattr__(self, "versions", AllVersions(self.database, self.store))
 
     @property
     def metadata_prefix(self) -> str:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flyteform_controlplane.domain.concurrency import LaunchPlanName, Step, admit, policy_of, step
-from flyteform_controlplane.domain.filters import Query
 from flyteform_controlplane.domain.ports import ExecutionKey
 from flyteform_controlplane.errors import ControlPlaneError
 
@@ -61,10 +60,8 @@ class Concurrency:
         return any([(await self.advance(tx, name)).start for name in names])
 
     async def _record(self, tx: AsyncConnection, name: LaunchPlanName) -> PolicyRecord | None:
-        # Not read by its key, which would lock the row: the launch plan's own lock comes first, or comes alone.
-        where: dict[str, str | int | None] = {"project": name.project, "domain": name.domain, "name": name.name}
-        rows = await self.backend.store.policies.page(tx, Query(limit=1), where)
-        return rows[0] if rows else None
+        # Not locked: the launch plan's own lock comes first, or comes alone.
+        return await self.backend.store.policies.peek(tx, name.project, name.domain, name.name)
 
     async def _start(self, tx: AsyncConnection, waiting: WaitingRecord) -> bool:
         key = ExecutionKey(waiting.execution_project, waiting.execution_domain, waiting.execution_name)

@@ -64,15 +64,13 @@ class Targets:
                 )
 
     async def _load(self, launch_plan: Identifier, task: TaskRecord | None = None) -> Target | None:
-        async with self.backend.database.reading() as tx:
-            plan = await self.backend.store.launch_plans.get(tx, *key_of(launch_plan))
-            workflow = plan and await self.backend.store.workflows.by_id(tx, plan.workflow_id)
+        plan = await self.backend.versions.launch_plans.get(*key_of(launch_plan))
+        workflow = plan and await self.backend.versions.workflows.by_id(plan.workflow_id)
         return Target(plan, workflow, task) if plan and workflow else None
 
     async def _single_task(self, identifier: Identifier) -> Target:
         check_identifier(identifier, ResourceType.TASK)
-        async with self.backend.database.reading() as tx:
-            task = await self.backend.store.tasks.get(tx, *key_of(identifier))
+        task = await self.backend.versions.tasks.get(*key_of(identifier))
         if task is None:
             raise missing("TASK", identifier)
         launch_plan = skeleton_identifier(identifier, ResourceType.LAUNCH_PLAN)

@@ -74,8 +74,7 @@ class Tasks:
     async def GetTask(self, request: ObjectGetRequest, _context: object) -> Task:
         """Return one version."""
         check_identifier(request.id, ResourceType.TASK)
-        async with self.backend.database.reading() as tx:
-            record = await self.backend.store.tasks.get(tx, *key_of(request.id))
+        record = await self.backend.versions.tasks.get(*key_of(request.id))
         if record is None:
             raise missing("TASK", request.id)
         return _message(record)

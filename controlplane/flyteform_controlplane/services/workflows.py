@@ -81,8 +81,7 @@ class Workflows:
     async def GetWorkflow(self, request: ObjectGetRequest, _context: object) -> Workflow:
         """Return one version with its compiled closure."""
         check_identifier(request.id, ResourceType.WORKFLOW)
-        async with self.backend.database.reading() as tx:
-            record = await self.backend.store.workflows.get(tx, *key_of(request.id))
+        record = await self.backend.versions.workflows.get(*key_of(request.id))
         if record is None:
             raise missing("WORKFLOW", request.id)
         message = _message(record)
@@ -109,9 +108,8 @@ class Workflows:
 
     async def _compile(self, identifier: Identifier, spec: WorkflowSpec) -> CompiledWorkflowClosure:
         needed = requirements(spec)
-        async with self.backend.database.reading() as tx:
-            tasks = await self.backend.store.tasks.get_many(tx, [_row_key(key) for key in needed.tasks])
-            plans = await self.backend.store.launch_plans.get_many(tx, [_row_key(key) for key in needed.launch_plans])
+        tasks = await self.backend.versions.tasks.get_many(map(_row_key, needed.tasks))
+        plans = await self.backend.versions.launch_plans.get_many(map(_row_key, needed.launch_plans))
         try:
             closure = compile_workflow(
                 spec,

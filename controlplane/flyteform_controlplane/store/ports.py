@@ -45,6 +45,10 @@ class Rows(Protocol[R]):
         """Return the row with that key."""
         ...
 
+    async def peek(self, tx: AsyncConnection, *key: str | int) -> R | None:
+        """Return the row with that key, and lock nothing even if the transaction writes."""
+        ...
+
     async def lock(self, tx: AsyncConnection, *key: str | int) -> None:
         """Hold this key until the transaction ends, whether there is a row or not: before "add it if it is missing"."""
         ...

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, RowMapping, and_, delete, func, insert, se
 
 from flyteform_controlplane.domain.dispatches import Cluster, ClusterState, DispatchRecord, DispatchState
 from flyteform_controlplane.domain.ports import ExecutionKey
+from flyteform_controlplane.store.direct import Direct
 from flyteform_controlplane.store.sql.locks import lock_name
 from flyteform_controlplane.store.tables import EXECUTION_KEY, executions
 from flyteform_controlplane.store.tables_duties import clusters, dispatches
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
 _KEY = tuple(dispatches.c[name] for name in EXECUTION_KEY)
+_ADD = Direct(insert(dispatches), (*EXECUTION_KEY, "cluster_label", "state", "created_at", "updated_at"))
 
 
 def _is(execution: ExecutionKey) -> ColumnElement[bool]:
@@ -113,7 +115,7 @@ async def add(tx: AsyncConnection, execution: ExecutionKey, cluster_label: str, 
     """Queue an execution."""
     key = dict(zip(EXECUTION_KEY, (execution.project, execution.domain, execution.name), strict=True))
     values = {"cluster_label": cluster_label, "state": DispatchState.QUEUED.value, "created_at": at, "updated_at": at}
-    await tx.execute(insert(dispatches).values(**key, **values))
+    await _ADD.fetch(tx, key | values)
 
 
 async def get(tx: AsyncConnection, execution: ExecutionKey) -> DispatchRecord | None:

@@ -48,6 +48,7 @@ class SqlRows(Generic[R]):
             messages[name].FromString if name in messages else None for name in names
         ]
         self._key = _unique_columns(table)
+        self._key_names = [column.name for column in self._key]
         self._select = select(*self._columns)
         by_key = self._select.where(*(column == bindparam(column.name) for column in self._key))
         self._get = Direct(by_key)
@@ -61,10 +62,11 @@ class SqlRows(Generic[R]):
 
     async def get(self, tx: AsyncConnection, *key: str | int) -> R | None:
         """Return the row with that key."""
-        names = (column.name for column in self._key)
-        statement = self._get_locked if locks_rows(tx) else self._get
-        rows = await statement.fetch(tx, dict(zip(names, key, strict=True)))
-        return self._record(rows[0]) if rows else None
+        return await self._find(self._get_locked if locks_rows(tx) else self._get, tx, key)
+
+    async def peek(self, tx: AsyncConnection, *key: str | int) -> R | None:
+        """Return the row with that key, never locked."""
+        return await self._find(self._get, tx, key)
 
     async def lock(self, tx: AsyncConnection, *key: str | int) -> None:
         """Hold this key until the transaction ends, whether there is a row or not."""
@@ -133,6 +135,10 @@ class SqlRows(Generic[R]):
         """Remove the row; False if there was none."""
         conditions = (column == value for column, value in zip(self._key, key, strict=True))
         return (await tx.execute(delete(self._table).where(*conditions))).rowcount > 0
+
+    async def _find(self, statement: Direct, tx: AsyncConnection, key: Key) -> R | None:
+        rows = await statement.fetch(tx, dict(zip(self._key_names, key, strict=True)))
+        return self._record(rows[0]) if rows else None
 
     def _equal(self, where: Mapping[str, str | int | None]) -> list[ColumnElement[bool]]:
         return [
