@@ -20,6 +20,7 @@ from flyteform.provision.state import State
 from flyteform.provision.state_file import FileStateStore
 from flyteform.provision.state_memory import MemoryStateStore
 from support.control_plane import control_plane
+from support.crashes import Crash, DyingClient, Fuse
 from support.declarations import PIPELINES, TASKS, write_project
 
 if TYPE_CHECKING:
@@ -138,62 +139,6 @@ async def test_drift_of_a_project_is_put_right(tmp_path: Path) -> None:
         assert not (await make_plan(path, client)).has_changes
 
 
-class Crash(BaseException):
-    """What a killed process looks like from inside: nothing catches it."""
-
-
-class Dying:
-    """A client that dies at its n-th write, before or after the platform has got it."""
-
-    def __init__(self, client: AdminClient, writes: int, *, after: bool) -> None:
-        self._client, self._left, self._after = client, writes, after
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._client, name)
-        if not name.startswith(("create_", "register_", "update_", "set_")):
-            return found
-
-        async def write(*args: Any, **kwargs: Any) -> Any:
-            self._left -= 1
-            if self._left < 0 or (self._left == 0 and not self._after):
-                raise Crash
-            result = await found(*args, **kwargs)
-            if self._left == 0:
-                raise Crash
-            return result
-
-        return write
-
-
-@pytest.mark.parametrize("after", [False, True], ids=["before the platform has it", "after the platform has it"])
-async def test_a_crash_at_any_write_leaves_a_state_from_which_the_next_plan_is_right(
-    tmp_path: Path, after: bool
-) -> None:
-    """Killed at each write in turn, the next apply completes the work, and then nothing is left; destroy finds all."""
-    path = write_project(tmp_path / "work")
-    async with control_plane(tmp_path) as client:
-        writes = 0
-        crashed = True
-        while crashed:
-            writes += 1
-            project = f"crash-{writes}"
-            write_project(path.parent, pipelines=PIPELINES.replace('"acme"', f'"{project}"'))
-            store = FileStateStore(tmp_path / f"{project}.json")
-            plan = await make_plan(path, client, store)
-            dying: Any = Dying(client, writes, after=after)
-            try:
-                await apply_plan(plan, dying, store)
-                crashed = False
-            except Crash:
-                pass
-            resumed = await make_plan(path, client, store)
-            assert (await apply_plan(resumed, client, store)).ok
-            assert not (await make_plan(path, client, store)).has_changes
-            destroyed = await make_plan(path, client, store, destroy=True)
-            assert destroyed.counts.archive == 6
-        assert writes > 8
-
-
 async def test_a_crash_before_a_removal_is_recorded_forgets_nothing(tmp_path: Path) -> None:
     """What was created by an apply that died is owned: taken out of the declaration, it is taken out of use."""
     path = write_project(tmp_path / "work")
@@ -201,7 +146,7 @@ async def test_a_crash_before_a_removal_is_recorded_forgets_nothing(tmp_path: Pa
         store = default_store(path, client.config)
         plan = await make_plan(path, client, store)
         writes = len(plan.steps) + 1  # the upload is a write too
-        dying: Any = Dying(client, writes, after=True)
+        dying: Any = DyingClient(client, Fuse(writes, after=True))
         with pytest.raises(Crash):
             await apply_plan(plan, dying, store)
         write_project(path.parent, pipelines=PIPELINES[: PIPELINES.index("nightly =")])
