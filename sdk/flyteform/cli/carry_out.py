@@ -15,6 +15,7 @@ from flyteform.cli.render import print_lines, render, render_result
 from flyteform.errors import ConflictError, InvalidInputError
 from flyteform.provision.apply import Conduct, Status, execute
 from flyteform.provision.errors import StalePlanError
+from flyteform.provision.gate import check_allowed
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -43,8 +44,9 @@ async def carry_out(
     `make` is called again if another apply has changed the state before this one holds it. `goals` are what the state
     has to say in the end where that does not follow from the plan.
     """
-    plan = await make()
+    plan = manner.judgement.judge(await make())
     print_lines(render(plan))
+    check_allowed(plan)
     if plan.has_changes and not manner.approved:
         _ask()
     async with store.lock(manner.lock_timeout, _tell):
@@ -72,8 +74,9 @@ def _ask() -> None:
 
 async def _again(make: Callable[[], Awaitable[Plan]], shown: Plan, manner: Manner) -> Plan:
     """Plan anew after another apply; what a person has approved must not become something else."""
-    plan = await make()
+    plan = manner.judgement.judge(await make())
     if plan.changes == shown.changes:
+        check_allowed(plan)
         return plan
     if not manner.approved:
         raise StalePlanError(
@@ -82,6 +85,7 @@ async def _again(make: Callable[[], Awaitable[Plan]], shown: Plan, manner: Manne
         )
     click.echo("Another apply was at work meanwhile; what is left now:")
     print_lines(render(plan))
+    check_allowed(plan)
     return plan
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -12,6 +12,8 @@ import click
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from flyteform.provision.model import Plan
 
 
 def connection_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -84,22 +86,67 @@ class Duration(click.ParamType[float]):
 
 
 @dataclass(frozen=True, slots=True)
+class Judgement:
+    """By what a plan is judged: policies, by file or module, and whether callers may break."""
+
+    policies: tuple[str, ...] = ()
+    allow_breaking: bool = False
+
+    def judge(self, plan: Plan) -> Plan:
+        """Return the plan with what the policies say; a saved plan keeps what it was judged by before."""
+        from flyteform.provision.policy import judge_by
+        from flyteform.provision.policy_loading import load_policies
+
+        judged = judge_by(plan, load_policies(self.policies)) if self.policies else plan
+        return replace(judged, allow_breaking=plan.allow_breaking or self.allow_breaking)
+
+
+def judgement_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--policy` and `--allow-breaking`; the command gets them as `judgement`."""
+
+    @wraps(function)
+    def with_judgement(*args: Any, policies: tuple[str, ...], allow_breaking: bool, **kwargs: Any) -> Any:
+        return function(*args, judgement=Judgement(policies, allow_breaking), **kwargs)
+
+    decorated: Callable[..., Any] = with_judgement
+    for option in reversed(_JUDGEMENT):
+        decorated = option(decorated)
+    return decorated
+
+
+_JUDGEMENT = (
+    click.option(
+        "--policy",
+        "policies",
+        multiple=True,
+        envvar="FLYTEFORM_POLICY",
+        metavar="FILE|MODULE",
+        help="Python checks over the plan; repeatable.  [default: FLYTEFORM_POLICY]",
+    ),
+    click.option("--allow-breaking", is_flag=True, help="Apply interface changes that break callers."),
+)
+
+
+@dataclass(frozen=True, slots=True)
 class Manner:
     """How a person wants a plan applied; `lock_timeout` is in seconds."""
 
     approved: bool = False
     parallelism: int = 16
     lock_timeout: float = 0.0
+    judgement: Judgement = field(default_factory=Judgement)
 
 
 def apply_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of all commands that write to the platform; the command gets them as `manner`."""
 
     @wraps(function)
-    def with_manner(*args: Any, approved: bool, parallelism: int, lock_timeout: float, **kwargs: Any) -> Any:
-        return function(*args, manner=Manner(approved, parallelism, lock_timeout), **kwargs)
+    def with_manner(
+        *args: Any, approved: bool, parallelism: int, lock_timeout: float, judgement: Judgement, **kwargs: Any
+    ) -> Any:
+        return function(*args, manner=Manner(approved, parallelism, lock_timeout, judgement), **kwargs)
 
-    decorated: Callable[..., Any] = with_manner
+    decorated: Callable[..., Any] = judgement_options(with_manner)
     for option in reversed(_APPLY):
         decorated = option(decorated)
     return decorated

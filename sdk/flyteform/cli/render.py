@@ -1,142 +1,151 @@
-"""Plans and their application as people read them: what changes, field by field, and when schedules fire."""
+"""Plans and their application as people read them: what changes, field by field, and what that means."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from flyteidl.admin import launch_plan_pb2
 from rich.console import Console, Group
 from rich.text import Text
 
-from flyteform import schedules
+from flyteform.cli.wording import (
+    by_address,
+    count,
+    headline,
+    nothing,
+    one_line,
+    place,
+    shown_fields,
+    summary,
+    symbol,
+)
 from flyteform.provision.apply import Status
-from flyteform.provision.model import REMOVALS, Action, Kind
+from flyteform.provision.impact.model import ImpactKind, Severity
+from flyteform.provision.redaction import redact_text
+from flyteform.provision.verdicts import Level
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from flyteform.provision.apply import ApplyResult, Outcome
+    from flyteform.provision.impact.model import Impact, ImpactValue
     from flyteform.provision.model import Address, Change, FieldChange, Plan
+    from flyteform.provision.verdicts import Verdict
 
 _STYLES = {"+": "green", "~": "yellow", "-": "red"}
-_VERSION_CHARACTERS = 12
+_MARKS = {Severity.INFO: ("·", "cyan"), Severity.WARNING: ("!", "yellow"), Severity.BREAKING: ("✗", "bold red")}
 _FIELDS_PER_GROUP = 12
 _VALUE_CHARACTERS = 160
-_FIRINGS = 3
 
 
-def print_lines(content: Group | Text) -> None:
-    """Print for people: in colour on a terminal only, and with no line broken elsewhere."""
-    console = Console(highlight=False)
+def print_lines(content: Group | Text, *, color: bool | None = None) -> None:
+    """Print for people, with no line broken elsewhere than on a terminal.
+
+    Colour is for terminals, and for those who set FORCE_COLOR, unless `color` says otherwise.
+    """
+    console = Console(highlight=False, force_terminal=color, no_color=True if color is False else None)
     console.print(content, soft_wrap=not console.is_terminal)
 
 
-def render(plan: Plan, now: datetime | None = None) -> Group:
-    """Return a plan for people; `now` is where the next firings of schedules are counted from."""
+def render(plan: Plan, *, full: bool = False) -> Group:
+    """Return a plan for people: what changes, then what has drifted, what policies say, and one line of counts.
+
+    Long values and long groups of fields are folded unless `full` is asked for.
+    """
     if not plan.has_changes:
-        text = f"is as declared ({_count(plan.counts.unchanged, 'resource')})"
-        return Group(Text(f"No changes: {plan.endpoint} {'has nothing to destroy' if plan.destroy else text}."))
+        return Group(*_verdict_lines(plan.verdicts), Text(nothing(plan)))
     lines = [Text(f"On {plan.endpoint}:", style="bold"), Text()]
-    for address, changes in _by_address(plan.steps):
-        lines += _resource_lines(plan, address, changes, now or datetime.now(UTC))
-        lines.append(Text())
-    counts = plan.counts
-    summary = f"Plan: {counts.create} to create, {counts.update} to update, {counts.archive} to archive."
-    return Group(*lines, Text(summary, style="bold"))
+    lines += _resources([step for step in plan.steps if not step.drift], full=full)
+    drifted = [step for step in plan.steps if step.drift]
+    if drifted:
+        lines += [Text("Drift: the platform is no longer as it was applied:", style="bold"), Text()]
+        lines += _resources(drifted, full=full)
+    return Group(*lines, *_verdict_lines(plan.verdicts), Text(summary(plan), style="bold"))
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+def render_calls(sent: Mapping[str, int]) -> Text:
+    """Return how many calls were made, the most frequent first."""
+    calls = sorted(sent.items(), key=lambda each: (-each[1], each[0]))
+    names = ", ".join(f"{name} {number}" for name, number in calls)
+    return Text(f"{count(sum(sent.values()), 'call')} to the platform: {names}", style="dim")
 
 
-def _by_address(changes: Iterable[Change]) -> Iterable[tuple[Address, list[Change]]]:
-    """Group the steps by resource, in the order in which each is first touched."""
-    grouped: dict[Address, list[Change]] = {}
-    for change in changes:
-        grouped.setdefault(change.address, []).append(change)
-    return grouped.items()
+def _resources(steps: Iterable[Change], *, full: bool) -> Iterator[Text]:
+    for address, changes in by_address(steps).items():
+        yield from _resource_lines(address, changes, full=full)
+        yield Text()
 
 
-def _resource_lines(plan: Plan, address: Address, changes: Sequence[Change], now: datetime) -> Iterator[Text]:
-    symbol = _symbol(changes)
-    place = f"  {address.project}/{address.domain}" if address.domain else ""
+def _resource_lines(address: Address, changes: Sequence[Change], *, full: bool) -> Iterator[Text]:
+    sign = symbol(changes)
+    where = place(address)
     yield Text.assemble(
-        ("  " + symbol + " ", _STYLES[symbol]),
+        ("  " + sign + " ", _STYLES[sign]),
         (f"{address.kind.label} ", ""),
-        (address.name, "bold"),
-        (place, "dim"),
+        (one_line(address.name), "bold"),
+        (f"  {where}" if where else "", "dim"),
     )
     for change in changes:
-        yield Text.assemble(("      ", ""), (_headline(change), "italic"))
-        yield from _field_lines(change.fields)
-    if address.kind is Kind.LAUNCH_PLAN and symbol != "-":
-        yield from _firing_lines(plan, address, now)
+        yield Text.assemble("      ", (redact_text(headline(change)), "italic"))
+        yield from _field_lines(shown_fields(change), full=full)
+        for impact in change.impacts:
+            yield from _impact_lines(impact)
 
 
-def _symbol(changes: Sequence[Change]) -> str:
-    actions = {change.action for change in changes}
-    if Action.CREATE in actions:
-        return "+"
-    return "-" if actions & REMOVALS else "~"
-
-
-def _headline(change: Change) -> str:
-    version, previous = _short(change.version), _short(change.previous)
-    match change.action:
-        case Action.CREATE:
-            return f"create version {version}" if version else "create"
-        case Action.NEW_VERSION:
-            return f"new version {previous} → {version}: {change.reason}"
-        case Action.ACTIVATE:
-            return f"activate {version}: {change.reason}"
-        case Action.DEACTIVATE:
-            return f"deactivate {version}: {change.reason}"
-        case _:
-            return f"{change.action.value}: {change.reason}"
-
-
-def _short(version: str | None) -> str:
-    return (version or "")[:_VERSION_CHARACTERS]
-
-
-def _field_lines(fields: Sequence[FieldChange]) -> Iterator[Text]:
+def _field_lines(fields: Sequence[FieldChange], *, full: bool) -> Iterator[Text]:
     """Yield one line a field; of groups with many members (nodes, environment) only the first ones."""
     groups: dict[str, list[FieldChange]] = {}
     for each in fields:
-        if each.path != "active" and not each.path.startswith("calls."):
-            groups.setdefault(each.path.partition(".")[0], []).append(each)
-    width = max((len(each.path) for group in groups.values() for each in group[:_FIELDS_PER_GROUP]), default=0)
+        groups.setdefault(each.path.partition(".")[0], []).append(each)
+    limit = None if full else _FIELDS_PER_GROUP
+    width = max((len(one_line(each.path)) for group in groups.values() for each in group[:limit]), default=0)
     for name, group in groups.items():
-        for each in group[:_FIELDS_PER_GROUP]:
-            yield _field_line(each, width)
-        if len(group) > _FIELDS_PER_GROUP:
-            yield Text(f"          … {len(group) - _FIELDS_PER_GROUP} more of {name}", style="dim")
+        for each in group[:limit]:
+            yield _field_line(each, width, full=full)
+        if limit is not None and len(group) > limit:
+            yield Text(f"          … {len(group) - limit} more of {one_line(name)}", style="dim")
 
 
-def _field_line(each: FieldChange, width: int) -> Text:
-    symbol = "+" if each.before is None else "-" if each.after is None else "~"
-    values = " → ".join(_value(value) for value in (each.before, each.after) if value is not None)
-    return Text.assemble(("        " + symbol, _STYLES[symbol]), f" {each.path:<{width}}  {values}")
+def _field_line(each: FieldChange, width: int, *, full: bool) -> Text:
+    sign = "+" if each.before is None else "-" if each.after is None else "~"
+    limit = None if full else _VALUE_CHARACTERS
+    values = " → ".join(one_line(value, limit) for value in (each.before, each.after) if value is not None)
+    return Text.assemble(("        " + sign, _STYLES[sign]), f" {one_line(each.path):<{width}}  {values}")
 
 
-def _value(text: str) -> str:
-    """Keep a value on one line of bearable length."""
-    line = " ".join(text.split())
-    return line if len(line) <= _VALUE_CHARACTERS else f"{line[:_VALUE_CHARACTERS]}…"
+def _impact_lines(impact: Impact) -> Iterator[Text]:
+    mark, style = _MARKS[impact.severity]
+    message = redact_text(impact.message)
+    lines = [message]
+    fields = dict(impact.fields)
+    if impact.kind is ImpactKind.SCHEDULE and fields.get("before") != fields.get("after"):
+        lines = list(_schedule_lines(fields)) or lines
+    for index, line in enumerate(lines):
+        lead = f"        {mark} " if index == 0 else "            "
+        yield Text.assemble((lead, style), (one_line(line), style))
 
 
-def _firing_lines(plan: Plan, address: Address, now: datetime) -> Iterator[Text]:
-    """Say when the schedule fires next, if this version is to be active."""
-    entity = next((each for each in plan.desired.entities if each.address == address), None)
-    if entity is None or not entity.active:
+def _schedule_lines(fields: Mapping[str, ImpactValue]) -> Iterator[str]:
+    """Say it in lines, as two rows of times can be compared better than one sentence can be read."""
+    before, after = fields.get("before"), fields.get("after")
+    yield f"schedule: {' → '.join(str(each) for each in (before, after) if each)}{'' if after else ' ends'}"
+    for word, label in (("before", "was"), ("after", "fires")):
+        times = fields.get(f"{word}_firings")
+        if fields.get(word) is not None and isinstance(times, tuple):
+            yield f"{label:<5} {', '.join(times) or 'never'}"
+    if fields.get("after_kickoff_time_input"):
+        yield f"the time goes to the input {fields['after_kickoff_time_input']}"
+
+
+def _verdict_lines(verdicts: Sequence[Verdict]) -> Iterator[Text]:
+    if not verdicts:
         return
-    spec = launch_plan_pb2.LaunchPlanSpec.FromString(entity.spec)
-    schedule = schedules.from_idl(spec.entity_metadata.schedule)
-    if schedule is not None:
-        times = schedules.firings(schedule, now, _FIRINGS)
-        shown = ", ".join(f"{time:%Y-%m-%d %H:%M}" for time in times) or "never again"
-        yield Text.assemble(("        ", ""), (f"fires next: {shown} UTC" if times else f"fires {shown}", "cyan"))
+    yield Text("Policies:", style="bold")
+    for verdict in verdicts:
+        denied = verdict.level is Level.DENY
+        about = f" ({', '.join(str(address) for address in verdict.addresses)})" if verdict.addresses else ""
+        text = f"{one_line(verdict.policy)}: {one_line(redact_text(verdict.message))}{one_line(about)}"
+        yield Text(f"  {'✗ deny' if denied else '! warn'} {text}", style="bold red" if denied else "yellow")
+    yield Text()
 
 
 def render_outcome(outcome: Outcome) -> Text | None:
@@ -159,5 +168,5 @@ def render_result(result: ApplyResult) -> Text:
         len(result.with_status(status)) for status in (Status.APPLIED, Status.FAILED, Status.SKIPPED)
     )
     if result.ok:
-        return Text(f"Applied: {_count(done, 'step')}.", style="bold green")
-    return Text(f"Not all applied: {_count(done, 'step')} done, {failed} failed, {skipped} skipped.", style="bold red")
+        return Text(f"Applied: {count(done, 'step')}.", style="bold green")
+    return Text(f"Not all applied: {count(done, 'step')} done, {failed} failed, {skipped} skipped.", style="bold red")

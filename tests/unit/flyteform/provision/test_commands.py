@@ -65,7 +65,8 @@ async def test_json_is_a_document_of_its_version(tmp_path: Path) -> None:
         document = json.loads(out)
         assert code == 2
         assert (document["format"], document["version"]) == ("flyteform-plan", 1)
-        assert document["summary"] == {"create": 6, "update": 0, "archive": 0, "unchanged": 0}
+        summary = {"create": 6, "update": 0, "archive": 0, "unchanged": 0, "drift": 0, "breaking": 0}
+        assert document["summary"] == summary
         assert document["changes"][0] == {
             "kind": "project",
             "project": "acme",
@@ -75,12 +76,16 @@ async def test_json_is_a_document_of_its_version(tmp_path: Path) -> None:
             "reason": "does not exist",
             "version": None,
             "previous_version": None,
+            "drift": False,
+            "moved_from": None,
             "fields": [
                 {"path": "description", "before": None, "after": "Makes everything"},
                 {"path": "labels.team", "before": None, "after": "a"},
                 {"path": "name", "before": None, "after": "Acme"},
                 {"path": "state", "before": None, "after": "active"},
             ],
+            "breaking": False,
+            "impacts": [],
             "depends_on": [],
         }
 

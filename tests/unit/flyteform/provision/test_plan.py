@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import pytest
 from flyteidl.admin import launch_plan_pb2, task_pb2
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.console import Console
 
-from flyteform.cli.render import render
 from flyteform.provision.errors import DeclarationError
 from flyteform.provision.model import (
     REGISTRATIONS,
@@ -167,32 +163,6 @@ def test_a_place_that_cannot_take_entities_is_refused(project: ObservedProject |
     """What the platform would refuse half-way is refused before anything is written."""
     with pytest.raises(DeclarationError, match=message):
         plan_changes(Desired((), (task(),)), Observed({} if project is None else {"p": project}), ())
-
-
-def text_of(plan: Plan) -> str:
-    """Return what a person sees, without a terminal."""
-    console = Console(width=200, force_terminal=False)
-    with console.capture() as capture:
-        console.print(render(plan, datetime(2026, 1, 1, tzinfo=UTC)))
-    return capture.get()
-
-
-def test_the_text_shows_fields_firings_and_counts() -> None:
-    """People see symbols, old and new values, the next firings, and one line of counts; no escape codes in a pipe."""
-    desired = Desired((ProjectSettings("p"),), (task(), launch_plan(cron="0 3 * * *")))
-    latest = {TASK: ObservedVersion("v0", {"image": "i:0", "type": "python-task"})}
-    observed = Observed({"p": HERE}, present=frozenset({TASK}), latest=latest)
-    text = text_of(Plan("h:1", desired, plan_changes(desired, observed, ())))
-    assert "~ task m.t" in text
-    assert "~ image  i:0 → i:1" in text
-    assert "fires next: 2026-01-01 03:00, 2026-01-02 03:00, 2026-01-03 03:00 UTC" in text
-    assert text.rstrip().endswith("Plan: 1 to create, 1 to update, 0 to archive.")
-    assert "\x1b" not in text
-
-
-def test_nothing_to_do_says_so() -> None:
-    """Without changes the text is one line."""
-    assert text_of(Plan("h:1", Desired(), ())) == "No changes: h:1 is as declared (0 resources).\n"
 
 
 VERSIONS = st.sampled_from(["v1", "v2"])
