@@ -24,7 +24,7 @@ from flyteform.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Mapping, Sequence
     from pathlib import Path
 
     from flyteform_dataplane.kubernetes.profile import Json
@@ -33,6 +33,7 @@ _TIMEOUT = 30.0  # seconds for one request
 _WATCH_SECONDS = 300  # a watch ends by itself and is begun again: a connection may die without a word
 _SILENCE = 60.0  # seconds of a watch beyond its own end, after which it is given up
 MERGE_PATCH = "application/merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
 _JSON = "application/json"
 _FIRST_ERROR = 400
 
@@ -67,6 +68,10 @@ class KubernetesApi:
         """Merge into an object; with a `resourceVersion` in it `ConflictError` if the object has moved on."""
         return await self._call("PATCH", path, body=body, content_type=MERGE_PATCH)
 
+    async def patch_json(self, path: str, operations: Sequence[Json]) -> Json:
+        """Apply operations one after the other, all or none; `InvalidInputError` where a `test` among them fails."""
+        return await self._call("PATCH", path, body=list(operations), content_type=JSON_PATCH)
+
     async def replace(self, path: str, body: Json) -> Json:
         """Replace an object; `ConflictError` if it has moved on since it was read."""
         return await self._call("PUT", path, body=body)
@@ -100,7 +105,7 @@ class KubernetesApi:
                 yield event["type"], event["object"]
 
     async def _call(
-        self, method: str, path: str, *, body: Json | None = None, query: Mapping[str, str] | None = None,
+        self, method: str, path: str, *, body: Json | list[Json] | None = None, query: Mapping[str, str] | None = None,
         content_type: str = _JSON,
     ) -> Json:  # fmt: skip
         async with self._responding(method, path, body=body, query=query, content_type=content_type) as response:
@@ -113,7 +118,7 @@ class KubernetesApi:
         method: str,
         path: str,
         *,
-        body: Json | None = None,
+        body: Json | list[Json] | None = None,
         query: Mapping[str, str] | None = None,
         content_type: str = _JSON,
         seconds: float = _TIMEOUT,

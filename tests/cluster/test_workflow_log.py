@@ -1,0 +1,196 @@
+"""One contract over both logs of executions: a file of an embedded data plane, and resources of a cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from flyteform.errors import UnavailableError
+from flyteform.objects import open_store
+from flyteform.proto.flyteform.v1.link_pb2 import Lease
+from flyteform_dataplane.kubernetes.api import connect
+from flyteform_dataplane.kubernetes.workflows.definition import NAME, definition
+from flyteform_dataplane.kubernetes.workflows.log import WorkflowLog
+from flyteform_dataplane.runner.log import ExecutionLog, LoggedStep, Snapshot
+from support.kubernetes import kubectl
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+KEY = "flytesnacks/development/f1"
+LARGEST = 1000
+
+Log = ExecutionLog | WorkflowLog
+
+
+class Logs:
+    """Opens a log anew, as a successor of a killed operator does."""
+
+    def __init__(self, kind: str, folder: Path) -> None:
+        self.kind = kind
+        self.folder = folder
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[Log]:
+        """Open it."""
+        if self.kind == "file":
+            log: Log = ExecutionLog(self.folder / "log.db")
+            await log.open()
+            yield log
+            await log.close()
+            return
+        async with connect(Path(os.environ["KUBECONFIG"])) as api:
+            log = WorkflowLog(api, open_store(f"file://{self.folder}/objects"), largest=LARGEST)
+            await log.open()
+            yield log
+
+    def lease(self, name: str = "f1") -> bytes:
+        """Return the lease of an execution."""
+        lease = Lease(metadata_prefix=f"file://{self.folder}/objects/metadata/{name}")
+        lease.id.project, lease.id.domain, lease.id.name = "flytesnacks", "development", name
+        lease.closure.primary.template.id.name = "wine.train"
+        return lease.SerializeToString()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _defined() -> Iterator[None]:
+    """Install the definition and the namespace, and remove both afterwards."""
+    kubectl("apply", "-f", "-", given=definition())
+    kubectl("wait", "--for=condition=Established", f"crd/{NAME}", "--timeout=30s")
+    kubectl("create", "namespace", "flytesnacks-development")
+    yield
+    kubectl("delete", "flyteworkflows", "--all", "--namespace=flytesnacks-development", "--ignore-not-found")
+    kubectl("delete", "namespace", "flytesnacks-development")
+    kubectl("delete", "crd", NAME)
+
+
+@pytest.fixture(params=["file", "resource"])
+def logs(request: pytest.FixtureRequest, tmp_path: Path) -> Logs:
+    """Return a log of either kind, empty."""
+    return Logs(request.param, tmp_path)
+
+
+def step(number: int, size: int = 10) -> LoggedStep:
+    """Return a step of that many bytes, with two events."""
+    return LoggedStep(number, 2 * number, bytes([number % 256]) * size)
+
+
+async def test_steps_are_there_after_a_crash(logs: Logs) -> None:
+    """Lease, time and steps come back as they were, in order."""
+    async with logs.opened() as log:
+        await log.accept(KEY, logs.lease(), 1000.25)
+        for number in range(1, 6):
+            await log.append(KEY, step(number))
+    async with logs.opened() as log:
+        (found,) = await log.unfinished()
+        assert (found.key, found.lease, found.accepted_at) == (KEY, logs.lease(), 1000.25)
+        assert list(found.steps) == [step(number) for number in range(1, 6)]
+        assert found.snapshot is None
+        await log.append(KEY, step(6))
+        (found,) = await log.unfinished()
+        assert len(found.steps) == 6
+        await log.remove(KEY)
+
+
+async def test_a_long_log_keeps_every_step(logs: Logs) -> None:
+    """However long it gets, and across restarts, no step is lost."""
+    numbers = range(1, 40)
+    async with logs.opened() as log:
+        await log.accept(KEY, logs.lease(), 1.0)
+        for number in numbers[:20]:
+            await log.append(KEY, step(number, size=90))
+    async with logs.opened() as log:
+        await log.unfinished()
+        for number in numbers[20:]:
+            await log.append(KEY, step(number, size=90))
+        (found,) = await log.unfinished()
+        assert list(found.steps) == [step(number, size=90) for number in numbers]
+        await log.remove(KEY)
+
+
+async def test_a_snapshot_shortens_the_log(logs: Logs) -> None:
+    """Steps that a snapshot holds and the control plane knows need not be kept; the others are."""
+    async with logs.opened() as log:
+        await log.accept(KEY, logs.lease(), 1.0)
+        for number in range(1, 5):
+            await log.append(KEY, step(number))
+        log.acknowledge(KEY, 6)
+        await log.append(KEY, step(5), Snapshot(5, 10, b"state"))
+        await log.append(KEY, step(6))
+    async with logs.opened() as log:
+        (found,) = await log.unfinished()
+        assert found.snapshot == Snapshot(5, 10, b"state")
+        assert found.acknowledged == 6
+        # Events 7 to 10 are not acknowledged: their steps are what they are told by again.
+        assert {4, 5, 6} <= {each.number for each in found.steps}
+        await log.remove(KEY)
+
+
+async def test_finished_executions_are_remembered(logs: Logs) -> None:
+    """Who is done is not begun again by a lease that comes late; a removed one is."""
+    async with logs.opened() as log:
+        assert not await log.finished(KEY)
+        await log.accept(KEY, logs.lease(), 1.0)
+        await log.append(KEY, step(1))
+        await log.finish(KEY)
+        assert await log.finished(KEY)
+        assert await log.unfinished() == []
+        await log.remove(KEY)
+        assert not await log.finished(KEY)
+
+
+async def test_accepting_again_begins_anew(logs: Logs) -> None:
+    """A former life of an execution, revoked since, leaves nothing."""
+    async with logs.opened() as log:
+        await log.accept(KEY, logs.lease(), 1.0)
+        await log.append(KEY, step(1))
+        await log.accept(KEY, logs.lease(), 2.0)
+        (found,) = await log.unfinished()
+        assert (list(found.steps), found.accepted_at) == ([], 2.0)
+        await log.remove(KEY)
+
+
+async def test_of_two_writers_only_one_goes_on(tmp_path: Path) -> None:
+    """An operator that was taken for dead cannot write over what its successor wrote."""
+    logs = Logs("resource", tmp_path)
+    async with logs.opened() as old, logs.opened() as new:
+        await old.accept(KEY, logs.lease(), 1.0)
+        await old.append(KEY, step(1))
+        await new.unfinished()
+        await new.append(KEY, step(2))
+        with pytest.raises(UnavailableError, match="does not follow the log"):
+            await old.append(KEY, step(2))
+        with pytest.raises(UnavailableError, match="does not follow the log"):
+            await old.append(KEY, step(2, size=2 * LARGEST))
+        (found,) = await new.unfinished()
+        assert [each.number for each in found.steps] == [1, 2]
+        await new.remove(KEY)
+
+
+async def test_resources_stay_small(tmp_path: Path) -> None:
+    """Whatever is written, the resource does not outgrow what Kubernetes takes."""
+    logs = Logs("resource", tmp_path)
+    async with logs.opened() as log:
+        await log.accept(KEY, logs.lease(), 1.0)
+        for number in range(1, 30):
+            await log.append(KEY, step(number, size=300))
+            resource = kubectl("get", "flyteworkflow", "f1", "--namespace=flytesnacks-development", "--output=json")
+            assert len(resource) < 8 * LARGEST
+        await log.remove(KEY)
+
+
+async def test_many_executions_at_once(logs: Logs) -> None:
+    """Executions do not wait for each other, and all are found again."""
+    names = [f"many{number}" for number in range(20)]
+    async with logs.opened() as log:
+        keys = [f"flytesnacks/development/{name}" for name in names]
+        await asyncio.gather(*(log.accept(key, logs.lease(name), 1.0) for key, name in zip(keys, names, strict=True)))
+        await asyncio.gather(*(log.append(key, step(1)) for key in keys))
+        assert sorted(found.key for found in await log.unfinished()) == sorted(keys)
+        await asyncio.gather(*(log.remove(key) for key in keys))
+        assert await log.unfinished() == []
