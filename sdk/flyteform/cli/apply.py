@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from flyteform.cli.options import apply_options, connection_options, image_option, path_argument, state_option
+from flyteform.cli.options import apply_options, connection_options, path_argument, state_option
+from flyteform.cli.wishes import refresh_option, wish_options
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from flyteform.cli.options import Manner
+    from flyteform.cli.wishes import Wish
     from flyteform.client.config import ConnectionOptions
     from flyteform.provision.model import Plan
 
@@ -22,7 +24,8 @@ if TYPE_CHECKING:
 @path_argument
 @apply_options
 @state_option
-@image_option
+@wish_options
+@refresh_option
 @connection_options
 @click.pass_context
 def apply(
@@ -32,7 +35,7 @@ def apply(
     connection: ConnectionOptions,
     manner: Manner,
     state_location: str | None,
-    image: str | None,
+    wish: Wish,
 ) -> None:
     """Apply the declaration in PATH (a Python module, or a directory of them), or a plan saved by `plan --out`.
 
@@ -41,20 +44,20 @@ def apply(
     """
     if path.is_file() and path.suffix != ".py":
         context.exit(asyncio.run(_apply_saved(path, connection, state_location, replace(manner, approved=True))))
-    context.exit(asyncio.run(_apply(path, connection, state_location, image, manner)))
+    context.exit(asyncio.run(_apply(path, connection, state_location, wish, manner)))
 
 
 async def _apply(
-    path: Path, connection: ConnectionOptions, state_location: str | None, image: str | None, manner: Manner
+    path: Path, connection: ConnectionOptions, state_location: str | None, wish: Wish, manner: Manner
 ) -> int:
     from flyteform.cli.carry_out import carry_out
     from flyteform.client.admin import connect
     from flyteform.client.config import resolve
-    from flyteform.provision.provisioner import make_plan, store_for
+    from flyteform.provision.provisioner import store_for
 
     async with connect(resolve(connection)) as client:
         store = store_for(state_location, path, client)
-        return await carry_out(lambda: make_plan(path, client, store, image=image), client, store, manner)
+        return await carry_out(lambda: wish.plan(path, client, store), client, store, manner)
 
 
 async def _apply_saved(path: Path, connection: ConnectionOptions, state_location: str | None, manner: Manner) -> int:

@@ -35,14 +35,11 @@ class Caller:
     endpoint: str
     authenticator: Authenticator = field(default_factory=Anonymous)
     retry_delays: tuple[float, ...] = _RETRY_DELAYS
-    # How often each method was called, for who wants to bound it.
-    made: Counter[str] = field(default_factory=Counter)
     sent: Counter[str] = field(default_factory=Counter, compare=False)
     _slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_CONCURRENCY))
 
     async def call(self, service: str, method: str, request: Message, response: type[Response]) -> Response:
         """Send `request`; raise the mapped `FlyteformError` when it fails for good."""
-        self.made[method] += 1
         for delay in self.retry_delays:
             try:
                 return await self._send(service, method, request, response)

@@ -25,6 +25,7 @@ from flyteform.provision.resources import (
     TaskResources,
     Workflow,
 )
+from flyteform.provision.variables import variables
 
 __all__ = [
     "ClusterAssignment",
@@ -47,4 +48,5 @@ __all__ = [
     "Task",
     "TaskResources",
     "Workflow",
+    "variables",
 ]

@@ -19,9 +19,10 @@ from flyteform.provision.unversioned import (
     policy_fields,
     settings_address,
 )
+from flyteform.provision.variables import given
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from flyteform.authoring import Workflow as AuthoredWorkflow
@@ -41,9 +42,11 @@ class Target:
     image: str = DEFAULT_IMAGE
 
 
-def declare(path: Path, target: Target) -> Desired:
+def declare(path: Path, target: Target, variables: Mapping[str, str] | None = None) -> Desired:
     """Load the declaration at `path` and return what it wants; its errors say where and what to do."""
-    return desired_of(load_resources(path), target)
+    with given(variables or {}):
+        resources = load_resources(path)
+    return desired_of(resources, target)
 
 
 def desired_of(resources: Iterable[Resource], target: Target, sources: Sources | None = None) -> Desired:

@@ -18,7 +18,7 @@ from flyteform.provision.selection import EVERYTHING, Selection, select
 from flyteform.provision.state_file import FileStateStore, default_state_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping
     from pathlib import Path
 
     from flyteform.client.admin import AdminClient
@@ -51,14 +51,15 @@ async def make_plan(
     destroy: bool = False,
     selection: Selection = EVERYTHING,
     refresh_only: bool = False,
+    variables: Mapping[str, str] | None = None,
 ) -> Plan:
     """Load the declaration at `path` (module or directory), read the platform, and say what an apply would do.
 
     Nothing is written. With `destroy` the plan takes out of use what is declared and what is owned; with `refresh_only`
-    an apply makes the state say what the platform has.
+    an apply makes the state say what the platform has. `variables` are what the declaration asks for per environment.
     """
     config = client.config
-    desired = declare(path, Target(config.project, config.domain, image or DEFAULT_IMAGE))
+    desired = declare(path, Target(config.project, config.domain, image or DEFAULT_IMAGE), variables)
     state = await (store or default_store(path, config)).load()
     desired, untouched = select(desired, state.owned, selection)
     if refresh_only:
@@ -75,7 +76,7 @@ async def compare(
     untouched: Collection[Address] = frozenset(),
 ) -> Plan:
     """Plan from a desired state that is at hand, leaving alone what is owned and `untouched`."""
-    before = client.caller.made.total()
+    before = client.caller.sent.total()
     records = {address: record for address, record in state.records.items() if address not in untouched}
     observed = await observe(client, desired, records)
     if destroy:
@@ -84,7 +85,7 @@ async def compare(
     else:
         changes = plan_changes(desired, observed, records)
     changes = await judge(client, desired, changes)
-    requests = client.caller.made.total() - before
+    requests = client.caller.sent.total() - before
     return Plan(
         client.config.endpoint,
         desired,
@@ -98,7 +99,7 @@ async def compare(
 
 async def plan_refresh(client: AdminClient, state: State, *, untouched: Collection[Address] = frozenset()) -> Plan:
     """Plan to take over into the state what the platform has of what is owned."""
-    before = client.caller.made.total()
+    before = client.caller.sent.total()
     records = {address: record for address, record in state.records.items() if address not in untouched}
     versions = [(address, record.version) for address, record in records.items() if record.version is not None]
     found = refreshed(records, await observe(client, Desired(), records, versions))
@@ -110,7 +111,7 @@ async def plan_refresh(client: AdminClient, state: State, *, untouched: Collecti
         refresh_only=True,
         untouched=frozenset(untouched),
         refreshed=found,
-        requests=client.caller.made.total() - before,
+        requests=client.caller.sent.total() - before,
     )
 
 
