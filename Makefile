@@ -51,7 +51,7 @@ cluster: setup ## a real Kubernetes cluster on this machine: ARGS=up, status, do
 IN_CLUSTER := $(BIN)/python -m tools.kubernetes --run .cluster/test
 .PHONY: test-cluster
 test-cluster: setup ## pass the tests that need a real Kubernetes with real pods
-	@$(IN_CLUSTER) up --python localhost/python:test && \
+	@$(IN_CLUSTER) up --python localhost/python:test --task localhost/task:test && \
 	  FLYTEFORM_TEST_CLUSTER=1 $(IN_CLUSTER) exec $(BIN)/pytest tests/cluster $(ARGS); \
 	  code=$$?; $(IN_CLUSTER) down; exit $$code
 

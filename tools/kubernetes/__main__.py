@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from tools.kubernetes import control_plane, images, node
+from tools.kubernetes import control_plane, images, node, packages
 from tools.kubernetes.builds import KUBE, PROGRAMS, built
 from tools.kubernetes.network import make_network, remove_network
 from tools.kubernetes.pki import make_pki
@@ -56,6 +56,8 @@ def up(arguments: argparse.Namespace) -> None:
             node.import_image(cluster, archive)
         if arguments.python:
             node.import_image(cluster, images.python_image(arguments.python))
+        if arguments.task:
+            node.import_image(cluster, packages.task_image(arguments.task))
     print(f"the cluster runs after {time.monotonic() - began:.1f} s; its kubeconfig:")
     print(cluster.kubeconfig)
 
@@ -121,6 +123,7 @@ def _parser() -> argparse.ArgumentParser:
             added.add_argument("--mode", choices=[mode.value for mode in Mode], default=Mode.FULL.value)
             added.add_argument("--image", type=Path, action="append", default=[], help="an archive to give the node")
             added.add_argument("--python", metavar="NAME", help="give the node an image with this machine's Python")
+            added.add_argument("--task", metavar="NAME", help="give the node an image that runs tasks of this checkout")
     added = commands.add_parser("exec", help=execute.__doc__)
     added.set_defaults(command=execute)
     added.add_argument("arguments", nargs=argparse.REMAINDER)

@@ -114,7 +114,19 @@ class Link:
     target: str
 
 
-Content = Path | bytes | Link
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A program in an image."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SharedFolder:
+    """A folder in which everybody may write, as /tmp is."""
+
+
+Content = Path | bytes | Link | Script | SharedFolder
 
 
 def write_layer(target: Path, files: Mapping[str, Content]) -> None:
@@ -125,12 +137,18 @@ def write_layer(target: Path, files: Mapping[str, Content]) -> None:
                 layer.add(content, place.lstrip("/"), filter=_plain)
                 continue
             entry = tarfile.TarInfo(place.lstrip("/"))
-            if isinstance(content, Link):
-                entry.type, entry.linkname = tarfile.SYMTYPE, content.target
-                layer.addfile(entry)
-            else:
-                entry.size, entry.mode = len(content), 0o644
-                layer.addfile(entry, io.BytesIO(content))
+            data = b""
+            match content:
+                case Link(target=linked):
+                    entry.type, entry.linkname = tarfile.SYMTYPE, linked
+                case SharedFolder():
+                    entry.type, entry.mode = tarfile.DIRTYPE, 0o1777
+                case Script(text=text):
+                    data, entry.mode = text.encode(), 0o755
+                case _:
+                    data, entry.mode = content, 0o644
+            entry.size = len(data)
+            layer.addfile(entry, io.BytesIO(data))
 
 
 def _plain(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
@@ -179,6 +197,7 @@ def _python_files(base: Path, version: str) -> Iterator[tuple[str, Content]]:
     extensions = [*base.glob("lib/*.so*"), *(library / "lib-dynload").glob("*.so")]
     for needed in _libraries([*programs, interpreter, *extensions]):
         yield needed, Path(needed).resolve()
+    yield "/tmp", SharedFolder()  # noqa: S108 - where programs expect it
     yield "/etc/passwd", b"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n"
     yield "/etc/group", b"root:x:0:\nnogroup:x:65534:\n"
     yield "/etc/nsswitch.conf", b"hosts: files dns\n"
