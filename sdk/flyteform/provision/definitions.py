@@ -15,7 +15,7 @@ from flyteform.provision.digest import version_of
 from flyteform.provision.errors import DeclarationError
 from flyteform.provision.identifiers import identifier_of
 from flyteform.provision.model import Address, Entity, Kind
-from flyteform.provision.resources import is_flytekit
+from flyteform.provision.resources import RegisteredDefinition, is_flytekit
 from flyteform.provision.specs import complete_launch_plan, execution_of
 
 if TYPE_CHECKING:
@@ -106,6 +106,11 @@ class Definitions:
         else:
             self._add(AuthoredLaunchPlan(name=workflow.name, workflow=workflow), place, active=True)
 
+    def add_registered(self, address: Address, version: str, *, active: bool | None = None) -> Address:
+        """Take in what is registered already."""
+        self._take(Entity(address, version, b""), address, active)
+        return address
+
     def build(self) -> tuple[tuple[Entity, ...], Mapping[str, bytes]]:
         """Return the entities, and the bundles of their code by digest."""
         bundles, by_address = self._code.bundles()
@@ -149,6 +154,8 @@ class Definitions:
         match definition:
             case AuthoredLaunchPlan():
                 return self._launch_plan_entity(definition, place, depends_on)
+            case RegisteredDefinition():
+                return Entity(address, definition.version, b"")
             case AuthoredWorkflow():
                 identifier = identifier_of(address, "")
                 workflow_spec = idl.workflow_spec(definition, identifier, lambda each: self._resolve(each, place))
@@ -176,12 +183,20 @@ class Definitions:
         if address in self._launch_plans:
             complete_launch_plan(spec, self._launch_plans[address])
         is_default = definition.name == definition.workflow.name and spec == _default_spec(definition, workflow_id)
-        version = workflow_id.version if is_default else version_of(spec)
+        version = (
+            workflow_id.version if is_default else _unless_imported(version_of(spec), self._launch_plans.get(address))
+        )
         return Entity(address, version, spec.SerializeToString(deterministic=True), depends_on)
 
     def _resolve(self, definition: Definition, place: Place) -> Identifier:
         address = place.of(definition)
         return identifier_of(address, self._entities[address].version)
+
+
+def _unless_imported(digest: str, resource: LaunchPlan | None) -> str:
+    """Return the version that was registered with what the digest stands for, if it was imported as that."""
+    version, _, imported = ("" if resource is None else resource.imported or "").rpartition(":")
+    return version if imported == digest else digest
 
 
 def _default_spec(definition: AuthoredLaunchPlan, workflow_id: Identifier) -> launch_plan_pb2.LaunchPlanSpec:

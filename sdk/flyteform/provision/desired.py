@@ -10,7 +10,18 @@ from flyteform.provision.definitions import Definitions, Place
 from flyteform.provision.errors import DeclarationError
 from flyteform.provision.loading import load_resources
 from flyteform.provision.model import Address, Desired, Kind, Options, ProjectSettings, Setting, project_address
-from flyteform.provision.resources import LaunchPlan, Metadata, Project, Resource, Settings, Task, Workflow
+from flyteform.provision.resources import (
+    LaunchPlan,
+    Metadata,
+    Project,
+    RegisteredLaunchPlan,
+    RegisteredTask,
+    RegisteredWorkflow,
+    Resource,
+    Settings,
+    Task,
+    Workflow,
+)
 from flyteform.provision.specs import attributes_of, policy_of
 from flyteform.provision.unversioned import (
     attribute_fields,
@@ -99,6 +110,8 @@ class _Builder:
                 addresses = (address, *self._described(address, resource.description))
             case Workflow():
                 addresses = self._add_workflow(resource)
+            case RegisteredTask() | RegisteredWorkflow() | RegisteredLaunchPlan():
+                addresses = (self._add_registered(resource),)
             case LaunchPlan():
                 addresses = self._add_launch_plan(resource)
             case _:
@@ -117,9 +130,19 @@ class _Builder:
             self._add_options(resource, addresses)
         return Desired(tuple(self._projects.values()), entities, bundles, tuple(self._settings.values()), self._options)
 
-    def _place(self, resource: Task | Workflow | LaunchPlan | Metadata | Settings) -> Place:
+    def _place(
+        self,
+        resource: Task
+        | Workflow
+        | LaunchPlan
+        | Metadata
+        | Settings
+        | RegisteredTask
+        | RegisteredWorkflow
+        | RegisteredLaunchPlan,
+    ) -> Place:
         parent = resource.entity if isinstance(resource, LaunchPlan) else None
-        shared = parent if isinstance(parent, Workflow) else None
+        shared = parent if isinstance(parent, Workflow | RegisteredWorkflow) else None
         project = resource.project or (shared.project if shared else None) or self._target.project
         domain = resource.domain or (shared.domain if shared else None) or self._target.domain
         return Place(project.id if isinstance(project, Project) else project, domain)
@@ -137,6 +160,16 @@ class _Builder:
         address = self._definitions.add_tree(resource.entity, place)
         self._defaults.append((resource.entity, place))
         return (address, place.launch_plan(address.name), *self._described(address, resource.description))
+
+    def _add_registered(self, resource: RegisteredTask | RegisteredWorkflow | RegisteredLaunchPlan) -> Address:
+        place = self._place(resource)
+        match resource:
+            case RegisteredTask(name, version):
+                return self._definitions.add_registered(place.address(Kind.TASK, name), version)
+            case RegisteredWorkflow(name, version):
+                return self._definitions.add_registered(place.address(Kind.WORKFLOW, name), version)
+            case RegisteredLaunchPlan(name, version):
+                return self._definitions.add_registered(place.launch_plan(name), version, active=resource.active)
 
     def _add_launch_plan(self, resource: LaunchPlan) -> tuple[Address, ...]:
         address = self._definitions.add_tree(resource.definition, self._place(resource), active=resource.active)

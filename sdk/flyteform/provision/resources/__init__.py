@@ -16,6 +16,12 @@ from flyteform.provision.resources.attributes import (
 from flyteform.provision.resources.base import Resource, collecting, is_flytekit
 from flyteform.provision.resources.entities import Metadata, Project, Task, Workflow
 from flyteform.provision.resources.launch_plans import Concurrency, Email, LaunchPlan, Notification, PagerDuty, Slack
+from flyteform.provision.resources.registered import (
+    RegisteredDefinition,
+    RegisteredLaunchPlan,
+    RegisteredTask,
+    RegisteredWorkflow,
+)
 
 __all__ = [
     "ClusterAssignment",
@@ -33,6 +39,10 @@ __all__ = [
     "PluginOverrides",
     "Project",
     "QualityOfService",
+    "RegisteredDefinition",
+    "RegisteredLaunchPlan",
+    "RegisteredTask",
+    "RegisteredWorkflow",
     "Resource",
     "Settings",
     "SettingsValue",

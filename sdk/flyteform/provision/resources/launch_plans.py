@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from flyteform.errors import DefinitionError
 from flyteform.provision.resources.base import Resource, is_flytekit
 from flyteform.provision.resources.entities import Project, Workflow
+from flyteform.provision.resources.registered import RegisteredWorkflow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -80,6 +81,8 @@ class LaunchPlan(Resource):
     then shares) together with `name`, inputs and schedule; without `name` the workflow's default launch plan is meant.
     `active` makes the declared version the active one, whose schedule fires; False keeps every version inactive. The
     other fields say how its executions run; what is left out is left to the settings of workflow, domain and project.
+    `imported` is what `flyteform import` writes: the version that was registered with just these fields. As soon as one
+    of them is changed, it counts no longer.
     """
 
     entity: authoring.LaunchPlan | authoring.Workflow | Workflow | Any
@@ -104,6 +107,7 @@ class LaunchPlan(Resource):
     overwrite_cache: bool = field(default=False, kw_only=True)
     quality_of_service: QualityOfService | None = field(default=None, kw_only=True)
     cluster_pool: str | None = field(default=None, kw_only=True)
+    imported: str | None = field(default=None, kw_only=True)
     definition: Any = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -120,7 +124,7 @@ class LaunchPlan(Resource):
     def _defined(self) -> Any:
         from flyteform.authoring import LaunchPlan as Definition
 
-        entity = self.entity.entity if isinstance(self.entity, Workflow) else self.entity
+        entity = self.entity.entity if isinstance(self.entity, Workflow | RegisteredWorkflow) else self.entity
         if is_flytekit(entity):
             from flyteform.provision.flytekit import launch_plan_of
 
