@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from typing import TYPE_CHECKING
 
 import pytest
-from flyteidl.core import types_pb2
+from flyteidl.admin import launch_plan_pb2
+from flyteidl.core import compiler_pb2, literals_pb2, tasks_pb2, types_pb2, workflow_pb2
 from google.protobuf import json_format, struct_pb2
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flyteform.compiler import digest
 from flyteform.errors import InvalidInputError
+from support.hostile import messages
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
 
 
 def _digest(value: object) -> bytes:
@@ -80,3 +86,45 @@ def test_enums_and_defaults() -> None:
     none = types_pb2.LiteralType(simple=types_pb2.NONE)
     assert digest(none) == _digest({"simple": "NONE"})
     assert digest(types_pb2.BlobType()) == _digest({})
+
+
+def _hash_json(value: object) -> bytes:
+    """Hash a JSON value by the rules of objecthash, written down a second time."""
+    match value:
+        case None:
+            return _sha(b"n")
+        case bool():
+            return _sha(b"b1" if value else b"b0")
+        case int() | float():
+            return _digest(value)
+        case str():
+            return _sha(b"u" + value.encode())
+        case list():
+            return _sha(b"l" + b"".join(_hash_json(item) for item in value))
+        case dict():
+            pairs = sorted((_hash_json(key), _hash_json(item)) for key, item in value.items())
+            return _sha(b"d" + b"".join(key + item for key, item in pairs))
+    raise TypeError(value)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [compiler_pb2.CompiledWorkflowClosure, launch_plan_pb2.LaunchPlanSpec, literals_pb2.LiteralMap, tasks_pb2.Sql],
+)
+@given(data=st.data())
+@settings(max_examples=25)
+def test_messages_hash_as_their_json_does(kind: type[Message], data: st.DataObject) -> None:
+    """Whatever fields a message has, 32-bit fractions, maps and nested ones among them, its JSON form decides."""
+    message = data.draw(messages(kind.DESCRIPTOR))
+    try:
+        mapped = json_format.MessageToDict(message)
+    except (json_format.Error, ValueError, TypeError):
+        with pytest.raises(InvalidInputError):
+            digest(message)
+    else:
+        assert digest(message) == _hash_json(mapped)
+
+
+def test_fractions_of_32_bits() -> None:
+    """A ratio that a client wrote as 0.8 hashes as 0.8, not as the nearest number that 32 bits can hold."""
+    assert digest(workflow_pb2.ArrayNode(min_success_ratio=0.8)) == _digest({"minSuccessRatio": 0.8})
