@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 PAUSE = "localhost/pause:1"
+# What an archive holds follows from how it is made, too.
+_MAKER = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PROGRAMS = ("/bin/sh", "/bin/ls", "/bin/cat", "/bin/sleep", "/usr/bin/env")
 _RESOLVERS = ("libnss_files.so.2", "libnss_dns.so.2", "libresolv.so.2")
@@ -82,6 +84,10 @@ def _config(image: Image, digests: Sequence[str]) -> dict[str, object]:
         "config": {key: value for key, value in settings.items() if value},
         "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}" for digest in digests]},
     }
+
+
+def _digest_of_text(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def _digest(path: Path) -> str:
@@ -163,7 +169,7 @@ def python_layer() -> Path:
     """Return a layer with this machine's own Python, the libraries that it needs, and a shell."""
     base = Path(sysconfig.get_config_var("installed_base") or sysconfig.get_config_var("base"))
     version = sysconfig.get_python_version()
-    target = CACHE / "images" / f"python-{version}-{hashlib.sha256(str(base).encode()).hexdigest()[:8]}.tar"
+    target = CACHE / "images" / f"python-{version}-{_digest_of_text(f'{base} {_MAKER}')}.tar"
     if target.exists():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -176,7 +182,7 @@ def python_layer() -> Path:
 def python_image(name: str) -> Path:
     """Return the archive of an image that has Python and nothing else."""
     layer = python_layer()
-    target = layer.with_name(f"{layer.stem}-{hashlib.sha256(name.encode()).hexdigest()[:8]}-image.tar")
+    target = layer.with_name(f"{layer.stem}-{_digest_of_text(name)}-image.tar")
     if not target.exists():
         write_image(Image(name, (layer,)), target)
     return target
