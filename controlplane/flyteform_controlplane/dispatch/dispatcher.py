@@ -12,8 +12,6 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
-from google.protobuf.message import DecodeError
-
 from flyteform.errors import FlyteformError
 from flyteform.proto.flyteform.v1 import link_pb2
 from flyteform_controlplane.dispatch.choice import choose
@@ -326,7 +324,7 @@ class Dispatcher:
     async def _offer(self, record: DispatchRecord, connection: Connection, epoch: int) -> None:
         try:
             lease = await self._leases.build(record.execution, epoch, self.config.lease_ttl)
-        except (FlyteformError, DecodeError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with this one, the others go on
             if self._give_up is None or not self._is_hopeless(record, error):
                 await self._postpone(record, error)
             else:
@@ -355,7 +353,8 @@ class Dispatcher:
         """Put an execution whose parts cannot be read back into the queue, for longer each time."""
         failures = record.failures + 1
         delay = min(timedelta(seconds=2 ** min(failures, 10)), _LONGEST_DELAY)
-        _log.error("cannot lease %s, trying again in %s: %s", record.execution, delay, error)
+        unforeseen = not isinstance(error, FlyteformError)
+        _log.error("cannot lease %s, trying again in %s: %s", record.execution, delay, error, exc_info=unforeseen)
         async with self._database.transaction() as tx:
             at = self._now()
             await store.requeue(tx, [record.id], at, due_at=at + delay, failures=failures)

@@ -9,7 +9,7 @@ from flyteidl.admin.matchable_resource_pb2 import MatchableResource, MatchingAtt
 
 from flyteform_controlplane.domain.enums import name_of
 from flyteform_controlplane.domain.tasks import check_task_resources
-from flyteform_controlplane.domain.validation import check_labels, require
+from flyteform_controlplane.domain.validation import check_labels, check_parallelism, require
 from flyteform_controlplane.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
@@ -78,10 +78,7 @@ def check_attributes(attributes: MatchingAttributes) -> None:
                 require(override.plugin_id, "plugin_id of a plugin override")
         case "workflow_execution_config":
             config = attributes.workflow_execution_config
-            if config.max_parallelism < 0:
-                raise InvalidArgumentError(
-                    "invalid value for max_parallelism", remedy="give 0 for the default, or more"
-                )
+            check_parallelism(config.max_parallelism)
             check_labels(config.labels.values)
 
 

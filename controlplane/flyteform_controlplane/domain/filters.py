@@ -48,6 +48,10 @@ _FORMER_FIELDS = {
     "execution_admin_tag.key": (Entity.EXECUTION_TAG, "key"),
 }
 
+# What one statement of a database can hold without doubt.
+MAX_FILTERS = 100
+MAX_VALUES = 10_000
+
 _MULTIPLE = frozenset({Function.IN, Function.NOT_IN})
 _CALL = re.compile(r"(\w+)\(([^(),]+),\s?(.+)\)", re.DOTALL)
 
@@ -89,7 +93,13 @@ def parse_filters(text: str, listed: Entity) -> tuple[Filter, ...]:
     if not text:
         return ()
     # A `+` inside a value (a zone offset) does not follow a bracket.
-    return tuple(_parse_one(part, listed) for part in re.split(r"(?<=\))\+", text))
+    filters = tuple(_parse_one(part, listed) for part in re.split(r"(?<=\))\+", text))
+    if len(filters) > MAX_FILTERS or sum(len(one.values) for one in filters) > MAX_VALUES:
+        raise InvalidArgumentError(
+            f"too many filters: at most {MAX_FILTERS}, with {MAX_VALUES} values together, can be asked for",
+            remedy="ask several times",
+        )
+    return filters
 
 
 def _parse_one(text: str, listed: Entity) -> Filter:

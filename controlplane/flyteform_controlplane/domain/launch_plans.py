@@ -11,8 +11,14 @@ from flyteidl.core.types_pb2 import SimpleType
 
 from flyteform.errors import InvalidInputError
 from flyteform.schedules import from_idl
+from flyteform_controlplane.domain.enums import name_of
 from flyteform_controlplane.domain.inputs import expected_inputs
-from flyteform_controlplane.domain.validation import check_entries, check_identifier, check_labels
+from flyteform_controlplane.domain.validation import (
+    check_entries,
+    check_identifier,
+    check_labels,
+    check_parallelism,
+)
 from flyteform_controlplane.domain.workflow_events import TERMINAL
 from flyteform_controlplane.errors import InvalidArgumentError
 
@@ -29,11 +35,12 @@ def check_launch_plan(spec: LaunchPlanSpec, config: AdminConfig) -> None:
     check_entries(spec.labels.values, config.max_label_entries, "labels")
     check_entries(spec.annotations.values, config.max_annotation_entries, "annotations")
     check_labels(spec.labels.values)
+    check_parallelism(spec.max_parallelism)
     _check_times(spec.entity_metadata.schedule)
     for notification in spec.entity_metadata.notifications:
         for phase in notification.phases:
             if phase not in TERMINAL:
-                name = WorkflowExecution.Phase.Name(phase)
+                name = name_of(WorkflowExecution.Phase, phase)
                 raise InvalidArgumentError(f"notifications are sent on terminal phases only, not on {name}")
 
 

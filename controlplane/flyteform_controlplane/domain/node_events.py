@@ -9,6 +9,7 @@ from flyteidl.admin.node_execution_pb2 import NodeExecutionClosure, NodeExecutio
 from flyteidl.core.catalog_pb2 import CatalogCacheStatus
 from flyteidl.core.execution_pb2 import ExecutionError, NodeExecution
 
+from flyteform_controlplane.domain.enums import name_of
 from flyteform_controlplane.domain.event_rules import refuse_repeated, refuse_terminal
 from flyteform_controlplane.domain.records import NodeExecutionRecord
 from flyteform_controlplane.domain.times import elapsed, to_datetime, to_duration
@@ -88,7 +89,7 @@ def _with_result(record: NodeExecutionRecord, event: NodeExecutionEvent) -> Node
             closure.output_data.CopyFrom(event.output_data)
         case "error":
             closure.error.CopyFrom(event.error)
-            kind = ExecutionError.ErrorKind.Name(event.error.kind)
+            kind = name_of(ExecutionError.ErrorKind, event.error.kind)
             return replace(record, duration=duration, error_kind=kind, error_code=event.error.code)
     return replace(record, duration=duration)
 
@@ -109,7 +110,7 @@ def _take_target(closure: NodeExecutionClosure, event: NodeExecutionEvent) -> st
                 closure.task_node_metadata.checkpoint_uri = reported.checkpoint_uri
             if reported.dynamic_workflow.dynamic_job_spec_uri:
                 closure.dynamic_job_spec_uri = reported.dynamic_workflow.dynamic_job_spec_uri
-            return CatalogCacheStatus.Name(reported.cache_status)
+            return name_of(CatalogCacheStatus, reported.cache_status)
     return None
 
 

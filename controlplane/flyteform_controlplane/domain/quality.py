@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from flyteidl.core.execution_pb2 import QualityOfService
 
+from flyteform_controlplane.domain.enums import name_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -42,9 +44,9 @@ def resolve_quality(levels: Iterable[QualityOfService], domain: str, config: Qua
     chosen = next((level for level in levels if level.ByteSize()), QualityOfService())
     if chosen.WhichOneof("designation") == "spec":
         return chosen
-    tier = QualityOfService.Tier.Name(chosen.tier) if chosen.tier else config.default_tiers.get(domain, "")
+    tier = name_of(QualityOfService.Tier, chosen.tier) if chosen.tier else config.default_tiers.get(domain, "")
     if tier in config.queueing_budgets:
         resolved = QualityOfService()
         resolved.spec.queueing_budget.FromTimedelta(config.queueing_budgets[tier])
         return resolved
-    return QualityOfService(tier=tier) if tier else chosen
+    return chosen if chosen.tier or not tier else QualityOfService(tier=tier)

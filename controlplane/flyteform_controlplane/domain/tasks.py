@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from flyteidl.core.tasks_pb2 import Resources
 
 from flyteform_controlplane.domain.config import TaskResources
+from flyteform_controlplane.domain.enums import name_of
 from flyteform_controlplane.domain.pods import pod_resources
 from flyteform_controlplane.domain.quantities import parse_quantity
 from flyteform_controlplane.domain.validation import require
@@ -30,6 +31,12 @@ _FIELDS = {
     Resources.EPHEMERAL_STORAGE: "ephemeral_storage",
 }
 _ENDLESS = Decimal("Infinity")
+
+
+def asks_for_resources(template: TaskTemplate) -> bool:
+    """Say whether the platform's limits matter to the task."""
+    resources = template.container.resources
+    return bool(resources.requests or resources.limits)
 
 
 def check_task(template: TaskTemplate, limits: TaskResources) -> None:
@@ -112,16 +119,17 @@ def _check_resources(resources: Resources, platform: TaskResources) -> None:
         if limit is not None and limit < request:
             texts = (_text(resources.requests, name), _text(resources.limits, name))
             raise InvalidArgumentError(
-                f"Requested {Resources.ResourceName.Name(name)} default [{texts[0]}] is greater than the limit "
+                f"Requested {name_of(Resources.ResourceName, name)} default [{texts[0]}] is greater than the limit "
                 f"[{texts[1]}]. Please fix your configuration"
             )
     for kind, amounts, entries in (("limit", limits, resources.limits), ("default", requests, resources.requests)):
         for name, amount in amounts.items():
             most = getattr(platform, _FIELDS[name]) if name in _FIELDS else ""
             if most and amount > parse_quantity(most, f"task_limits.{_FIELDS[name]}"):
+                label = name_of(Resources.ResourceName, name)
                 raise InvalidArgumentError(
-                    f"Requested {Resources.ResourceName.Name(name)} {kind} [{_text(entries, name)}] is greater than "
-                    f"current limit set in the platform configuration [{most}]. Please contact Flyte Admins to change "
+                    f"Requested {label} {kind} [{_text(entries, name)}] is greater than current limit set "
+                    f"in the platform configuration [{most}]. Please contact Flyte Admins to change "
                     "these limits or consult the configuration"
                 )
     _check_gpus(requests.get(Resources.GPU), limits.get(Resources.GPU))
@@ -152,4 +160,4 @@ def _text(entries: Iterable[Resources.ResourceEntry], name: Resources.ResourceNa
 
 
 def _label(name: Resources.ResourceName) -> str:
-    return Resources.ResourceName.Name(name).lower()
+    return name_of(Resources.ResourceName, name).lower()

@@ -89,6 +89,12 @@ def check_entries(entries: Mapping[str, str], limit: int, field: str) -> None:
         raise InvalidArgumentError(f"{field} has {len(entries)} entries, and at most {limit} are allowed")
 
 
+def check_parallelism(number: int) -> None:
+    """Refuse fewer nodes at once than none; 0 leaves it open."""
+    if number < 0:
+        raise InvalidArgumentError("invalid value for max_parallelism", remedy="give 0 for the default, or more")
+
+
 def check_project(project: Project) -> None:
     """Refuse a project whose own fields are wrong."""
     require(project.id, "project_id")
@@ -102,7 +108,9 @@ def check_project(project: Project) -> None:
     if len(project.description) > _MAX_PROJECT_DESCRIPTION:
         raise InvalidArgumentError(f"project_description cannot exceed {_MAX_PROJECT_DESCRIPTION} characters")
     if project.domains:
-        raise InvalidArgumentError("domains are set for the whole platform; leave them out of the request")
+        raise InvalidArgumentError(
+            "Domains are currently only set system wide. Please retry without domains included in your request."
+        )
     check_entries(project.labels.values, _MAX_PROJECT_LABELS, "labels")
     check_labels(project.labels.values)
 

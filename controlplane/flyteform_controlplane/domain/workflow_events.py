@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from flyteidl.admin.execution_pb2 import ExecutionClosure
 from flyteidl.core.execution_pb2 import ExecutionError, WorkflowExecution
 
+from flyteform_controlplane.domain.enums import name_of
 from flyteform_controlplane.domain.event_rules import check_cluster, is_anonymous, refuse_repeated, refuse_terminal
 from flyteform_controlplane.domain.times import elapsed, to_datetime, to_duration
 from flyteform_controlplane.errors import FailedPreconditionError
@@ -69,7 +70,7 @@ def _with_result(record: ExecutionRecord, event: WorkflowExecutionEvent) -> Exec
         # Who aborted the execution, and why, says more than that it was aborted.
         case "error" if closure.WhichOneof("output_result") != "abort_metadata":
             closure.error.CopyFrom(event.error)
-            kind = ExecutionError.ErrorKind.Name(event.error.kind)
+            kind = name_of(ExecutionError.ErrorKind, event.error.kind)
             return replace(record, duration=duration, error_kind=kind, error_code=event.error.code)
     return replace(record, duration=duration)
 

@@ -20,7 +20,7 @@ from flyteform_controlplane.domain.ports import ExecutionKey
 from flyteform_controlplane.domain.records import ExecutionRecord, ExecutionTagRecord
 from flyteform_controlplane.domain.settings import choose_pool, merge_labels, resolve_spec
 from flyteform_controlplane.domain.times import to_timestamp
-from flyteform_controlplane.domain.validation import check_entries, check_labels, require
+from flyteform_controlplane.domain.validation import check_entries, check_labels, check_parallelism, require
 from flyteform_controlplane.errors import ControlPlaneError, EntityExistsError, MissingEntityError
 from flyteform_controlplane.services.listing import identifier_of
 
@@ -152,6 +152,7 @@ class Launching:
         resolved = resolve_spec(spec, target.launch_plan.spec, attributes.configs, config)
         merge_labels(resolved, project.labels.values)
         check_labels(resolved.labels.values)
+        check_parallelism(resolved.max_parallelism)
         check_entries(resolved.labels.values, config.max_label_entries, "labels")
         check_entries(resolved.annotations.values, config.max_annotation_entries, "annotations")
         if attributes.cluster_assignment is not None and not resolved.HasField("cluster_assignment"):
