@@ -25,6 +25,7 @@ from flyteform_dataplane.ports import CachedOutputs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import timedelta
 
     from flyteform.objects.ports import ObjectStore
     from flyteform_dataplane.ports import CacheKey, CacheSource
@@ -94,6 +95,18 @@ class DataCatalogClient:
         await self._replace(artifact, tag)
         return _cached(artifact, dataset, tag)
 
+    async def reserve(self, key: CacheKey, owner: str, heartbeat: timedelta) -> bool:
+        """Take or extend the right to compute the outputs; False while another owner has it."""
+        request = messages.GetOrExtendReservationRequest(reservation_id=_reservation(key), owner_id=owner)
+        request.heartbeat_interval.FromTimedelta(heartbeat)
+        answer = await self._call("GetOrExtendReservation", request, messages.GetOrExtendReservationResponse)
+        return answer is not None and answer.reservation.owner_id == owner
+
+    async def release(self, key: CacheKey, owner: str) -> None:
+        """Give the right back; no error if the owner has it not."""
+        request = messages.ReleaseReservationRequest(reservation_id=_reservation(key), owner_id=owner)
+        await self._call("ReleaseReservation", request, messages.ReleaseReservationResponse, _NOT_FOUND)
+
     async def _find(self, key: CacheKey) -> messages.Artifact | None:
         request = messages.GetArtifactRequest(dataset=dataset_of(key), tag_name=tag_of(key))
         answer = await self._call("GetArtifact", request, messages.GetArtifactResponse, _NOT_FOUND)
@@ -125,7 +138,7 @@ class DataCatalogClient:
         return True
 
     async def _call(
-        self, method: str, request: Message, response: type[Answer], expected: grpc.StatusCode
+        self, method: str, request: Message, response: type[Answer], expected: grpc.StatusCode | None = None
     ) -> Answer | None:
         """Return the answer, or None when the service says `expected`."""
         call = self._channel.unary_unary(
@@ -171,6 +184,10 @@ def dataset_of(key: CacheKey) -> messages.DatasetID:
     ]
     version = "-".join([key.task.metadata.discovery_version.strip(" "), *(h[:_INTERFACE_HASH_LENGTH] for h in hashes)])
     return messages.DatasetID(project=task.project, domain=task.domain, name=f"flyte_task-{task.name}", version=version)
+
+
+def _reservation(key: CacheKey) -> messages.ReservationID:
+    return messages.ReservationID(dataset_id=dataset_of(key), tag_name=tag_of(key))
 
 
 def tag_of(key: CacheKey) -> str:

@@ -177,6 +177,17 @@ class Catalog(Protocol):
         """Store the outputs; with `overwrite` replace what is there, else keep what came first."""
         ...
 
+    async def reserve(self, key: CacheKey, owner: str, heartbeat: timedelta) -> bool:
+        """Take or extend the right to compute the outputs; False while another owner has it.
+
+        It expires after three heartbeats without being extended.
+        """
+        ...
+
+    async def release(self, key: CacheKey, owner: str) -> None:
+        """Give the right back; no error if the owner has it not."""
+        ...
+
 
 class Reporter(Protocol):
     """Tells the control plane, in order, until it has acknowledged."""

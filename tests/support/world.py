@@ -142,6 +142,8 @@ class FakeExecutor:
         observe(AttemptUpdate(attempt.name, AttemptPhase.RUNNING, datetime.now(UTC), f"log:{attempt.name}"))
         await asyncio.sleep(0)
         result = self._body(attempt)
+        if isinstance(result, asyncio.Future):
+            result = await result
         prefix = attempt.command[-1]
         code = 0
         if result is None:
@@ -165,6 +167,8 @@ class FakeCatalog:
 
     def __init__(self) -> None:
         self.kept: dict[bytes, CachedOutputs] = {}
+        self.reserved: dict[bytes, tuple[str, float]] = {}
+        self.asked = 0
         self.broken = False
 
     async def get(self, key: CacheKey) -> CachedOutputs | None:
@@ -181,6 +185,24 @@ class FakeCatalog:
                 outputs, "artifact", "tag", "dataset", "v", made_by.project, made_by.domain, made_by.name, source.node
             )
         return self.kept[_digest(key)]
+
+    async def reserve(self, key: CacheKey, owner: str, heartbeat: timedelta) -> bool:
+        """Take or extend, as DataCatalog does."""
+        self._check()
+        self.asked += 1
+        now = asyncio.get_running_loop().time()
+        holder, until = self.reserved.get(_digest(key), (owner, 0.0))
+        if holder != owner and until > now:
+            return False
+        # As short as the clock's pauses, or rather longer, as the machine may be busy.
+        self.reserved[_digest(key)] = owner, now + 30 * heartbeat.total_seconds() / 100
+        return True
+
+    async def release(self, key: CacheKey, owner: str) -> None:
+        """Give back."""
+        self._check()
+        if self.reserved.get(_digest(key), ("", 0.0))[0] == owner:
+            del self.reserved[_digest(key)]
 
     def _check(self) -> None:
         if self.broken:

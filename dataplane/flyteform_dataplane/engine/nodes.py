@@ -115,7 +115,10 @@ def look_again(step: Step, node: str, at: float, *, key: bytes = b"") -> None:
 
 def looks_up(graph: Graph, record: NodeRecord) -> bool:
     """Whether the cache is asked before the node's items run."""
-    return record.cacheable and not graph.overwrite_cache
+    if not record.cacheable:
+        return False
+    # Who overwrites a result that others wait for has to have the right to compute it too.
+    return not graph.overwrite_cache or (record.task is not None and record.task.metadata.cache_serializable)
 
 
 def _begin_workflow(step: Step, scope: str, at: float) -> None:

@@ -86,6 +86,8 @@ def _overridden(template: TaskTemplate, overrides: TaskNodeOverrides, metadata: 
         task.metadata.discoverable = metadata.cacheable
     if metadata.WhichOneof("cache_version_value"):
         task.metadata.discovery_version = metadata.cache_version
+    if metadata.WhichOneof("cache_serializable_value"):
+        task.metadata.cache_serializable = metadata.cache_serializable
     return task
 
 

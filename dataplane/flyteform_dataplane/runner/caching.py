@@ -20,11 +20,15 @@ from flyteform_dataplane.engine.phases import CacheStatus
 from flyteform_dataplane.errors import UserError
 from flyteform_dataplane.ports import CacheKey, CacheSource
 from flyteform_dataplane.runner.literals import item_inputs
+from flyteform_dataplane.runner.reservations import Reservations
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from flyteidl.core.tasks_pb2 import TaskTemplate
 
     from flyteform_dataplane.engine.commands import LookUpCache, StoreInCache
+    from flyteform_dataplane.engine.state import State
     from flyteform_dataplane.ports import CachedOutputs, Catalog, Clock
     from flyteform_dataplane.runner.context import ExecutionContext
     from flyteform_dataplane.runner.data import ExecutionData
@@ -35,16 +39,44 @@ logger = logging.getLogger(__name__)
 class Caching:
     """Asks and feeds the cache for one execution."""
 
-    def __init__(self, context: ExecutionContext, data: ExecutionData, catalog: Catalog, clock: Clock) -> None:
+    def __init__(
+        self,
+        context: ExecutionContext,
+        state: State,
+        *,
+        data: ExecutionData,
+        catalog: Catalog,
+        clock: Clock,
+        heartbeat: timedelta,
+    ) -> None:
         self._context = context
         self._data = data
         self._catalog = catalog
         self._clock = clock
+        self.reservations = Reservations(context, state, catalog, clock, heartbeat, self._key)
 
-    async def look_up(self, command: LookUpCache) -> CacheAnswered:
-        """Ask for an item's outputs; on a hit they are written as those of its attempt 0."""
+    async def look_up(self, command: LookUpCache) -> CacheAnswered | None:
+        """Ask for an item's outputs; on a hit they are written as those of its attempt 0.
+
+        None says that another computes them now, and that the cache has to be asked again.
+        """
         node, index = command.node, command.index
-        task, key = await self._key(node, index)
+        key = await self._key(node, index)
+        answer = await self._ask(command, key)
+        if answer.status is CacheStatus.HIT or not self.reservations.wanted(node):
+            return answer
+        if not await self.reservations.take(node, index, key):
+            return None
+        if answer.status is CacheStatus.MISS:  # whoever had the right may have used it since
+            answer = await self._ask(command, key)
+        if answer.status is CacheStatus.HIT:
+            await self.reservations.release(node, index)
+        return answer
+
+    async def _ask(self, command: LookUpCache, key: CacheKey) -> CacheAnswered:
+        node, index = command.node, command.index
+        if self._context.graph.overwrite_cache:
+            return CacheAnswered(node, index, CacheStatus.SKIPPED, self._now())
         try:
             hit = await self._catalog.get(key)
         except FlyteformError as error:
@@ -53,30 +85,35 @@ class Caching:
         if hit is None:
             return CacheAnswered(node, index, CacheStatus.MISS, self._now())
         await self._data.write_outputs(f"{self._context.output_prefix(node, index, 0)}/outputs.pb", hit.outputs)
-        return CacheAnswered(node, index, CacheStatus.HIT, self._now(), _catalog_key(task, hit))
+        return CacheAnswered(node, index, CacheStatus.HIT, self._now(), _catalog_key(key.task, hit))
 
     async def store(self, command: StoreInCache) -> CacheStored:
-        """Put an attempt's outputs into the cache."""
+        """Put an attempt's outputs into the cache; who waits for them may look then."""
+        stored = await self._store(command)
+        await self.reservations.release(command.node, command.index)
+        return stored
+
+    async def _store(self, command: StoreInCache) -> CacheStored:
         node, index, attempt = command.node, command.index, command.attempt
         source = CacheSource(self._context.id, node, attempt)
         try:
-            task, key = await self._key(node, index)
+            key = await self._key(node, index)
             outputs = await self._data.read_outputs(f"{self._context.output_prefix(node, index, attempt)}/outputs.pb")
             overwrite = self._context.graph.overwrite_cache
             kept = await self._catalog.put(key, outputs, source, overwrite=overwrite)
         except FlyteformError as error:
             logger.warning("the outputs of node %s could not be put into the cache: %s", node, error)
             return CacheStored(node, index, CacheStatus.PUT_FAILURE, self._now())
-        return CacheStored(node, index, CacheStatus.POPULATED, self._now(), _catalog_key(task, kept))
+        return CacheStored(node, index, CacheStatus.POPULATED, self._now(), _catalog_key(key.task, kept))
 
-    async def _key(self, node: str, index: int) -> tuple[TaskTemplate, CacheKey]:
+    async def _key(self, node: str, index: int) -> CacheKey:
         record = self._context.graph.nodes[node]
         if record.task is None:
             raise UserError(f"node {node} has no task whose results could be cached")
         inputs = await self._data.inputs(node)
         if self._context.is_array(node):
             inputs = item_inputs(inputs, record.bound_inputs, index)
-        return record.task, CacheKey(record.task, inputs, tuple(record.task.metadata.cache_ignore_input_vars))
+        return CacheKey(record.task, inputs, tuple(record.task.metadata.cache_ignore_input_vars))
 
     def _now(self) -> float:
         return self._clock.now().timestamp()

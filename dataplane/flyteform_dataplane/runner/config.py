@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from flyteform_dataplane.plugins.registry import Registry, default_registry
 
@@ -12,7 +13,8 @@ class RunnerConfig:
     """How a data plane runs executions.
 
     `cluster` is the producer that events name. `commands` is how many commands of one execution are carried out at
-    once. A snapshot is taken when that many bytes of changes have been logged since the last one, or twice its size.
+    once. Who computes what others wait for says so every `cache_heartbeat`. A snapshot is taken when that many bytes
+    of changes have been logged since the last one, or twice its size.
     Progress of arrays alone is told every `array_report_seconds`; `fold_seconds` is how long an observation that
     nothing waits for may wait for another, to share its write. `console_url` is the address of the console's
     executions, if there is one. Outputs over `output_bytes` are an error of the task.
@@ -21,6 +23,7 @@ class RunnerConfig:
     cluster: str = "propeller"
     plugins: Registry = field(default_factory=default_registry)
     commands: int = 16
+    cache_heartbeat: timedelta = timedelta(seconds=10)
     snapshot_bytes: int = 256 * 1024
     array_report_seconds: float = 0.25
     fold_seconds: float = 0.02

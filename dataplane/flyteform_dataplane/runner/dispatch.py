@@ -53,6 +53,8 @@ logger = logging.getLogger(__name__)
 
 _TRIES = 5
 _PAUSE = timedelta(seconds=1)
+# How long to wait for a result that another computes before the cache is asked again, longer where many wait.
+_LOOK_AGAIN, _MANY_WAIT = timedelta(seconds=1), 50
 
 
 class Job(Protocol):
@@ -193,7 +195,7 @@ class Dispatcher:
                 await self._collect(command.node)
                 self._observe(OutputsCollected(command.node, self._now()))
             case LookUpCache():
-                self._observe(await self._caching.look_up(command))
+                await self._look_up(command)
             case StoreInCache():
                 self._observe(await self._caching.store(command))
             case StartAttempt():
@@ -204,6 +206,17 @@ class Dispatcher:
                 await self._wait(command)
             case _:
                 assert_never(command)
+
+    async def _look_up(self, command: LookUpCache) -> None:
+        answer = await self._caching.look_up(command)
+        if answer is not None:
+            self._observe(answer)
+        else:
+            self._spawn(self._timers, self._look_up_later(command))  # who waits keeps no worker from the others
+
+    async def _look_up_later(self, command: LookUpCache) -> None:
+        await self._clock.sleep(_LOOK_AGAIN * (1 + len(self._timers) // _MANY_WAIT))
+        self.submit([command])
 
     async def _collect(self, node: str) -> None:
         match self._graph.nodes[node].kind:

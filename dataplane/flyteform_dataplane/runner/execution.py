@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from flyteform_dataplane.engine.advance import advance
 from flyteform_dataplane.engine.changes import NodeChanged, decode, encode
-from flyteform_dataplane.engine.commands import StartAttempt
+from flyteform_dataplane.engine.commands import StartAttempt, StoreInCache
 from flyteform_dataplane.engine.events import events_of
 from flyteform_dataplane.engine.graph import NodeKind
 from flyteform_dataplane.engine.observations import AbortRequested, AttemptRunning, Started
@@ -95,12 +95,16 @@ class Execution:
         self._data = data
         around = Surroundings(context, self._state, data, world.control, clock, self.observe)
         children = ChildExecutions(around, world.endings, self._told)
+        caching = Caching(
+            context, self._state, data=data, catalog=world.catalog, clock=clock, heartbeat=config.cache_heartbeat
+        )
+        self._reservations = caching.reservations
         self._dispatcher = Dispatcher(
             context.graph,
             self._state,
             data=data,
             jobs={NodeKind.TASK: attempts, NodeKind.LAUNCH_PLAN: children, NodeKind.GATE: Gates(around)},
-            caching=Caching(context, data, world.catalog, clock),
+            caching=caching,
             clock=clock,
             observe=self.observe,
             limit=config.commands,
@@ -152,6 +156,7 @@ class Execution:
         finally:
             self._outbox.close()
             await self._dispatcher.close()
+            await self._reservations.close()
             await self._data.close()
 
     async def _resume(self) -> None:
@@ -161,7 +166,11 @@ class Execution:
             await self._data.begin()
             self.observe(Started(self._now()))
         else:
-            self._dispatcher.submit(pending(self._context.graph, self._state), resumed=True)
+            commands = list(pending(self._context.graph, self._state))
+            for command in commands:
+                if isinstance(command, StartAttempt | StoreInCache):
+                    self._reservations.resume(command.node, command.index)
+            self._dispatcher.submit(commands, resumed=True)
 
     async def _wait_for_observations(self) -> None:
         await self._arrived.wait()
@@ -182,6 +191,7 @@ class Execution:
         await self._append(step)
         self._outbox.add(events)
         self._dispatcher.submit(step.commands)
+        self._reservations.settle()
         for change in step.changes:
             if isinstance(change, NodeChanged) and change.after.terminal:
                 self._data.forget_inputs(change.node)

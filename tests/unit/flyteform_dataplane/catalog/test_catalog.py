@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -246,3 +247,28 @@ async def test_large_outputs_come_back_whole(catalog: DataCatalogClient) -> None
     found = await catalog.get(wanted)
     assert found is not None
     assert found.outputs == literals(o0=text)
+
+
+async def test_one_of_many_gets_the_right_to_compute(catalog: DataCatalogClient) -> None:
+    """Of eight who ask at once one has the right, who has it extends it, and given back it is the next one's."""
+    wanted, beat = key(literals(x=integer(1))), timedelta(seconds=5)
+    owners = [f"e{number}/n/0" for number in range(8)]
+    given = await asyncio.gather(*(catalog.reserve(wanted, owner, beat) for owner in owners))
+    assert given.count(True) == 1
+    holder = owners[given.index(True)]
+    assert await catalog.reserve(wanted, holder, beat)
+    await catalog.release(wanted, "nobody")
+    assert not await catalog.reserve(wanted, "another", beat)
+    await catalog.release(wanted, holder)
+    await catalog.release(wanted, holder)
+    assert await catalog.reserve(wanted, "another", beat)
+
+
+async def test_a_right_that_is_not_extended_passes_on(catalog: DataCatalogClient) -> None:
+    """After three heartbeats without a word another gets it."""
+    wanted = key(literals(x=integer(1)))
+    assert await catalog.reserve(wanted, "gone", timedelta(milliseconds=50))
+    async with asyncio.timeout(20):
+        while not await catalog.reserve(wanted, "next", timedelta(seconds=5)):  # noqa: ASYNC110 - the service's clock
+            await asyncio.sleep(0.01)
+    assert not await catalog.reserve(wanted, "gone", timedelta(seconds=5))
