@@ -24,6 +24,7 @@ class Sources:
 
     trees: dict[Path, SourceTree] = field(default_factory=dict)
     reached: dict[tuple[Path, str], tuple[Source, ...]] = field(default_factory=dict)
+    roots: dict[tuple[str, str], Path | None] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -38,9 +39,12 @@ class CodeBase:
         function = task.task if isinstance(task, MapTask) else task
         return self.add_module(address, function.module, _file(function))
 
-    def add_module(self, address: Address, module: str, file: Path) -> bool:
+    def add_module(self, address: Address, module: str, file: str) -> bool:
         """Take in the module of a task, which lies in `file`; return whether it has to be shipped."""
-        root = None if is_installed(file) else root_of(module, file)
+        roots = self._sources.roots
+        if (module, file) not in roots:
+            roots[module, file] = _root(module, Path(file).resolve())
+        root = roots[module, file]
         if root is None:
             return False
         key = (root, module)
@@ -68,6 +72,11 @@ class CodeBase:
         )
 
 
-def _file(task: PythonTask) -> Path:
+def _file(task: PythonTask) -> str:
     module = sys.modules.get(task.module)
-    return Path(getattr(module, "__file__", None) or task.fn.__code__.co_filename).resolve()
+    return getattr(module, "__file__", None) or task.fn.__code__.co_filename
+
+
+def _root(module: str, file: Path) -> Path | None:
+    """Return the source root of a module, None if it is an installed one."""
+    return None if is_installed(file) else root_of(module, file)

@@ -176,7 +176,7 @@ class _Translation:
         args = spec.template.container.args
         module = _module(definition)
         file = _file(module)
-        shipped = _FAST in args and file is not None and self._code.add_module(address, module, file)
+        shipped = _FAST in args and file is not None and self._code.add_module(address, module, str(file))
         if not shipped and args[:1] == [_FAST]:
             args[:] = args[list(args).index("--") + 1 :]
         code = self._code.digests(address)

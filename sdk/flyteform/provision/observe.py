@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from flyteform.client.admin import AdminClient
     from flyteform.provision.model import Desired
 
-# Values in one filter: bounds the length of a request, and a page holds all rows that can match.
-_CHUNK = 100
+# Values in one filter: bounds the length of a request. One less than a page: after a full one the next is asked for.
+_CHUNK = 99
 _ACTIVE_ONLY = "eq(state,1)"
 _ARCHIVED = 1
 
