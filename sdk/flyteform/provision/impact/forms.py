@@ -105,7 +105,7 @@ def _leaves(value: Any, path: str) -> Iterator[tuple[str, str]]:
             for key in value:
                 yield from _leaves(value[key], f"{path}.{key}" if path else key)
         case list() if value and all(isinstance(each, dict) for each in value):
-            for label, each in zip(_labels(value), value, strict=True):
+            for label, each in _labelled(value):
                 yield from _leaves(each, f"{path}{label}")
         case list() if value:
             yield path, json.dumps(value, ensure_ascii=False)
@@ -117,9 +117,14 @@ def _leaves(value: Any, path: str) -> Iterator[tuple[str, str]]:
             yield path, json.dumps(value)
 
 
-def _labels(entries: list[dict[str, Any]]) -> list[str]:
+def _labelled(entries: list[dict[str, Any]]) -> Iterator[tuple[str, Any]]:
+    """Yield the entries of a list under their names, where all have one of their own; under numbers otherwise."""
     for key in ("name", "key"):
         names = [each.get(key) for each in entries]
         if all(isinstance(name, str) and name for name in names) and len(set(names)) == len(names):
-            return [f".{name}" for name in names]
-    return [f"[{index}]" for index in range(len(entries))]
+            for name, each in zip(names, entries, strict=True):
+                rest = {word: value for word, value in each.items() if word != key}
+                yield f".{name}", rest["value"] if rest.keys() == {"value"} else rest or name
+            return
+    for index, each in enumerate(entries):
+        yield f"[{index}]", each

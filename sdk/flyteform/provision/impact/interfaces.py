@@ -106,7 +106,7 @@ def _input_losses(before: Interface, after: Interface) -> list[str]:
         new = after.inputs.get(name)
         if new is None:
             found.append(f"input {name} is gone{_renaming(old.type, before.inputs, after.inputs)}")
-        elif not can_cast(old.type, new.type):
+        elif old.type != new.type and not can_cast(old.type, new.type):
             found.append(f"input {name} is {type_text(new.type)}, was {type_text(old.type)}")
     return found
 
@@ -117,7 +117,7 @@ def _output_losses(before: Interface, after: Interface) -> list[str]:
         new = after.outputs.get(name)
         if new is None:
             found.append(f"output {name} is gone")
-        elif not can_cast(new, old):
+        elif old != new and not can_cast(new, old):
             found.append(f"output {name} is {type_text(new)}, was {type_text(old)}")
     return found
 
