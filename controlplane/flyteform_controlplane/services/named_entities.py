@@ -12,11 +12,13 @@ from flyteidl.admin.common_pb2 import (
     NamedEntityList,
     NamedEntityListRequest,
     NamedEntityMetadata,
+    NamedEntityState,
     NamedEntityUpdateRequest,
     NamedEntityUpdateResponse,
 )
 from flyteidl.core.identifier_pb2 import ResourceType
 
+from flyteform_controlplane.domain.enums import name_of
 from flyteform_controlplane.domain.filters import Entity, Filter, Function
 from flyteform_controlplane.domain.paging import next_token, parse_query
 from flyteform_controlplane.domain.records import NamedEntityRecord
@@ -47,7 +49,7 @@ class NamedEntities:
         async with self.backend.database.reading() as tx:
             record = await self._get(tx, request.resource_type, request.id)
         if record is None:
-            kind = ResourceType.Name(request.resource_type)
+            kind = name_of(ResourceType, request.resource_type)
             raise MissingEntityError(
                 f"missing entity of type {kind} with identifier "
                 f"{request.id.project}:{request.id.domain}:{request.id.name}"
@@ -72,6 +74,9 @@ class NamedEntities:
         require(request.id.name, "name")
         if request.resource_type not in _NAMED:
             raise InvalidArgumentError("invalid value for resource_type", remedy="use TASK, WORKFLOW or LAUNCH_PLAN")
+        require(request.HasField("metadata"), "metadata")
+        if request.metadata.state not in NamedEntityState.values():
+            raise InvalidArgumentError(f"invalid value for state: {request.metadata.state}")
         async with self.backend.database.transaction() as tx:
             await self.set_metadata(tx, request.resource_type, request.id, request.metadata)
         return NamedEntityUpdateResponse()

@@ -5,11 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from flyteidl.admin.common_pb2 import NamedEntityIdentifier, ResourceListRequest
+from flyteidl.admin.common_pb2 import (
+    NamedEntityGetRequest,
+    NamedEntityIdentifier,
+    NamedEntityUpdateRequest,
+    ResourceListRequest,
+)
 from flyteidl.admin.execution_pb2 import ExecutionSpec, WorkflowExecutionGetRequest
 from flyteidl.admin.launch_plan_pb2 import LaunchPlanSpec
 from flyteidl.admin.task_pb2 import TaskCreateRequest
 from flyteidl.core.execution_pb2 import NodeExecution, TaskExecution, WorkflowExecution
+from flyteidl.core.identifier_pb2 import ResourceType
 
 from flyteform_controlplane.domain.filters import MAX_FILTERS, MAX_VALUES
 from flyteform_controlplane.errors import InvalidArgumentError
@@ -64,6 +70,20 @@ async def test_unknown_numbers_in_registrations_are_refused_by_number(world: Wor
     plan.entity_metadata.notifications.add().phases.append(UNKNOWN)
     with pytest.raises(InvalidArgumentError, match="not on 99"):
         await world.register_launch_plan("wf", spec=plan)
+
+
+async def test_names_have_known_kinds_and_states(world: World) -> None:
+    """Neither a state nor a kind of name can be made up, and an update says what to set."""
+    await world.register_task("t")
+    name = NamedEntityIdentifier(project=PROJECT, domain=DOMAIN, name="t")
+    update = NamedEntityUpdateRequest(resource_type=ResourceType.TASK, id=name)
+    with pytest.raises(InvalidArgumentError, match="missing metadata"):
+        await world.admin.UpdateNamedEntity(update, None)
+    update.metadata.state = UNKNOWN
+    with pytest.raises(InvalidArgumentError, match="invalid value for state: 99"):
+        await world.admin.UpdateNamedEntity(update, None)
+    with pytest.raises(InvalidArgumentError, match="invalid value for resource_type"):
+        await world.admin.GetNamedEntity(NamedEntityGetRequest(resource_type=UNKNOWN, id=name), None)
 
 
 async def test_negative_parallelism_is_refused(world: World) -> None:
