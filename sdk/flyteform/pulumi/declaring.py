@@ -1,0 +1,82 @@
+"""From what a program declares to the properties of resources, by way of the core's desired state."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from flyteform.provision.codebase import Sources
+from flyteform.provision.desired import DEFAULT_IMAGE, Target, desired_of
+from flyteform.provision.model import Kind
+from flyteform.pulumi.bundles import keep_bundle
+from flyteform.pulumi.specs import content_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from flyteform.provision.model import Desired, Entity
+    from flyteform.provision.resources import Resource
+
+# Stand for the place, which properties do not carry, and for an image that is known later.
+PLACE = ("@flyteform-project@", "@flyteform-domain@")
+IMAGE = "@flyteform-image@"
+
+_sources = Sources()
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One resource that a declaration consists of: its kind, its name, its properties, whom it calls."""
+
+    kind: Kind
+    name: str
+    properties: Mapping[str, Any]
+    calls: Mapping[str, str]
+
+
+def default_image() -> str:
+    """Return the image of tasks when nobody names one, as the commands take it."""
+    return os.environ.get("FLYTEFORM_IMAGE") or DEFAULT_IMAGE
+
+
+def parts_of(declared: Resource, image: str) -> tuple[Part, ...]:
+    """Return what a declaration consists of, what is called before what calls it; its code is left for the provider."""
+    desired = desired_of((declared,), Target(*PLACE, image), _sources)
+    used = {entity.bundle for entity in desired.entities}
+    for digest, data in desired.bundles.items():
+        if digest in used:
+            keep_bundle(digest, data)
+    return tuple(_entity_parts(desired))
+
+
+def _entity_parts(desired: Desired) -> Iterable[Part]:
+    workflows = {each.address.name: each.version for each in desired.entities if each.address.kind is Kind.WORKFLOW}
+    for entity in desired.entities:
+        shares = entity.address.kind is Kind.LAUNCH_PLAN and entity.version == workflows.get(entity.address.name)
+        yield _entity_part(entity, default=shares)
+
+
+def _entity_part(entity: Entity, *, default: bool) -> Part:
+    content = content_of(entity)
+    properties: dict[str, Any] = {"spec": content.spec}
+    if content.code:
+        properties["code"] = content.code
+    if content.bundle is not None:
+        properties["bundle"] = content.bundle
+    if default:
+        properties["default"] = True
+    if entity.address.kind is Kind.LAUNCH_PLAN:
+        properties["active"] = entity.active is not False
+    return Part(entity.address.kind, entity.address.name, properties, content.calls)
+
+
+def with_image(properties: Any, image: Any) -> Any:
+    """Return properties in which an image that is known later stands where its placeholder stood."""
+    match properties:
+        case dict():
+            return {key: with_image(each, image) for key, each in properties.items()}
+        case list():
+            return [with_image(each, image) for each in properties]
+        case _:
+            return image if properties == IMAGE else properties

@@ -1,0 +1,166 @@
+"""Pulumi's ResourceProvider service over the provider: requests read, answers written.
+
+It speaks the protocol itself: the SDK's experimental provider interface has no unknown values, no old inputs and no
+partial failures, and answers errors with tracebacks.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from google.protobuf import empty_pb2
+from pulumi.runtime.proto import plugin_pb2, provider_pb2
+
+from flyteform.errors import InvalidInputError
+from flyteform.pulumi.kinds import TYPES
+from flyteform.pulumi.provider.paths import Difference, differences, path_text
+from flyteform.pulumi.provider.provider import Known, Provider, Target
+from flyteform.pulumi.provider.schema import schema
+from flyteform.pulumi.provider.values import decode, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from flyteform.pulumi.provider.checks import Failure
+    from flyteform.pulumi.provider.diffs import PropertyChange
+    from flyteform.pulumi.provider.engine import EngineLog
+
+
+_KINDS = {
+    (Difference.ADDED, False): provider_pb2.PropertyDiff.ADD,
+    (Difference.ADDED, True): provider_pb2.PropertyDiff.ADD_REPLACE,
+    (Difference.DELETED, False): provider_pb2.PropertyDiff.DELETE,
+    (Difference.DELETED, True): provider_pb2.PropertyDiff.DELETE_REPLACE,
+    (Difference.UPDATED, False): provider_pb2.PropertyDiff.UPDATE,
+    (Difference.UPDATED, True): provider_pb2.PropertyDiff.UPDATE_REPLACE,
+}
+
+
+class Servicer:
+    """One method for each call that the engine makes; each takes a request and returns the answer."""
+
+    def __init__(self, provider: Provider, log: EngineLog, version: str) -> None:
+        self._provider = provider
+        self._log = log
+        self._version = version
+
+    async def handshake(self, _: provider_pb2.ProviderHandshakeRequest) -> provider_pb2.ProviderHandshakeResponse:
+        """Say what we understand."""
+        return provider_pb2.ProviderHandshakeResponse(accept_secrets=True)
+
+    async def attach(self, request: plugin_pb2.PluginAttach) -> empty_pb2.Empty:
+        """Send messages to this engine: it found us running, by PULUMI_DEBUG_PROVIDERS."""
+        self._log.attach(request.address)
+        return empty_pb2.Empty()
+
+    async def get_plugin_info(self, _: empty_pb2.Empty) -> plugin_pb2.PluginInfo:
+        """Return our version."""
+        return plugin_pb2.PluginInfo(version=self._version)
+
+    async def get_schema(self, request: provider_pb2.GetSchemaRequest) -> provider_pb2.GetSchemaResponse:
+        """Return the package's schema."""
+        if request.version not in (0, 1):
+            raise InvalidInputError(f"there is no schema of version {request.version}", remedy="ask for version 0")
+        return provider_pb2.GetSchemaResponse(schema=schema(self._version))
+
+    async def check_config(self, request: provider_pb2.CheckRequest) -> provider_pb2.CheckResponse:
+        """Check the provider's configuration."""
+        given = decode(request.news)
+        failures = self._provider.check_config(given.values)
+        return provider_pb2.CheckResponse(inputs=request.news, failures=_failures(failures))
+
+    async def diff_config(self, request: provider_pb2.DiffRequest) -> provider_pb2.DiffResponse:
+        """Compare configurations; another address may be the same platform, so it replaces nothing."""
+        changed = differences(decode(request.old_inputs).values, decode(request.news).values)
+        detailed = {
+            path_text(path): provider_pb2.PropertyDiff(kind=_KINDS[difference, False], inputDiff=True)
+            for path, difference in changed
+        }
+        return _diff_response(detailed, ())
+
+    async def configure(self, request: provider_pb2.ConfigureRequest) -> provider_pb2.ConfigureResponse:
+        """Take the configuration."""
+        given = decode(request.args).values or {
+            name.rpartition(":")[2]: value for name, value in request.variables.items()
+        }
+        await self._provider.configure(given)
+        return provider_pb2.ConfigureResponse(acceptSecrets=True, supportsPreview=True)
+
+    async def check(self, request: provider_pb2.CheckRequest) -> provider_pb2.CheckResponse:
+        """Check a resource's inputs and fill in defaults."""
+        checked, failures = self._provider.check(_target(request), decode(request.olds), decode(request.news))
+        return provider_pb2.CheckResponse(inputs=encode(checked.values, checked.secrets), failures=_failures(failures))
+
+    async def diff(self, request: provider_pb2.DiffRequest) -> provider_pb2.DiffResponse:
+        """Compare a resource's inputs with its state."""
+        target = _target(request, request.ignoreChanges)
+        old = Known(decode(request.old_inputs), decode(request.olds))
+        changes = self._provider.diff(target, old, decode(request.news))
+        detailed = {path_text(change.path): _property_diff(change) for change in changes}
+        replaces = dict.fromkeys(str(change.path[0]) for change in changes if change.replaces)
+        return _diff_response(detailed, replaces)
+
+    async def create(self, request: provider_pb2.CreateRequest) -> provider_pb2.CreateResponse:
+        """Create a resource."""
+        given = decode(request.properties)
+        identifier, outputs = await self._provider.create(_target(request), given, preview=request.preview)
+        return provider_pb2.CreateResponse(id=identifier, properties=encode(outputs.values, outputs.secrets))
+
+    async def read(self, request: provider_pb2.ReadRequest) -> provider_pb2.ReadResponse:
+        """Read a resource for a refresh or an import."""
+        old = Known(decode(request.inputs), decode(request.properties))
+        found = await self._provider.read(_target(request), request.id, old)
+        return provider_pb2.ReadResponse(
+            id=found.id,
+            inputs=encode(found.inputs.values, found.inputs.secrets),
+            properties=encode(found.outputs.values, found.outputs.secrets),
+        )
+
+    async def update(self, request: provider_pb2.UpdateRequest) -> provider_pb2.UpdateResponse:
+        """Update a resource."""
+        target = _target(request, request.ignoreChanges)
+        old = Known(decode(request.old_inputs), decode(request.olds))
+        outputs = await self._provider.update(target, old, decode(request.news), preview=request.preview)
+        return provider_pb2.UpdateResponse(properties=encode(outputs.values, outputs.secrets))
+
+    async def delete(self, request: provider_pb2.DeleteRequest) -> empty_pb2.Empty:
+        """Take a resource out of use."""
+        await self._provider.delete(_target(request), request.id)
+        return empty_pb2.Empty()
+
+
+def _target(
+    request: provider_pb2.CheckRequest
+    | provider_pb2.DiffRequest
+    | provider_pb2.CreateRequest
+    | provider_pb2.ReadRequest
+    | provider_pb2.UpdateRequest
+    | provider_pb2.DeleteRequest,
+    ignored: Iterable[str] = (),
+) -> Target:
+    token = request.type or request.urn.split("::")[2].rpartition("$")[2]
+    if token not in TYPES:
+        raise InvalidInputError(f"there is no type {token}", remedy=f"there are {', '.join(TYPES)}")
+    return Target(TYPES[token], request.urn, tuple(ignored))
+
+
+def _failures(failures: Iterable[Failure]) -> list[provider_pb2.CheckFailure]:
+    return [provider_pb2.CheckFailure(property=each.path, reason=each.reason) for each in failures]
+
+
+def _property_diff(change: PropertyChange) -> provider_pb2.PropertyDiff:
+    return provider_pb2.PropertyDiff(kind=_KINDS[change.difference, change.replaces], inputDiff=change.of_input)
+
+
+def _diff_response(
+    detailed: dict[str, provider_pb2.PropertyDiff], replaces: Iterable[str]
+) -> provider_pb2.DiffResponse:
+    some, none = provider_pb2.DiffResponse.DIFF_SOME, provider_pb2.DiffResponse.DIFF_NONE
+    roots = dict.fromkeys(path.split(".")[0].split("[")[0] for path in detailed)
+    return provider_pb2.DiffResponse(
+        changes=some if detailed else none,
+        replaces=list(replaces),
+        diffs=list(roots),
+        detailedDiff=detailed,
+        hasDetailedDiff=True,
+    )

@@ -1,0 +1,152 @@
+"""Specs as properties of resources: JSON in which the place is left out, and the versions of what is called lie apart.
+
+So an entity's properties do not change with the project that it goes to, and the version of a task, known only when
+it is registered, can reach the workflow that calls it as an output.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from flyteidl.admin import launch_plan_pb2, task_pb2, workflow_pb2
+from flyteidl.core.identifier_pb2 import Identifier
+from google.protobuf.json_format import MessageToDict, ParseDict, ParseError
+
+from flyteform.errors import InvalidInputError
+from flyteform.provision.digest import version_of
+from flyteform.provision.identifiers import RESOURCE_TYPES, identifier_of
+from flyteform.provision.model import Entity, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from google.protobuf.message import Message
+
+    from flyteform.provision.model import Address
+
+    Spec = task_pb2.TaskSpec | workflow_pb2.WorkflowSpec | launch_plan_pb2.LaunchPlanSpec
+
+_KINDS = {number: kind for kind, number in RESOURCE_TYPES.items()}
+_AT = re.compile(r'has no field named "(?P<name>[^"]+)" at "\w+\.?(?P<at>[^"]*)"')
+
+
+class UnreadableSpecError(InvalidInputError):
+    """A spec is not of the message that it should be; `path` is where, below the spec."""
+
+    def __init__(self, path: str, message: str) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What an entity's properties say about it, apart from where it goes and whether it is active."""
+
+    spec: Mapping[str, Any]
+    calls: Mapping[str, str] = field(default_factory=dict)
+    code: Mapping[str, str] = field(default_factory=dict)
+    bundle: str | None = None
+    default: bool = False
+    version: str | None = None
+
+
+def content_of(entity: Entity, *, default: bool = False) -> Content:
+    """Take an entity apart into properties; its version is left to be worked out from them."""
+    message = _message(entity.address.kind, entity.spec)
+    if not isinstance(message, launch_plan_pb2.LaunchPlanSpec):
+        message.template.ClearField("id")
+    calls: dict[str, str] = {}
+    for reference in _references(message):
+        if (reference.project, reference.domain) == (entity.address.project, entity.address.domain):
+            calls[call_key(reference)] = reference.version
+            for name in ("project", "domain", "version", "org"):
+                reference.ClearField(name)
+    return Content(as_json(message), calls, dict(entity.code), entity.bundle, default)
+
+
+def entity_of(address: Address, content: Content, *, active: bool | None = None) -> Entity:
+    """Put an entity together again; `UnreadableSpecError` says what is wrong with its properties."""
+    message = parse_spec(address.kind, content.spec)
+    for reference in _references(message):
+        _complete(reference, address, content.calls)
+    if not isinstance(message, launch_plan_pb2.LaunchPlanSpec):
+        message.template.id.CopyFrom(identifier_of(address, ""))
+    version = content.version or _version(message, content)
+    if not isinstance(message, launch_plan_pb2.LaunchPlanSpec):
+        message.template.id.version = version
+    spec = message.SerializeToString(deterministic=True)
+    return Entity(address, version, spec, (), content.bundle, active, content.code)
+
+
+def call_key(reference: Identifier) -> str:
+    """Return what a reference is called among `calls`."""
+    return f"{_KINDS[reference.resource_type].value}:{reference.name}"
+
+
+def as_json(message: Message) -> dict[str, Any]:
+    """Return a message as JSON with FlyteIDL's own names."""
+    return MessageToDict(message, preserving_proto_field_name=True)
+
+
+def parse_spec(kind: Kind, spec: Mapping[str, Any]) -> Spec:
+    """Read a spec's JSON; `UnreadableSpecError` names the place."""
+    message = _message(kind, b"")
+    try:
+        ParseDict(dict(spec), message)
+    except ParseError as error:
+        text = str(error)
+        unknown = _AT.search(text)
+        path = "" if unknown is None else ".".join(filter(None, (unknown["at"], unknown["name"])))
+        raise UnreadableSpecError(path, f"is no {message.DESCRIPTOR.name} of FlyteIDL: {text}") from error
+    return message
+
+
+def _message(kind: Kind, data: bytes) -> Spec:
+    match kind:
+        case Kind.TASK:
+            return task_pb2.TaskSpec.FromString(data)
+        case Kind.WORKFLOW:
+            return workflow_pb2.WorkflowSpec.FromString(data)
+        case _:
+            return launch_plan_pb2.LaunchPlanSpec.FromString(data)
+
+
+def _version(message: Spec, content: Content) -> str:
+    if content.default and isinstance(message, launch_plan_pb2.LaunchPlanSpec):
+        return message.workflow_id.version
+    return version_of(message, content.code)
+
+
+def _complete(reference: Identifier, address: Address, calls: Mapping[str, str]) -> None:
+    if not reference.project and not reference.domain:
+        reference.project, reference.domain = address.project, address.domain
+    if not reference.version:
+        key = call_key(reference)
+        if key not in calls:
+            raise UnreadableSpecError("", f"names {key}, whose version is missing in calls")
+        reference.version = calls[key]
+
+
+def _references(message: Message) -> Iterator[Identifier]:
+    """Yield the names of other entities in a message, and of the sub-workflows that it carries."""
+    for described, value in message.ListFields():
+        if described.message_type is None:
+            continue
+        for part in _parts(described, value):
+            if isinstance(part, Identifier):
+                if part.name:
+                    yield part
+            else:
+                yield from _references(part)
+
+
+def _parts(described: Any, value: Any) -> Iterator[Message]:
+    if described.message_type.GetOptions().map_entry:
+        if described.message_type.fields_by_name["value"].message_type is not None:
+            yield from value.values()
+    elif hasattr(value, "DESCRIPTOR"):
+        yield value
+    else:
+        yield from value
