@@ -36,7 +36,7 @@ _ENDLESS = Decimal("Infinity")
 def asks_for_resources(template: TaskTemplate) -> bool:
     """Say whether the platform's limits matter to the task."""
     resources = template.container.resources
-    return bool(resources.requests or resources.limits)
+    return bool(resources.requests or resources.limits) or template.HasField("k8s_pod")
 
 
 def check_task(template: TaskTemplate, limits: TaskResources) -> None:

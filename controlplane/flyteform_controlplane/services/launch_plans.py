@@ -20,7 +20,7 @@ from flyteform_controlplane.domain.validation import check_identifier, check_sco
 from flyteform_controlplane.errors import InvalidArgumentError, MissingEntityError
 from flyteform_controlplane.services.backend import missing
 from flyteform_controlplane.services.listing import identifier_of, key_of, list_identifiers, scope_of
-from flyteform_controlplane.services.registration import exists_different, exists_identical
+from flyteform_controlplane.services.registration import add_version, exists_different, exists_identical
 
 if TYPE_CHECKING:
     from flyteidl.admin.common_pb2 import (
@@ -57,18 +57,13 @@ class LaunchPlans:
 
     async def register(self, identifier: Identifier, spec: LaunchPlanSpec) -> None:
         """Complete and keep a version; the error if it exists says whether it is the same."""
-        async with self.backend.database.transaction() as tx:
-            workflow = await self.backend.store.workflows.get(tx, *key_of(spec.workflow_id))
-            if workflow is None:
-                raise missing("WORKFLOW", spec.workflow_id)
-            completed, closure = complete(spec, workflow.typed_interface)
-            record = _record(identifier, completed, closure, workflow.id)
-            existing = await self.backend.store.launch_plans.get(tx, *key_of(identifier))
-            if existing is not None:
-                if existing.digest == record.digest:
-                    raise exists_identical("launch plan")
-                raise exists_different("launch plan", record.name, existing.spec, record.spec)
-            await self.backend.store.launch_plans.add(tx, record)
+        workflow = await self.backend.versions.workflows.get(*key_of(spec.workflow_id))
+        if workflow is None:
+            raise missing("WORKFLOW", spec.workflow_id)
+        completed, closure = complete(spec, workflow.typed_interface)
+        record = _record(identifier, completed, closure, workflow.id)
+        while not await add_version(self.backend, self.backend.store.launch_plans, record, ResourceType.LAUNCH_PLAN):
+            _refuse_existing(await self.backend.versions.launch_plans.get(*key_of(identifier)), record)
 
     async def GetLaunchPlan(self, request: ObjectGetRequest, _context: object) -> launch_plan_pb2.LaunchPlan:
         """Return one version."""
@@ -168,6 +163,14 @@ def message(record: LaunchPlanRecord) -> launch_plan_pb2.LaunchPlan:
     closure.updated_at.CopyFrom(to_timestamp(record.updated_at))
     identifier = identifier_of(record, ResourceType.LAUNCH_PLAN)
     return launch_plan_pb2.LaunchPlan(id=identifier, spec=record.spec, closure=closure)
+
+
+def _refuse_existing(existing: LaunchPlanRecord | None, record: LaunchPlanRecord) -> None:
+    if existing is None:
+        return
+    if existing.digest == record.digest:
+        raise exists_identical("launch plan")
+    raise exists_different("launch plan", record.name, existing.spec, record.spec)
 
 
 def _key(record: LaunchPlanRecord) -> EntityKey:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from flyteform_controlplane.domain.difference import difference
-from flyteform_controlplane.domain.records import DescriptionRecord
+from flyteform_controlplane.domain.records import DescriptionRecord, EntityRecord
 from flyteform_controlplane.errors import EntityExistsError, InvalidArgumentError
 
 if TYPE_CHECKING:
-    from flyteidl.admin.description_entity_pb2 import DescriptionEntity
-    from flyteidl.core.identifier_pb2 import Identifier
-    from google.protobuf.message import Message
-    from sqlalchemy.ext.asyncio import AsyncConnection
+    from collections.abc import Awaitable, Callable
 
+    from flyteidl.admin.description_entity_pb2 import DescriptionEntity
+    from flyteidl.core.identifier_pb2 import ResourceType
+    from google.protobuf.message import Message
+
+    from flyteform_controlplane.services.backend import Backend
     from flyteform_controlplane.store.ports import Rows
+
+E = TypeVar("E", bound=EntityRecord)
 
 
 def exists_identical(kind: str, *details: Message) -> EntityExistsError:
@@ -32,20 +36,43 @@ def exists_different(kind: str, name: str, old: Message, new: Message, *details:
     )
 
 
-async def describe_version(
-    tx: AsyncConnection, rows: Rows[DescriptionRecord], identifier: Identifier, description: DescriptionEntity
-) -> None:
-    """Keep the documentation that came with a new version, if any did."""
-    if not description.ByteSize():
-        return
-    record = DescriptionRecord(
-        resource_type=identifier.resource_type,
-        project=identifier.project,
-        domain=identifier.domain,
-        name=identifier.name,
-        version=identifier.version,
+async def add_version(
+    backend: Backend,
+    rows: Rows[E],
+    record: E,
+    resource_type: ResourceType,
+    description: DescriptionEntity | None = None,
+    *,
+    within: Callable[[], Awaitable[None]] | None = None,
+) -> bool:
+    """Keep a version and the documentation that came with it, if any did; False if the version exists.
+
+    `within` is done once the row is there, before anybody else can see it.
+    """
+    described = description is not None and description.ByteSize() > 0
+    if not described and within is None:
+        async with backend.database.statement() as tx:
+            return await rows.add_new(tx, record) is not None
+    async with backend.database.transaction() as tx:
+        if await rows.add_new(tx, record) is None:
+            return False
+        if description is not None and described:
+            await backend.store.descriptions.add(tx, _description(record, resource_type, description))
+        if within is not None:
+            await within()
+    return True
+
+
+def _description(
+    record: EntityRecord, resource_type: ResourceType, description: DescriptionEntity
+) -> DescriptionRecord:
+    return DescriptionRecord(
+        resource_type=resource_type,
+        project=record.project,
+        domain=record.domain,
+        name=record.name,
+        version=record.version,
         short_description=description.short_description,
         long_description=description.long_description,
         link=description.source_code.link,
     )
-    await rows.add(tx, record)

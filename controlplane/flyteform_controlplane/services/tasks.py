@@ -13,13 +13,13 @@ from flyteform_controlplane.domain.attributes import Scope
 from flyteform_controlplane.domain.filters import Entity
 from flyteform_controlplane.domain.paging import next_token, parse_query
 from flyteform_controlplane.domain.records import TaskRecord
-from flyteform_controlplane.domain.tasks import check_task, check_task_type
+from flyteform_controlplane.domain.tasks import asks_for_resources, check_task, check_task_type
 from flyteform_controlplane.domain.times import now, to_timestamp
 from flyteform_controlplane.domain.validation import check_identifier, check_scope, require
 from flyteform_controlplane.errors import InvalidArgumentError
 from flyteform_controlplane.services.backend import missing
 from flyteform_controlplane.services.listing import identifier_of, key_of, list_identifiers, scope_of
-from flyteform_controlplane.services.registration import describe_version, exists_different, exists_identical
+from flyteform_controlplane.services.registration import add_version, exists_different, exists_identical
 from flyteform_controlplane.services.splicing import TASK_COLUMNS, task_list
 
 if TYPE_CHECKING:
@@ -46,10 +46,11 @@ class Tasks:
     async def CreateTask(self, request: TaskCreateRequest, _context: object) -> TaskCreateResponse:
         """Register a version of a task."""
         identifier = _checked(request)
+        template, limits = request.spec.template, self.backend.config.task_limits
         async with self.backend.database.reading() as tx:
             await self.backend.check_project(tx, identifier)
-            limits = await self.attributes.task_limits(tx, Scope(identifier.project, identifier.domain))
-        template = request.spec.template
+            if asks_for_resources(template):
+                limits = await self.attributes.task_limits(tx, Scope(identifier.project, identifier.domain))
         check_task(template, limits)
         check_task_type(template.type, identifier, self.backend.config.task_type_whitelist)
         compiled = _compile(request, identifier)
@@ -65,10 +66,9 @@ class Tasks:
             short_description=request.spec.description.short_description,
             created_at=created_at,
         )
-        async with self.backend.database.transaction() as tx:
-            _refuse_existing(await self.backend.store.tasks.get(tx, *key_of(identifier)), record)
-            await self.backend.store.tasks.add(tx, record)
-            await describe_version(tx, self.backend.store.descriptions, identifier, request.spec.description)
+        rows, description = self.backend.store.tasks, request.spec.description
+        while not await add_version(self.backend, rows, record, ResourceType.TASK, description):
+            _refuse_existing(await self.backend.versions.tasks.get(*key_of(identifier)), record)
         return TaskCreateResponse()
 
     async def GetTask(self, request: ObjectGetRequest, _context: object) -> Task:

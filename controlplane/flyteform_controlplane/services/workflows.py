@@ -17,6 +17,7 @@ from flyteidl.core.compiler_pb2 import CompiledWorkflowClosure
 from flyteidl.core.identifier_pb2 import Identifier, ResourceType
 
 from flyteform.compiler import CompileErrors, IdKey, LaunchPlanInterface, compile_workflow, digest, requirements
+from flyteform.errors import AlreadyExistsError
 from flyteform_controlplane.domain.filters import Entity
 from flyteform_controlplane.domain.locations import workflow_closure
 from flyteform_controlplane.domain.paging import next_token, parse_query
@@ -26,7 +27,7 @@ from flyteform_controlplane.domain.validation import check_identifier, check_sco
 from flyteform_controlplane.errors import InvalidArgumentError
 from flyteform_controlplane.services.backend import missing
 from flyteform_controlplane.services.listing import identifier_of, key_of, list_identifiers, scope_of
-from flyteform_controlplane.services.registration import describe_version, exists_different, exists_identical
+from flyteform_controlplane.services.registration import add_version, exists_different, exists_identical
 
 if TYPE_CHECKING:
     from flyteidl.admin.common_pb2 import (
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
         ObjectGetRequest,
         ResourceListRequest,
     )
+    from flyteidl.admin.description_entity_pb2 import DescriptionEntity
     from flyteidl.admin.workflow_pb2 import WorkflowSpec
 
     from flyteform_controlplane.domain.records import LaunchPlanRecord
@@ -69,14 +71,11 @@ class Workflows:
             remote_closure_identifier=uri,
             short_description=spec.description.short_description,
         )
-        async with self.backend.database.transaction() as tx:
-            existing = await self.backend.store.workflows.get(tx, *key_of(identifier))
+        data = closure.SerializeToString(deterministic=True)
+        while not await self._add(record, data, spec.description):
+            existing = await self.backend.versions.workflows.get(*key_of(identifier))
             if existing is not None:
                 await self._refuse(identifier, existing, record, closure)
-            await self.backend.store.workflows.add(tx, record)
-            await describe_version(tx, self.backend.store.descriptions, identifier, spec.description)
-            # After the insert: only who has the row may write the object that belongs to it.
-            await self.backend.objects.put(uri, closure.SerializeToString(deterministic=True))
 
     async def GetWorkflow(self, request: ObjectGetRequest, _context: object) -> Workflow:
         """Return one version with its compiled closure."""
@@ -127,6 +126,20 @@ class Workflows:
             ) from error
         self._check_size(closure)
         return closure
+
+    async def _add(self, record: WorkflowRecord, closure: bytes, description: DescriptionEntity) -> bool:
+        """Keep the row and its object; False if the version exists."""
+        rows, kind, uri = self.backend.store.workflows, ResourceType.WORKFLOW, record.remote_closure_identifier
+        try:
+            await self.backend.objects.put(uri, closure, if_absent=True)
+        except AlreadyExistsError:
+            # Left behind by a call that failed, or another one is registering the same: who has the row writes it.
+            return await add_version(
+                self.backend, rows, record, kind, description, within=lambda: self.backend.objects.put(uri, closure)
+            )
+        # The object first, so that nobody finds a row without it. Should another call have the row by now, it has
+        # found our object, and replaced it before its row could be seen.
+        return await add_version(self.backend, rows, record, kind, description)
 
     def _check_size(self, closure: CompiledWorkflowClosure) -> None:
         nodes, most = len(closure.primary.template.nodes), self.backend.config.max_workflow_nodes

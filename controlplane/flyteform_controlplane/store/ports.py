@@ -65,6 +65,10 @@ class Rows(Protocol[R]):
         """Insert and return the row's number; `EntityExistsError` if the key is taken."""
         ...
 
+    async def add_new(self, tx: AsyncConnection, record: R) -> int | None:
+        """Insert and return the row's number; None, and the transaction goes on, if the key is taken."""
+        ...
+
     async def add_many(self, tx: AsyncConnection, records: Sequence[R]) -> list[int]:
         """Insert all with one statement and return their numbers in order."""
         ...

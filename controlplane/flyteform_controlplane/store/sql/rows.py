@@ -6,10 +6,12 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from sqlalchemy import Column, UniqueConstraint, bindparam, delete, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
 from flyteform_controlplane.domain.records import Record
 from flyteform_controlplane.errors import EntityExistsError
+from flyteform_controlplane.store.connections import pooled
 from flyteform_controlplane.store.database import locks_rows
 from flyteform_controlplane.store.direct import Direct, runs_at_once
 from flyteform_controlplane.store.sql.filters import apply_query
@@ -55,6 +57,13 @@ class SqlRows(Generic[R]):
         self._get_locked = Direct(by_key.with_for_update(key_share=True))
         self._get_by_id = Direct(self._select.where(table.c.id == bindparam("id")))
         self._insert = Direct(insert(table).returning(table.c.id), self._names)
+        self._insert_new = {
+            kind: Direct(
+                dialect.insert(table).on_conflict_do_nothing(index_elements=self._key).returning(table.c.id),
+                self._names,
+            )
+            for kind, dialect in (("sqlite", sqlite), ("postgresql", postgresql))
+        }
         changed: dict[str, Any] = {name: bindparam(name) for name in self._names}
         self._save = Direct(update(table).where(table.c.id == bindparam("row_id")).values(changed))
         self._many = ManyRows(table, self._columns, self._key)
@@ -92,6 +101,11 @@ class SqlRows(Generic[R]):
     async def add(self, tx: AsyncConnection, record: R) -> int:
         """Insert and return the row's number; `EntityExistsError` if the key is taken."""
         return (await self.add_many(tx, [record]))[0]
+
+    async def add_new(self, tx: AsyncConnection, record: R) -> int | None:
+        """Insert and return the row's number; None if the key is taken."""
+        rows = await self._insert_new[pooled(tx).kind].fetch(tx, self._values(record))
+        return rows[0][0] if rows else None
 
     async def add_many(self, tx: AsyncConnection, records: Sequence[R]) -> list[int]:
         """Insert all and return their numbers in order."""
