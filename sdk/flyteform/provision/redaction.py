@@ -32,7 +32,9 @@ _PAIRS = frozenset(
 _BOUNDARY = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z]+")
 _RUN_TOGETHER = re.compile(r"(?:password|passwd|secret|apikey|accesskey|privatekey|connectionstring)", re.IGNORECASE)
 # Fields of these names tell the type of a variable, or which secrets a task asks for, not a value.
-_TYPES = re.compile(r"^(?:sub_workflows\.\S+\.)?(?:inputs|outputs)\.[^.]+(?:\.description)?$|^secrets(?:\.|$)")
+_TYPES = re.compile(
+    r"^(?:sub_workflows\.(?!\S*\.nodes\.)\S+\.)?(?:inputs|outputs)\.[^.]+(?:\.description)?$|^secrets(?:\.|$)"
+)
 # Where an input comes from. Values are written otherwise: texts in quotes, numbers with digits after the point.
 _SOURCE = re.compile(r"^[A-Za-z][\w-]*\.[A-Za-z_][\w.\[\]]*$")
 _FORMS = tuple(
@@ -48,12 +50,10 @@ _FORMS = tuple(
     )
 )
 _AFTER_NAME = re.compile(r"(?i)(\bbearer\s+|\bbasic\s+)([A-Za-z0-9+/._~=-]{8,})")
-_URL_PASSWORD = re.compile(r"(\w[\w+.-]*://[^/\s:@'\"]*:)([^/\s'\"]+)(@)")
+_URL_PASSWORD = re.compile(r"(\b\w[\w+.-]{0,40}://[^/\s:@'\"]{0,200}:)([^/\s'\"]{1,2000})(@)")
 # name='value', name: value, "name": "value", ?name=value: the name decides.
-_INLINE = re.compile(
-    r"""(?P<name>[A-Za-z_][\w.-]*)(?P<join>['"]?\s*[=:]\s*)"""
-    r"""(?P<value>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^\s,;&)}\]'"]+)"""
-)
+_NAME = re.compile(r"""(?<!\w)([A-Za-z_][\w.-]{0,200})['"]?\s{0,20}[=:]\s*""")
+_VALUE = re.compile(r"""'(?:[^'\\]|\\.)*(?:'|$)|"(?:[^"\\]|\\.)*(?:"|$)|[^\s,;&)}\]'"]+""", re.DOTALL)
 
 
 def is_secret_name(name: str) -> bool:
@@ -73,7 +73,7 @@ def redact_text(text: str) -> str:
         text = form.sub(HIDDEN, text)
     text = _URL_PASSWORD.sub(rf"\g<1>{HIDDEN}\g<3>", text)
     text = _AFTER_NAME.sub(rf"\g<1>{HIDDEN}", text)
-    return _INLINE.sub(_hide_inline, text)
+    return _hide_named(text)
 
 
 def redact_field(change: FieldChange) -> FieldChange:
@@ -94,7 +94,14 @@ def redact_value(path: str, value: str | None) -> str | None:
     return redact_text(value)
 
 
-def _hide_inline(found: re.Match[str]) -> str:
-    if not is_secret_name(found["name"]) or found["value"].startswith(HIDDEN[:-1]):
-        return found[0]
-    return f"{found['name']}{found['join']}{HIDDEN}"
+def _hide_named(text: str) -> str:
+    """Hide the values of secret names inside a text; what follows any other name is looked at by itself."""
+    parts, position = [], 0
+    for name in _NAME.finditer(text):
+        if name.start() < position or not is_secret_name(name[1]):
+            continue
+        value = _VALUE.match(text, name.end())
+        if value is not None and not value[0].startswith(HIDDEN[:-1]):
+            parts += [text[position : name.end()], HIDDEN]
+            position = value.end()
+    return "".join([*parts, text[position:]])
