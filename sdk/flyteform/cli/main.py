@@ -24,6 +24,7 @@ _COMMANDS = {
     "plan": ("flyteform.cli.plan:plan", "Show what an apply would change."),
     "apply": ("flyteform.cli.apply:apply", "Bring the platform to what is declared."),
     "destroy": ("flyteform.cli.destroy:destroy", "Take what is declared out of use."),
+    "import": ("flyteform.cli.importing:import_command", "Write the declaration of what a project has."),
     "drift": ("flyteform.cli.drift:drift", "Show what somebody else has changed since the last apply."),
     "rollback": ("flyteform.cli.rollback:rollback", "Bring back what an earlier apply left."),
     "state": ("flyteform.cli.state:state", "Look at the record of what is owned, mend it, bring it elsewhere."),

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from flyteform.errors import ConflictError
 from flyteform.provision.apply import ApplyResult, Conduct, execute
 from flyteform.provision.desired import DEFAULT_IMAGE, Target, declare
-from flyteform.provision.errors import StalePlanError
+from flyteform.provision.errors import DeclarationError, StalePlanError
 from flyteform.provision.judge import judge
-from flyteform.provision.model import Desired, Plan
+from flyteform.provision.model import REGISTRATIONS, Desired, Plan
 from flyteform.provision.observe import observe
 from flyteform.provision.opening import open_state
 from flyteform.provision.plan import check_protected, plan_changes, removals
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from flyteform.client.admin import AdminClient
     from flyteform.client.config import ClientConfig
-    from flyteform.provision.model import Address
+    from flyteform.provision.model import Address, Change
     from flyteform.provision.ports import Holder, StateStore
     from flyteform.provision.state import State
     from flyteform.provision.state_store import DocumentStore
@@ -64,7 +64,24 @@ async def make_plan(
     desired, untouched = select(desired, state.owned, selection)
     if refresh_only:
         return await plan_refresh(client, state, untouched=untouched)
-    return await compare(desired, client, state, destroy=destroy, untouched=untouched)
+    plan = await compare(desired, client, state, destroy=destroy, untouched=untouched)
+    _check_references(plan)
+    return plan
+
+
+def _check_references(plan: Plan) -> None:
+    """Refuse what is declared by the version of something that is not registered: there is nothing to register."""
+    known = {entity.address for entity in plan.desired.entities if entity.spec}
+    lost = next((step for step in plan.steps if step.action in REGISTRATIONS and _is_reference(step, known)), None)
+    if lost is not None:
+        raise DeclarationError(
+            f"version {lost.version} of {lost.address} is not registered",
+            remedy="name a version that is, or declare it with its source",
+        )
+
+
+def _is_reference(step: Change, known: Collection[Address]) -> bool:
+    return step.version is not None and step.address not in known
 
 
 async def compare(
