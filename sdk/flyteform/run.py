@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flyteform.errors import FlyteformError, InvalidInputError, TaskFailedError
+from flyteform.objects import direct
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
 
     from flyteform.authoring.tasks import PythonTask
 
-_IGNORED = ("--raw-output-data-prefix", "--checkpoint-path", "--prev-checkpoint")  # for what later reads raw data
-_VALUED = ("--inputs", "--output-prefix", "--bundle", "--bound", "--module", "--task", *_IGNORED)
+_PLACES = ("--raw-output-data-prefix", "--checkpoint-path", "--prev-checkpoint")
+_VALUED = ("--inputs", "--output-prefix", "--bundle", "--bound", "--module", "--task", *_PLACES)
+_NO_CHECKPOINT = '""'  # what Flyte passes where no attempt went before
 _NEEDED = ("--inputs", "--output-prefix", "--module", "--task")
 _MESSAGE_BYTES = 100_000  # Flyte keeps no more of an error message
 
@@ -33,7 +35,8 @@ _MESSAGE_BYTES = 100_000  # Flyte keeps no more of an error message
 class Arguments:
     """What the engine passes: URIs of the inputs, of the directory for the results and of the code, and the task.
 
-    `bound` names the inputs that every item of a map task gets whole.
+    `bound` names the inputs that every item of a map task gets whole. The places of raw data and of checkpoints, this
+    attempt's and that of the one before, may be empty.
     """
 
     inputs: str
@@ -43,6 +46,14 @@ class Arguments:
     bundle: str | None = None
     mapped: bool = False
     bound: tuple[str, ...] = ()
+    raw_output_prefix: str = ""
+    checkpoint: str = ""
+    previous_checkpoint: str = ""
+
+    @property
+    def index(self) -> int | None:
+        """Which item of a map this attempt is for."""
+        return _index() if self.mapped else None
 
 
 class _UserCodeError(InvalidInputError):
@@ -58,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     try:
         outputs = _execute(arguments)
-        _put(f"{arguments.output_prefix}/outputs.pb", outputs)
+        direct.write(f"{arguments.output_prefix}/outputs.pb", outputs)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it is, the engine has to learn of it
         return _report(arguments, error)
     return 0
@@ -76,6 +87,7 @@ def preload() -> None:
         "google.protobuf.json_format",
         "flyteform.authoring",
         "flyteform.authoring.calls",
+        "flyteform.authoring.context",
         "flyteform.authoring.tracebacks",
         "flyteform.authoring.tracing",
         "flyteform.objects.local",
@@ -108,21 +120,32 @@ def _parse(argv: Sequence[str]) -> Arguments:
         bundle=given.get("--bundle") or None,
         mapped=mapped,
         bound=tuple(filter(None, given.get("--bound", "").split(","))),
+        **_places(given),
     )
+
+
+def _places(given: Mapping[str, str]) -> dict[str, str]:
+    raw, destination, previous = (given.get(name, "").rstrip("/") for name in _PLACES)
+    previous = "" if previous == _NO_CHECKPOINT else previous
+    return {"raw_output_prefix": raw, "checkpoint": destination, "previous_checkpoint": previous}
 
 
 def _execute(arguments: Arguments) -> bytes:
     """Return the bytes of the outputs' literal map."""
     from flyteidl.core import literals_pb2
 
+    from flyteform.authoring.context import Checkpoint, enter
+
     if arguments.bundle is not None:
         from flyteform.unpacking import use_bundle
 
-        use_bundle(arguments.bundle, _get)
+        use_bundle(arguments.bundle, direct.read)
     elif os.getcwd() not in sys.path:  # noqa: PTH109 - pathlib is slow to load
         sys.path.insert(0, os.getcwd())  # noqa: PTH109 - as above
     task = _load(arguments)
-    literals = literals_pb2.LiteralMap.FromString(_get(arguments.inputs)).literals
+    literals = literals_pb2.LiteralMap.FromString(direct.read(arguments.inputs)).literals
+    checkpoint = Checkpoint(arguments.checkpoint, arguments.previous_checkpoint)
+    enter(raw_output_prefix=arguments.raw_output_prefix, checkpoint=checkpoint, index=arguments.index)
     outputs = task.run(_inputs(task, literals, arguments))
     message = literals_pb2.LiteralMap()
     types = task.interface.outputs_by_name
@@ -153,7 +176,7 @@ def _load(arguments: Arguments) -> PythonTask:
 def _inputs(task: PythonTask, literals: Mapping[str, literals_pb2.Literal], arguments: Arguments) -> dict[str, Any]:
     from flyteform.types import to_python
 
-    index = _index() if arguments.mapped else None
+    index = arguments.index
     inputs = {}
     for one in task.interface.inputs:
         if one.name not in literals:
@@ -192,7 +215,7 @@ def _resident(literal: literals_pb2.Literal) -> literals_pb2.Literal:
     from flyteidl.core import literals_pb2
 
     if literal.HasField("offloaded_metadata"):
-        return literals_pb2.Literal.FromString(_get(literal.offloaded_metadata.uri))
+        return literals_pb2.Literal.FromString(direct.read(literal.offloaded_metadata.uri))
     return literal
 
 
@@ -201,7 +224,7 @@ def _report(arguments: Arguments, error: BaseException) -> int:
     document = _error_document(error)
     print(document.error.message, file=sys.stderr)  # noqa: T201 - for the container's log
     try:
-        _put(f"{arguments.output_prefix}/error.pb", document.SerializeToString(deterministic=True))
+        direct.write(f"{arguments.output_prefix}/error.pb", document.SerializeToString(deterministic=True))
     except FlyteformError as failure:
         print(f"Error: the error cannot be reported: {failure.message}", file=sys.stderr)  # noqa: T201 - as above
         return 1
@@ -256,37 +279,6 @@ def _trace(error: BaseException, cause: BaseException) -> str:
 
 def _summary(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
-
-
-def _get(uri: str) -> bytes:
-    if uri.startswith("file://"):
-        from flyteform.objects.local import read_bytes
-
-        return read_bytes(uri)
-    import asyncio
-
-    from flyteform.objects import open_store
-
-    return asyncio.run(open_store(_bucket(uri)).get(uri))
-
-
-def _put(uri: str, data: bytes) -> None:
-    if uri.startswith("file://"):
-        from flyteform.objects.local import write_bytes
-
-        write_bytes(uri, data)
-        return
-    import asyncio
-
-    from flyteform.objects import open_store
-
-    asyncio.run(open_store(_bucket(uri)).put(uri, data))
-
-
-def _bucket(uri: str) -> str:
-    """Return the part of a URI that names the store: scheme and bucket."""
-    scheme, _, rest = uri.partition("://")
-    return f"{scheme}://{rest.partition('/')[0]}"
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from flyteform.authoring.context import Checkpoint, TaskContext, current_context
     from flyteform.authoring.entity import Entity, dependencies, entities
     from flyteform.authoring.launch_plans import LaunchPlan
     from flyteform.authoring.loading import LoadedModule, load_module
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from flyteform.authoring.workflows import Workflow, WorkflowFailurePolicy, workflow
 
 __all__ = [
+    "Checkpoint",
     "CronSchedule",
     "Entity",
     "FixedRate",
@@ -24,9 +26,11 @@ __all__ = [
     "PythonTask",
     "Resources",
     "Schedule",
+    "TaskContext",
     "TaskSettings",
     "Workflow",
     "WorkflowFailurePolicy",
+    "current_context",
     "dependencies",
     "entities",
     "load_module",
@@ -36,6 +40,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "context": "Checkpoint TaskContext current_context",
     "entity": "Entity dependencies entities",
     "launch_plans": "LaunchPlan",
     "loading": "LoadedModule load_module",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, assert_never
 
+from flyteform.authoring import context
 from flyteform.authoring.graph import WORKFLOW_INPUTS, Binding, Constant, ListOf, MapOf, Reference
 from flyteform.authoring.interface import check_value
 from flyteform.authoring.launch_plans import LaunchPlan
@@ -28,7 +29,8 @@ def run(entity: Entity, inputs: Mapping[str, Any]) -> Values:
     values = entity.interface.checked(inputs, entity.subject)
     match entity:
         case PythonTask():
-            return entity.run(values)
+            with context.local(entity.name):
+                return entity.run(values)
         case MapTask():
             return _run_map(entity, values)
         case LaunchPlan():
@@ -58,7 +60,8 @@ def _run_map(mapped: MapTask, inputs: Values) -> Values:
     failures: list[TaskFailedError] = []
     for index in range(count):
         try:
-            item = mapped.task.run({name: value[index] for name, value in lists.items()} | bound)
+            with context.local(mapped.task.name, index):
+                item = mapped.task.run({name: value[index] for name, value in lists.items()} | bound)
         except TaskFailedError as error:
             failures.append(error)
             if count - len(failures) < mapped.needed(count):

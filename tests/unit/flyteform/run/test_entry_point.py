@@ -57,6 +57,21 @@ def nothing(x: int) -> None: ...
 async def later(x: int) -> int:
     return x * 2
 
+@fl.task(retries=3)
+def resumed(steps: int) -> str:
+    context = fl.current_context()
+    done = int(context.checkpoint.read() or b"0") + 1
+    if context.attempt != 1:  # the second attempt dies before it writes anything of its own
+        context.checkpoint.write(str(done).encode())
+    if done < steps:
+        raise fl.RecoverableError(f"step {done}")
+    return f"{context.execution} {context.attempt} {context.raw_output_prefix}"
+
+@fl.task
+async def awaited(x: int) -> int:
+    fl.current_context().checkpoint.write(b"kept")
+    return x
+
 @fl.task
 def join(rows: list[int], word: str) -> str:
     return word * len(rows)
@@ -375,3 +390,71 @@ def test_preloading_starts_no_thread() -> None:
     command = [sys.executable, "-c", program + "; import sys; print('grpc' in sys.modules)"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["1", "False"]
+
+
+def test_a_checkpoint_reaches_the_attempts_after_it(attempt: Attempt, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next attempt goes on from it; one that read it and wrote none hands it on."""
+    attempt.inputs(steps=(2, int))
+    monkeypatch.setenv("FLYTE_INTERNAL_EXECUTION_ID", "wine")
+    previous = '""'
+    for number in range(3):
+        place = f"{attempt.base}/raw/{number}/_flytecheckpoints"
+        more = (
+            "--checkpoint-path",
+            place,
+            "--prev-checkpoint",
+            previous,
+            "--output-prefix",
+            f"{attempt.base}/{number}",
+        )
+        monkeypatch.setenv("FLYTE_ATTEMPT_NUMBER", str(number))
+        if number == 1:
+            attempt.inputs(steps=(5, int))
+        elif number == 2:
+            attempt.inputs(steps=(2, int))
+        assert run.main(attempt.arguments("resumed", *more)) == 0
+        previous = place
+    assert (attempt.root / "raw/1/_flytecheckpoints/_dst_cp").read_bytes() == b"1"
+    data = (attempt.root / "2/outputs.pb").read_bytes()
+    (output,) = literals_pb2.LiteralMap.FromString(data).literals.values()
+    assert guess_python(output) == f"wine 2 {attempt.base}/raw"
+
+
+def test_a_checkpoint_is_written_from_asynchronous_tasks(attempt: Attempt) -> None:
+    """The loop of the task is no obstacle."""
+    attempt.inputs(x=(4, int))
+    assert run.main(attempt.arguments("awaited")) == 0
+    assert attempt.outputs() == {"o0": 4}
+    assert (attempt.root / "raw/_flytecheckpoints/_dst_cp").read_bytes() == b"kept"
+
+
+LOCAL = """
+import flyteform as fl
+
+@fl.task
+def one(x: int) -> str:
+    context = fl.current_context()
+    assert context.checkpoint.read() is None
+    context.checkpoint.write(b"mine")
+    return f"{context.task} {context.index} {context.checkpoint.read().decode()}"
+
+@fl.task
+def two(x: int) -> str:
+    fl.current_context().checkpoint.write(b"outer")
+    return f"{one(x=x)} {fl.current_context().checkpoint.read().decode()}"
+
+@fl.workflow
+def all(xs: list[int]) -> list[str]:
+    return fl.map_task(one)(x=xs)
+
+print(two(x=1), all(xs=[1, 2]), sep="\\n")
+"""
+
+
+def test_a_task_on_this_machine_has_a_context_of_its_own() -> None:
+    """Outside of an attempt nothing is stored, and no task sees what another has written."""
+    done = subprocess.run([sys.executable, "-c", LOCAL], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [
+        "__main__.one None mine outer",
+        "['__main__.one 0 mine', '__main__.one 1 mine']",
+    ]
