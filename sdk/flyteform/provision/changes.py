@@ -95,10 +95,9 @@ def setting_change(wanted: Setting, observed: Observed, options: Mapping[Address
     address, depends_on = wanted.address, wanted.depends_on
     spec = observed.settings.get(address)
     before = {} if spec is None else unversioned_fields(address, spec)
-    if address.kind is Kind.METADATA:
+    if address.kind is Kind.METADATA and spec is not None:
         # A name has a description and a state from its beginning: what is not declared of them is left alone.
-        before = {path: before.get(path, "") for path in wanted.fields}
-        spec = b""
+        before = {path: before[path] for path in wanted.fields}
     if spec is None:
         fields = difference({}, wanted.fields)
         return Change(Action.CREATE, address, "is not set", fields=fields, depends_on=depends_on)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from flyteidl.admin import launch_plan_pb2, task_pb2, workflow_pb2
 from flyteidl.core import tasks_pb2
 
+from flyteform.provision.impact.launch_plans import launch_plan_form
 from flyteform.provision.model import FieldChange, Kind
-from flyteform.provision.text import binding_text, literal_text, schedule_text, type_text
+from flyteform.provision.text import binding_text, type_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 Fields = dict[str, str]
 
+# What flytekit hands on to its dynamic tasks: packed, and nothing that anybody has written.
+_SERIALIZED_CONTEXT = "_F_SS_C"
 # The compiler adds these to the nodes that the author wrote.
 _IMPLICIT_NODES = frozenset({"start-node", "end-node"})
 
@@ -72,7 +75,7 @@ def _container_fields(container: tasks_pb2.Container) -> Fields:
         for entry in entries:
             name = tasks_pb2.Resources.ResourceName.Name(entry.name).lower()
             fields[f"resources.{word}.{name}"] = entry.value
-    fields |= {f"environment.{pair.key}": pair.value for pair in container.env}
+    fields |= {f"environment.{pair.key}": pair.value for pair in container.env if pair.key != _SERIALIZED_CONTEXT}
     return fields
 
 
@@ -127,23 +130,8 @@ def _references(node: core_workflow.Node) -> Iterable[identifier_pb2.Identifier]
 
 
 def launch_plan_fields(spec: launch_plan_pb2.LaunchPlanSpec) -> Fields:
-    """Take a launch plan apart: workflow, schedule, inputs, limits."""
-    fields = {"workflow": spec.workflow_id.name, f"calls.{spec.workflow_id.name}": spec.workflow_id.version}
-    schedule = spec.entity_metadata.schedule
-    if text := schedule_text(schedule):
-        fields["schedule"] = text
-    if schedule.kickoff_time_input_arg:
-        fields["schedule.kickoff_time_input"] = schedule.kickoff_time_input_arg
-    for name, parameter in spec.default_inputs.parameters.items():
-        if parameter.WhichOneof("behavior") == "default":
-            fields[f"default_inputs.{name}"] = literal_text(parameter.default)
-    for name, literal in spec.fixed_inputs.literals.items():
-        fields[f"fixed_inputs.{name}"] = literal_text(literal)
-    if spec.max_parallelism:
-        fields["max_parallelism"] = str(spec.max_parallelism)
-    fields |= {f"labels.{key}": value for key, value in spec.labels.values.items()}
-    fields |= {f"annotations.{key}": value for key, value in spec.annotations.values.items()}
-    return fields
+    """Take a launch plan apart: workflow, schedule, inputs, who is told, how executions run."""
+    return {path: shown.text for path, shown in launch_plan_form(spec).items()}
 
 
 def _interface_fields(interface: interface_pb2.TypedInterface) -> Fields:

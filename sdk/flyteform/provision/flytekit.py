@@ -5,6 +5,7 @@ flytekit is never imported here by itself: whoever declares its entities has it,
 
 from __future__ import annotations
 
+import sys
 from collections import OrderedDict
 from importlib import import_module
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from flyteidl.admin import launch_plan_pb2, task_pb2, workflow_pb2
 from flyteidl.core.identifier_pb2 import LAUNCH_PLAN, TASK, WORKFLOW, Identifier
+from flyteidl.core.workflow_pb2 import Node
 
 from flyteform.errors import DefinitionError
 from flyteform.idl import schedule_message
@@ -109,15 +111,23 @@ def translate(
     return [translation.entity(definition, message) for definition, message in _serialized(root, image)]
 
 
-def _serialized(root: Any, image: str | None) -> Iterator[tuple[Any, Any]]:
-    """Yield definitions with flytekit's models of them, those that are called before those that call them."""
+def _serialized(root: Any, image: str | None) -> list[tuple[Any, Any]]:
+    """Return definitions with flytekit's models of them, those that are called before those that call them."""
+    found = _translated(root, image, fast=True)
+    if any(is_task(definition) and _is_first_party(definition) for definition, _ in found):
+        return found
+    # Dynamic tasks hand on to the tasks that they make whether their code was shipped: all of it was, or none.
+    return _translated(root, image, fast=False)
+
+
+def _translated(root: Any, image: str | None, *, fast: bool) -> list[tuple[Any, Any]]:
     configuration = import_module("flytekit.configuration")
     images = configuration.ImageConfig
     settings = configuration.SerializationSettings(
         image_config=images.auto(img_name=image) if image else images.auto_default_image(),
         version=_VERSION,
         fast_serialization_settings=configuration.FastSerializationSettings(
-            enabled=not _all_installed(root), destination_dir=".", distribution_location=BUNDLE_PLACEHOLDER
+            enabled=fast, destination_dir=".", distribution_location=BUNDLE_PLACEHOLDER
         ),
     )
     found: OrderedDict[Any, Any] = OrderedDict()
@@ -125,16 +135,20 @@ def _serialized(root: Any, image: str | None) -> Iterator[tuple[Any, Any]]:
         import_module("flytekit.tools.translator").get_serializable(found, settings, root)
     except _REFUSED as error:
         raise DeclarationError(f"flytekit cannot serialize {root.name}: {error}") from error
-    names = ("TaskSpec", "WorkflowSpec", "LaunchPlan")
-    for definition, model in found.items():
-        if type(model).__name__ in names and type(model).__module__.startswith("flytekit.models."):
-            yield definition, model
+    return [(definition, model) for definition, model in found.items() if _is_registered(model)]
 
 
-def _all_installed(root: Any) -> bool:
-    """Tell whether nothing has to be shipped: dynamic tasks hand on to their tasks whether their code was."""
-    file = _file(_module(root))
-    return file is None or is_installed(file)
+def _is_registered(model: object) -> bool:
+    """Tell whether a model is one of what gets a version; nodes, and what is only referred to, do not."""
+    kind = type(model)
+    return kind.__name__ in ("TaskSpec", "WorkflowSpec", "LaunchPlan") and kind.__module__.startswith(
+        "flytekit.models."
+    )
+
+
+def _is_first_party(task: Any) -> bool:
+    file = _file(_module(task))
+    return file is not None and not is_installed(file)
 
 
 def _module(definition: Any) -> str:
@@ -147,10 +161,16 @@ def _module(definition: Any) -> str:
 
 
 def _file(module: str) -> Path | None:
-    import sys
-
     file = getattr(sys.modules.get(module), "__file__", None)
     return None if file is None else Path(file).resolve()
+
+
+def _arrange(spec: Message) -> None:
+    """Put in order what flytekit leaves in the order of a set, which another process has another one of."""
+    for message in messages_in(spec):
+        if isinstance(message, Node):
+            message.inputs.sort(key=lambda binding: binding.var)
+            message.upstream_node_ids.sort()
 
 
 class _Translation:
@@ -208,6 +228,7 @@ class _Translation:
     ) -> Entity:
         if own is not None:
             own.version = ""
+        _arrange(spec)
         called = tuple(dict.fromkeys(self._resolve(spec)))
         version = version_of(spec, code) if versioned_as is None else versioned_as.version
         if own is not None:
