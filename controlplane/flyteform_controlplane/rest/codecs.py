@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from flyteidl.admin.common_pb2 import RawOutputDataConfig
@@ -10,6 +11,7 @@ from google.protobuf import json_format
 from google.protobuf.message import DecodeError
 
 from flyteform_controlplane.errors import FailedPreconditionError, InvalidArgumentError
+from flyteform_controlplane.rest.repair import showable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,10 +61,12 @@ class JsonCodec:
 
     def encode(self, message: Message) -> bytes:
         """Represent the message with its unset fields; `FailedPreconditionError` if it has what JSON cannot show."""
-        try:
+        with suppress(ValueError, TypeError, RecursionError, json_format.Error):
             return _dump(as_dict(message))
+        try:
+            # A time in the year 300000, say, in one row of a list: the others are shown all the same.
+            return _dump(as_dict(showable(message)))
         except (ValueError, TypeError, RecursionError, json_format.Error) as error:
-            # A time in the year 300000, say: protobuf carries it, so whoever asks for that gets it.
             raise FailedPreconditionError(
                 f"the answer cannot be shown as JSON: {error}", remedy=f"ask with Accept: {OCTET_STREAM}"
             ) from error
