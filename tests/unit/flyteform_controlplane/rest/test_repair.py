@@ -29,7 +29,7 @@ def shown(message: Message) -> object:
 
 def test_one_row_out_of_all_calendars_spoils_no_list() -> None:
     """The list is shown, the odd time as the last that there is, and all else as it was."""
-    executions = ExecutionList(executions=[Execution(), Execution()], token="2")
+    executions = ExecutionList(executions=[Execution(), Execution()], token="2")  # noqa: S106 - of the next page
     executions.executions[0].spec.metadata.scheduled_at.seconds = 2**63 - 1
     executions.executions[1].id.name = "good"
     found = shown(executions)
