@@ -81,10 +81,12 @@ async def go_on(path: Path, client: AdminClient, store: DocumentStore) -> None:
     assert not (await make_plan(path, client, store)).has_changes
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before it is done", "after it is done"])
 @pytest.mark.parametrize("update", [False, True], ids=["create", "update"])
-async def test_a_crash_at_any_write(tmp_path: Path, update: bool, after: bool) -> None:
-    """Whatever write was the last, the next apply completes the work, as if there had been no crash."""
+async def test_a_crash_at_any_write(tmp_path: Path, update: bool) -> None:
+    """Whatever write was the last, the next apply completes the work, as if there had been no crash.
+
+    With one step at a time, to die after a write is done is to die before the next one.
+    """
     path = write_project(tmp_path / "work")
     async with control_plane(tmp_path) as client:
         expected: tuple[Counter[str], State] | None = None
@@ -97,7 +99,7 @@ async def test_a_crash_at_any_write(tmp_path: Path, update: bool, after: bool) -
             if update:
                 await go_on(path, client, store)
                 write_project(path.parent, **edited(project))
-            fuse = Fuse(writes, after=after)
+            fuse = Fuse(writes, after=True)
             dying: Any = DyingClient(client, fuse)
             plan = await make_plan(path, client, store)
             try:
