@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 import grpc.aio
-from flyteidl.admin import execution_pb2, signal_pb2
+from flyteidl.admin import execution_pb2, node_execution_pb2, signal_pb2
 from flyteidl.admin.common_pb2 import ObjectGetRequest
 from flyteidl.service.admin_pb2_grpc import AdminServiceStub
 from flyteidl.service.signal_pb2_grpc import SignalServiceStub
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _TIMEOUT = 30.0  # seconds for one call
 # Enough to keep a control plane busy; ten thousand children at once would only make its calls time out.
 _CALLS = 32
+_PAGE = 500
 _FOR_GOOD = {
     grpc.StatusCode.ALREADY_EXISTS: AlreadyExistsError,
     grpc.StatusCode.NOT_FOUND: NotFoundError,
@@ -74,6 +75,19 @@ class AdminClient:
         request = signal_pb2.SignalGetOrCreateRequest(id=name, type=kind)
         signal: signal_pb2.Signal = await self._call(self._signals.GetOrCreateSignal, request)
         return signal.value if signal.value.WhichOneof("value") else None
+
+    async def nodes(self, name: WorkflowExecutionIdentifier, parent: str) -> list[node_execution_pb2.NodeExecution]:
+        """Return the node executions of an execution that run below a node (`""`: at the top)."""
+        found: list[node_execution_pb2.NodeExecution] = []
+        request = node_execution_pb2.NodeExecutionListRequest(
+            workflow_execution_id=name, unique_parent_id=parent, limit=_PAGE
+        )
+        while True:
+            page = await self._call(self._admin.ListNodeExecutions, request)
+            found.extend(page.node_executions)
+            if not page.token:
+                return found
+            request.token = page.token
 
     async def launch_plan(self, name: Identifier) -> LaunchPlanInterface:
         """Return the interface of a launch plan; `NotFoundError` if there is none."""

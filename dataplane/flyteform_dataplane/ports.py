@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from flyteidl.admin.agent_pb2 import TaskExecutionMetadata
     from flyteidl.admin.execution_pb2 import Execution, ExecutionCreateRequest, ExecutionRecoverRequest
+    from flyteidl.admin.node_execution_pb2 import NodeExecution
     from flyteidl.core.identifier_pb2 import Identifier, SignalIdentifier, WorkflowExecutionIdentifier
     from flyteidl.core.interface_pb2 import VariableMap
     from flyteidl.core.literals_pb2 import Literal, LiteralMap
@@ -238,6 +239,10 @@ class ControlPlane(Protocol):
 
     async def signal(self, name: SignalIdentifier, kind: LiteralType) -> Literal | None:
         """Return the value of a signal, None while it has none; it exists from then on."""
+        ...
+
+    async def nodes(self, name: WorkflowExecutionIdentifier, parent: str) -> Sequence[NodeExecution]:
+        """Return the node executions of an execution that run below a node (`""`: at the top)."""
         ...
 
     async def launch_plan(self, name: Identifier) -> LaunchPlanInterface:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flyteidl.admin.execution_pb2 import ExecutionRecoverRequest
+    from flyteidl.admin.node_execution_pb2 import NodeExecution
     from flyteidl.core.identifier_pb2 import Identifier, SignalIdentifier, WorkflowExecutionIdentifier
     from flyteidl.core.literals_pb2 import Literal
     from flyteidl.core.types_pb2 import LiteralType
@@ -41,6 +42,7 @@ class FakeControl:
     signals: dict[str, Literal | None] = field(default_factory=dict)
     kinds: dict[str, LiteralType] = field(default_factory=dict)
     outputs_of_plans: tuple[str, ...] = ("o",)
+    former: dict[tuple[str, str], list[NodeExecution]] = field(default_factory=dict)
     unknown_plans: bool = False
 
     async def create(self, request: ExecutionCreateRequest) -> None:
@@ -109,6 +111,11 @@ class FakeControl:
         self._check_reached()
         self.kinds[name.signal_id] = kind
         return self.signals.setdefault(name.signal_id, None)
+
+    async def nodes(self, name: WorkflowExecutionIdentifier, parent: str) -> list[NodeExecution]:
+        """Return the nodes of an execution that has ended."""
+        self._check_reached()
+        return self.former.get((name.name, parent), [])
 
     async def launch_plan(self, name: Identifier) -> LaunchPlanInterface:
         """Return the interface of any launch plan: no inputs, and the outputs that all have here."""

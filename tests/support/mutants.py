@@ -177,7 +177,7 @@ MUTANTS = (
         "a crash forgets what ran", "pending.pending", "for index in range(node.items.next):", "for index in range(0):"
     ),
     Mutant("a crash forgets what was collected", "pending.pending", "commands.append(CollectOutputs(name))", "pass"),
-    Mutant("a crash forgets what was entered", "pending.pending", "commands.append(EnterWorkflow(name))", "pass"),
+    Mutant("a crash forgets what was entered", "pending.pending", "commands.append(PREPARATIONS[kind](name))", "pass"),
     Mutant("a replay counts differently", "state._apply_started", "items.next = end", "items.next = end - 1"),
     Mutant("a snapshot forgets who waits", "snapshots.restore", "dict.fromkeys(waiting)", "{}"),
     Mutant("a snapshot forgets retries", "snapshots._take_counts", "if count]", "if count > 1]"),

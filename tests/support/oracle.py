@@ -66,6 +66,8 @@ class Plan:
     steps: list[Step] = field(default_factory=list)
     outcomes: dict[tuple[str, int, int], str] = field(default_factory=dict)
     hits: set[tuple[str, int]] = field(default_factory=set)
+    former: set[str] = field(default_factory=set)
+    gone: set[str] = field(default_factory=set)
     finish_others: bool = False
     max_parallelism: int = 0
     parent: str = ""
@@ -104,6 +106,8 @@ class Plan:
             hits=frozenset(self.hits),
             taken=taken,
             made=made,
+            former=frozenset(self.former),
+            gone=frozenset(self.gone),
             gates=frozenset(name for name, work in works.items() if work in GATES),
             sleeps=frozenset(name for name, work in works.items() if work == "sleep"),
         )
@@ -161,6 +165,10 @@ def random_plan(source: random.Random, *, largest: int = 12, failing: float = 0.
     """Make a workflow of chains, fans, maps, branches, sub-workflows and failure nodes, in which some attempts fail."""
     plan = Plan(finish_others=source.random() < 0.5, max_parallelism=source.choice((0, 1, 3)))
     _fill(plan, source, source.randint(1, largest), failing, nesting)
+    if source.random() < 0.2:  # it recovers another execution
+        names = [name for name, _ in plan.all_steps()]
+        plan.former.update(name for name in names if source.random() < 0.3)
+        plan.gone.update(name for name in plan.former if source.random() < 0.1)
     return plan
 
 
@@ -180,7 +188,7 @@ def _random_step(plan: Plan, source: random.Random, place: tuple[str, str], fail
     kind, own, name = source.random() if nesting else 1.0, *place
     if kind < 0.15:
         finish_others = source.random() < (0.7 if plan.finish_others else 0.3)
-        inner = Plan([], plan.outcomes, plan.hits, finish_others, parent=own)
+        inner = Plan([], plan.outcomes, plan.hits, plan.former, plan.gone, finish_others, parent=own)
         _fill(inner, source, source.randint(0, 4), failing, nesting - 1)
         return Step(name, [], inner=inner)
     if kind < 0.3:
@@ -194,7 +202,8 @@ def _random_step(plan: Plan, source: random.Random, place: tuple[str, str], fail
         attempt = winning_attempt(plan, step, own)
         if attempt is not None:
             finish_others = source.random() < (0.7 if plan.finish_others else 0.3)
-            step.made = Plan([], plan.outcomes, plan.hits, finish_others, parent=own, attempt=attempt)
+            lots = (plan.outcomes, plan.hits, plan.former, plan.gone)
+            step.made = Plan([], *lots, finish_others, parent=own, attempt=attempt)
             _fill(step.made, source, source.randint(0, 4), failing, nesting - 1)
     return step
 
@@ -250,6 +259,8 @@ def winning_attempt(plan: Plan, step: Step, name: str, index: int = 0) -> int | 
 
 def node_succeeds(plan: Plan, step: Step, name: str, good: set[str]) -> bool:
     """Judge a node that is reached, of the unique id `name`; add what succeeds below it to `good`."""
+    if name in plan.former - plan.gone and step is not plan.failure:
+        return True
     plan_below = step.inner
     if step.made is not None and not (step.cached and (name, 0) in plan.hits):
         plan_below = step.made  # only a dynamic task that succeeds has it

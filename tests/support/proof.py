@@ -22,6 +22,7 @@ FAULTS = ("lost", "repeated", "crash")
 # The part of the workflows that is large: at least so many nodes, and so many workflows or branches in each other.
 LARGE, LARGE_NODES, LARGE_NESTING = 0.4, 20, 3
 _ABORTED = 0.12
+_GOOD = (NodePhase.SUCCEEDED, NodePhase.RECOVERED)
 
 
 class ViolationError(AssertionError):
@@ -68,7 +69,7 @@ def judge(plan: Plan, state: State) -> None:
     """Compare an end with what the naive interpreter says."""
     good, whole = succeeding_nodes(plan)
     assert state.phase is (WorkflowPhase.SUCCEEDED if whole else WorkflowPhase.FAILED)
-    succeeded = {name for name, _ in plan.all_steps() if _phase(state, name) is NodePhase.SUCCEEDED}
+    succeeded = {name for name, _ in plan.all_steps() if _phase(state, name) in _GOOD}
     if whole or plan.all_finish():
         assert succeeded == good
     else:

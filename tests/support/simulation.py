@@ -21,6 +21,7 @@ from flyteform_dataplane.engine.commands import (
     StartAttempt,
     StopAttempt,
     StoreInCache,
+    TakeOver,
 )
 from flyteform_dataplane.engine.events import events_of
 from flyteform_dataplane.engine.failures import Failure, FailureKind
@@ -38,6 +39,7 @@ from flyteform_dataplane.engine.observations import (
     CacheStored,
     OutputsCollected,
     Started,
+    TakenOver,
     TimerFired,
     WorkflowEntered,
 )
@@ -73,7 +75,8 @@ class Script:
     """What will happen: the outcome of every attempt (OK where none is named), sizes of arrays, hits of the cache.
 
     `taken` is the case that each branch takes, -1 for none; `made` is what each dynamic task makes. Those of the
-    `gates` that are in `sleeps` end by their own time.
+    `gates` that are in `sleeps` end by their own time. The nodes in `former` succeeded in an execution that is
+    recovered; of those in `gone` too nothing is left.
     """
 
     outcomes: Mapping[Attempt, str] = field(default_factory=dict)
@@ -82,6 +85,8 @@ class Script:
     hits: frozenset[tuple[str, int]] = frozenset()
     taken: Mapping[str, int] = field(default_factory=dict)
     made: Mapping[str, CompiledWorkflowClosure] = field(default_factory=dict)
+    former: frozenset[str] = frozenset()
+    gone: frozenset[str] = frozenset()
     gates: frozenset[str] = frozenset()
     sleeps: frozenset[str] = frozenset()
     abort_at: float | None = None
@@ -114,9 +119,9 @@ class Simulation:
         faults: Faults | None = None,
         watchers: Sequence[Watcher] = (),
     ) -> None:
-        self.context = ExecutionContext.of(lease)
         self._lease = lease
         self.script = script
+        self.context = self._context()
         self.faults = faults or Faults()
         self.source = source
         self.now = 0.0
@@ -192,7 +197,7 @@ class Simulation:
         self._agenda = [entry for entry in self._agenda if isinstance(entry[2], AbortRequested)]
         self.ends = {attempt: at for attempt, at in self.ends.items() if at <= self.now}
         self.state = State()
-        self.context = ExecutionContext.of(self._lease)
+        self.context = self._context()
         self.renderer = Renderer(self.context, "sim")
         start = 0
         if self.snapshot is not None:
@@ -239,7 +244,7 @@ class Simulation:
             self._count(type(command).__name__)
             at = self.now + self.source.random() * 10
             match command:
-                case MeasureArray() | EnterWorkflow() | DecideBranch() | CollectOutputs():
+                case TakeOver() | MeasureArray() | EnterWorkflow() | DecideBranch() | CollectOutputs():
                     self._plan(self._answer(command, at))
                 case LookUpCache():
                     hit = (command.node, command.index) in self.script.hits
@@ -258,6 +263,8 @@ class Simulation:
 
     def _answer(self, command: NodeCommand, at: float) -> Observation:
         match command:
+            case TakeOver():
+                return TakenOver(command.node, command.node not in self.script.gone, at)
             case MeasureArray():
                 return ArrayMeasured(command.node, self.script.sizes[command.node], at)
             case EnterWorkflow():
@@ -299,6 +306,11 @@ class Simulation:
         limit, own = self.context.graph.max_parallelism, self.context.graph.nodes[node].parallelism
         assert not limit or len({attempt[0] for attempt in running}) <= limit, "more nodes run than may"
         assert not own or sum(attempt[0] == node for attempt in running) <= own, f"more items of {node} run than may"
+
+    def _context(self) -> ExecutionContext:
+        context = ExecutionContext.of(self._lease)
+        context.graph.recoverable.update(self.script.former)
+        return context
 
     def _grow(self, node: str, attempt: int) -> None:
         """Add what a dynamic task made to the graph, as a driver does before the engine hears of it."""

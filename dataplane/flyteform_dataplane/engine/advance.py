@@ -28,6 +28,7 @@ from flyteform_dataplane.engine.observations import (
     NodeRefused,
     OutputsCollected,
     Started,
+    TakenOver,
     TimerFired,
     WorkflowEntered,
 )
@@ -71,7 +72,9 @@ def advance(graph: Graph, state: State, observations: Sequence[Observation]) -> 
                     node_life.begin(step, seen.at)
             case AbortRequested():
                 ends.abort(step, seen.cause, seen.at)
-            case ArrayMeasured() | WorkflowEntered() | BranchDecided() | OutputsCollected() | NodeRefused():
+            case (
+                TakenOver() | ArrayMeasured() | WorkflowEntered() | BranchDecided() | OutputsCollected() | NodeRefused()
+            ):
                 _observe_node(step, seen)
             case _:
                 _observe_item(step, seen)
@@ -85,6 +88,8 @@ def _observe_node(step: Step, seen: NodeObservation) -> None:
     if node is None or not node.phase.active:
         return
     match seen:
+        case TakenOver():
+            node_life.taken_over(step, seen)
         case ArrayMeasured():
             node_life.measured(step, seen.node, seen.size, seen.at)
         case WorkflowEntered():
@@ -94,7 +99,7 @@ def _observe_node(step: Step, seen: NodeObservation) -> None:
         case OutputsCollected():
             node_life.collected(step, seen.node, seen.at)
         case NodeRefused():
-            if node.phase in (NodePhase.PREPARING, NodePhase.SUCCEEDING):
+            if node.phase in (NodePhase.RECOVERING, NodePhase.PREPARING, NodePhase.SUCCEEDING):
                 ends.fail_node(step, seen.node, seen.failure, seen.at)
         case _:
             assert_never(seen)

@@ -83,5 +83,12 @@ class SetTimer:
     at: float
 
 
-NodeCommand: TypeAlias = MeasureArray | EnterWorkflow | DecideBranch | CollectOutputs
+@dataclass(frozen=True, slots=True)
+class TakeOver:
+    """Write the outputs that the node had in the execution which this one recovers as its own, if they still exist."""
+
+    node: str
+
+
+NodeCommand: TypeAlias = TakeOver | MeasureArray | EnterWorkflow | DecideBranch | CollectOutputs
 Command: TypeAlias = NodeCommand | LookUpCache | StoreInCache | StartAttempt | StopAttempt | SetTimer

@@ -98,6 +98,7 @@ _REPORTED_NODE_PHASES = frozenset(
         NodePhase.FAILED,
         NodePhase.ABORTED,
         NodePhase.SKIPPED,
+        NodePhase.RECOVERED,
     }
 )
 _TASK_PHASES = {
@@ -106,7 +107,7 @@ _TASK_PHASES = {
     NodePhase.FAILED: TaskPhase.FAILED,
     NodePhase.ABORTED: TaskPhase.ABORTED,
 }
-_BEFORE_ANY_ATTEMPT = (NodePhase.NOT_STARTED, NodePhase.PREPARING, NodePhase.QUEUED)
+_BEFORE_ANY_ATTEMPT = (NodePhase.NOT_STARTED, NodePhase.RECOVERING, NodePhase.PREPARING, NodePhase.QUEUED)
 
 
 def events_of(graph: Graph, changes: Iterable[Change]) -> list[Event]:

@@ -122,13 +122,15 @@ class Graph:
     """The nodes by their unique execution ids, and the settings of the execution that the engine needs.
 
     `workflows` has the workflow of each sub-workflow node, and the primary one under `""`. `refusal` is set when the
-    workflow has something that this engine cannot run. `grown` has the dynamic nodes whose own nodes are known, and
-    the attempt that made these. The graph only grows, and always to the same from the same files.
+    workflow has something that this engine cannot run. `recoverable` are the nodes that succeeded in the execution
+    which this one recovers; what runs below them does not matter then. `grown` has the dynamic nodes whose own nodes
+    are known, and the attempt that made these. The graph only grows, and always to the same from the same files.
     """
 
     nodes: dict[str, NodeRecord]
     workflows: dict[str, WorkflowTemplate]
     grown: dict[str, int] = field(default_factory=dict)
+    recoverable: set[str] = field(default_factory=set)
     fail_immediately: bool = True
     failure_node: str = ""
     max_parallelism: int = 0

@@ -6,17 +6,27 @@ from typing import TYPE_CHECKING
 
 from flyteform_dataplane.engine import items as item_life
 from flyteform_dataplane.engine.changes import ArraySized, WorkflowChanged
-from flyteform_dataplane.engine.commands import CollectOutputs, DecideBranch, EnterWorkflow, MeasureArray
+from flyteform_dataplane.engine.commands import CollectOutputs, DecideBranch, EnterWorkflow, MeasureArray, TakeOver
 from flyteform_dataplane.engine.ends import fail_node, fail_parent, fail_workflow, move
 from flyteform_dataplane.engine.failures import Failure
 from flyteform_dataplane.engine.graph import SINGLE, START_NODE, WORKING, NodeKind
 from flyteform_dataplane.engine.phases import NodePhase, WorkflowPhase
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flyteform_dataplane.engine.commands import NodeCommand
     from flyteform_dataplane.engine.graph import Graph, NodeRecord
-    from flyteform_dataplane.engine.observations import BranchDecided
+    from flyteform_dataplane.engine.observations import BranchDecided, TakenOver
     from flyteform_dataplane.engine.state import Items, NodeState
     from flyteform_dataplane.engine.step import Step
+
+# What has to be found out before nodes of these kinds go on.
+PREPARATIONS: dict[NodeKind, Callable[[str], NodeCommand]] = {
+    NodeKind.ARRAY: MeasureArray,
+    NodeKind.WORKFLOW: EnterWorkflow,
+    NodeKind.BRANCH: DecideBranch,
+}
 
 
 def begin(step: Step, at: float) -> None:
@@ -44,6 +54,16 @@ def settle(step: Step, at: float) -> None:
         step.record(WorkflowChanged(WorkflowPhase.FAILED, at, state.failure))
     elif state.active == 0 and state.phase is WorkflowPhase.ABORTING:
         step.record(WorkflowChanged(WorkflowPhase.ABORTED, at, state.failure))
+
+
+def taken_over(step: Step, seen: TakenOver) -> None:
+    """End a node with what a former execution had of it, or begin it if nothing is left of that."""
+    if step.state.nodes[seen.node].phase is not NodePhase.RECOVERING:
+        return
+    if seen.found:
+        _end_well(step, seen.node, NodePhase.RECOVERED, seen.at)
+    else:
+        _begin_afresh(step, seen.node, seen.at)
 
 
 def measured(step: Step, node: str, size: int, at: float) -> None:
@@ -178,11 +198,19 @@ def _clean_up(step: Step, failure_node: str, at: float) -> bool:
     """Begin the failure node of a workflow that has failed, if it has one that has not run; say so."""
     if not failure_node or step.state.node(step.graph, failure_node).phase is not NodePhase.NOT_STARTED:
         return False
-    _begin_node(step, failure_node, at)
+    _begin_afresh(step, failure_node, at)
     return True
 
 
 def _begin_node(step: Step, node: str, at: float) -> None:
+    if node in step.graph.recoverable:
+        move(step, node, NodePhase.RECOVERING, at)
+        step.commands.append(TakeOver(node))
+    else:
+        _begin_afresh(step, node, at)
+
+
+def _begin_afresh(step: Step, node: str, at: float) -> None:
     record = step.graph.nodes[node]
     match record.kind:
         case NodeKind.END:
@@ -190,15 +218,9 @@ def _begin_node(step: Step, node: str, at: float) -> None:
             if not record.scope:
                 step.record(WorkflowChanged(WorkflowPhase.SUCCEEDING, at))
             step.commands.append(CollectOutputs(node))
-        case NodeKind.ARRAY:
+        case NodeKind.ARRAY | NodeKind.WORKFLOW | NodeKind.BRANCH as kind:
             move(step, node, NodePhase.PREPARING, at)
-            step.commands.append(MeasureArray(node))
-        case NodeKind.WORKFLOW:
-            move(step, node, NodePhase.PREPARING, at)
-            step.commands.append(EnterWorkflow(node))
-        case NodeKind.BRANCH:
-            move(step, node, NodePhase.PREPARING, at)
-            step.commands.append(DecideBranch(node))
+            step.commands.append(PREPARATIONS[kind](node))
         case _:
             _begin_single(step, record, at)
 
@@ -279,7 +301,11 @@ def _array_failure(items: Items) -> Failure:
 
 
 def _succeed(step: Step, node: str, at: float, *, key: bytes = b"") -> None:
-    move(step, node, NodePhase.SUCCEEDED, at, key=key)
+    _end_well(step, node, NodePhase.SUCCEEDED, at, key=key)
+
+
+def _end_well(step: Step, node: str, phase: NodePhase, at: float, *, key: bytes = b"") -> None:
+    move(step, node, phase, at, key=key)
     parent = step.graph.nodes[node].parent
     if parent and step.graph.nodes[parent].kind is NodeKind.BRANCH:
         move(step, parent, NodePhase.SUCCEEDING, at)

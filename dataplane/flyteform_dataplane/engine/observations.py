@@ -65,6 +65,15 @@ class OutputsCollected:
 
 
 @dataclass(frozen=True, slots=True)
+class TakenOver:
+    """The outputs of a former execution's node are this one's, or they were not there any more (`found`)."""
+
+    node: str
+    found: bool
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class NodeRefused:
     """A command for a whole node cannot be carried out, as its inputs or its definition are wrong."""
 
@@ -166,6 +175,8 @@ class TimerFired:
 AttemptObservation: TypeAlias = (
     AttemptRunning | AttemptSucceeded | AttemptUnfolded | AttemptFailed | AttemptStopped | TimerFired
 )
-NodeObservation: TypeAlias = ArrayMeasured | WorkflowEntered | BranchDecided | OutputsCollected | NodeRefused
+NodeObservation: TypeAlias = (
+    TakenOver | ArrayMeasured | WorkflowEntered | BranchDecided | OutputsCollected | NodeRefused
+)
 CacheObservation: TypeAlias = CacheAnswered | CacheStored
 Observation: TypeAlias = Started | AbortRequested | NodeObservation | CacheObservation | AttemptObservation

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flyteform_dataplane.engine import items as item_life
-from flyteform_dataplane.engine.commands import CollectOutputs, DecideBranch, EnterWorkflow, MeasureArray
-from flyteform_dataplane.engine.graph import SINGLE, NodeKind
+from flyteform_dataplane.engine.commands import CollectOutputs, TakeOver
+from flyteform_dataplane.engine.graph import SINGLE
+from flyteform_dataplane.engine.nodes import PREPARATIONS
 from flyteform_dataplane.engine.phases import NodePhase
 
 if TYPE_CHECKING:
@@ -23,13 +24,12 @@ def pending(graph: Graph, state: State) -> list[Command]:
     for name, node in state.nodes.items():
         if not node.phase.active:
             continue
-        if node.phase is NodePhase.PREPARING and graph.nodes[name].kind is NodeKind.ARRAY:
-            commands.append(MeasureArray(name))
-        elif node.phase is NodePhase.PREPARING and graph.nodes[name].kind is NodeKind.WORKFLOW:
-            commands.append(EnterWorkflow(name))
-        elif node.phase is NodePhase.PREPARING and graph.nodes[name].kind is NodeKind.BRANCH:
-            commands.append(DecideBranch(name))
-        elif node.phase is NodePhase.SUCCEEDING and graph.nodes[name].kind not in SINGLE:
+        kind = graph.nodes[name].kind
+        if node.phase is NodePhase.RECOVERING:
+            commands.append(TakeOver(name))
+        elif node.phase is NodePhase.PREPARING and kind in PREPARATIONS:
+            commands.append(PREPARATIONS[kind](name))
+        elif node.phase is NodePhase.SUCCEEDING and kind not in SINGLE:
             commands.append(CollectOutputs(name))
         elif node.items is not None:
             for index in range(node.items.next):

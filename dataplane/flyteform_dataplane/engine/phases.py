@@ -33,7 +33,7 @@ class NodePhase(IntEnum):
 
     PREPARING looks at the inputs before the node queues (the cache is asked, an array is measured); STARTING has its
     place among the running nodes but no attempt has been seen to run. DYNAMIC_RUNNING is a task that has made nodes,
-    while these run.
+    while these run. RECOVERING takes over what a former execution has of the node, and RECOVERED has done so.
     """
 
     NOT_STARTED = 0
@@ -49,11 +49,18 @@ class NodePhase(IntEnum):
     ABORTED = 10
     SKIPPED = 11
     DYNAMIC_RUNNING = 12
+    RECOVERING = 13
+    RECOVERED = 14
 
     @property
     def terminal(self) -> bool:
         """The node is done."""
-        return self in (NodePhase.SUCCEEDED, NodePhase.FAILED, NodePhase.ABORTED, NodePhase.SKIPPED)
+        return self.good or self in (NodePhase.FAILED, NodePhase.ABORTED, NodePhase.SKIPPED)
+
+    @property
+    def good(self) -> bool:
+        """The node is done and its outputs are there."""
+        return self in (NodePhase.SUCCEEDED, NodePhase.RECOVERED)
 
     @property
     def active(self) -> bool:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _ACTIVE = frozenset(phase for phase in NodePhase if phase.active)
 _SLOTS = frozenset(phase for phase in NodePhase if phase.holds_slot)
+_GOOD = frozenset(phase for phase in NodePhase if phase.good)
 _DONE = frozenset(phase for phase in ItemPhase if phase.terminal)
 
 
@@ -149,7 +150,7 @@ def _apply_node(graph: Graph, state: State, change: NodeChanged) -> None:
             state.failure = state.failure or change.failure
         else:
             above.failure = above.failure or change.failure
-    if after is NodePhase.SUCCEEDED:
+    if after in _GOOD:
         for downstream in record.downstream:
             state.node(graph, downstream).remaining -= 1
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from flyteidl.core.dynamic_job_pb2 import DynamicJobSpec
 from flyteidl.core.literals_pb2 import LiteralMap
 
-from flyteform.errors import FlyteformError
+from flyteform.errors import FlyteformError, NotFoundError
 from flyteform_dataplane.engine.failures import Failure, FailureKind
 from flyteform_dataplane.engine.observations import AttemptFailed, AttemptRunning, AttemptSucceeded, AttemptUnfolded
 from flyteform_dataplane.engine.phases import ItemPhase
@@ -68,6 +68,8 @@ class Attempts:
     async def start(self, command: StartAttempt, *, resumed: bool) -> None:
         """Start the attempt. One that was started before a crash and has left its end is not run again."""
         if resumed and await self._ended_before(command):
+            return
+        if not resumed and await self._made_before(command):
             return
         context = await self._task_context(command)
         plugin = await self._config.plugins.plugin(context.task, self._context.lease.plugin_overrides)
@@ -144,11 +146,27 @@ class Attempts:
             await self._tell(command, end, self._now())
         return end is not None
 
+    async def _made_before(self, command: StartAttempt) -> bool:
+        """Whether the execution that is recovered has what the task makes: it need not run to make it again."""
+        former = self._context.former.get(command.node)
+        if former is None or not former.futures_uri or command.attempt:
+            return False
+        try:
+            futures = await self._objects.get(former.futures_uri)
+        except NotFoundError:
+            return False
+        prefix = self._context.output_prefix(command.node, command.index, command.attempt)
+        await self._objects.put(f"{prefix}/futures.pb", futures)
+        return await self._ended_before(command)
+
     async def _task_context(self, command: StartAttempt) -> TaskContext:
         context, node, index, attempt = self._context, command.node, command.index, command.attempt
         task, inputs = self._task(node), await self._data.inputs(node)
         array = context.is_array(node)
-        previous = f"{context.raw_output_prefix(node, index, attempt - 1)}/_flytecheckpoints" if attempt else ""
+        former = context.former.get(node)
+        previous = former.checkpoint_uri if former is not None and not array else ""
+        if attempt:
+            previous = f"{context.raw_output_prefix(node, index, attempt - 1)}/_flytecheckpoints"
         execution = context.id
         console = self._config.console_url
         return TaskContext(

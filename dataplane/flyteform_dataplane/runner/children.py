@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
 
 from flyteidl.admin.execution_pb2 import (
     ExecutionCreateRequest,
     ExecutionMetadata,
+    ExecutionRecoverRequest,
     ExecutionSpec,
 )
 from flyteidl.core.execution_pb2 import WorkflowExecution
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from flyteform_dataplane.runner.waits import Surroundings
 
 T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
 
 _FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=1), timedelta(seconds=10)
 # With so many children watched at once each is asked for more rarely.
@@ -119,7 +123,7 @@ class ChildExecutions:
         request = await self._request(command, name)
         await self._told()
         try:
-            await self._persist(lambda: self._around.control.create(request))
+            await self._persist(lambda: self._recover_or_create(command, request))
         except AlreadyExistsError as error:
             # Our own, of a call whose answer was lost, or of a former life.
             known = await self._persist(lambda: self._around.control.execution(name))
@@ -127,6 +131,18 @@ class ChildExecutions:
                 raise UserError(f"the child execution {name.name} cannot be created: {error.message}") from error
         except NotFoundError as error:
             raise UserError(error.message) from error
+
+    async def _recover_or_create(self, command: StartAttempt, request: ExecutionCreateRequest) -> None:
+        former = self._around.context.former.get(command.node)
+        if former is not None and former.child is not None and command.attempt == 0:
+            recovery = ExecutionRecoverRequest(id=former.child, name=request.name, metadata=request.spec.metadata)
+            try:
+                await self._around.control.recover(recovery)
+            except (UserError, NotFoundError):
+                logger.info("child %s cannot be recovered and begins anew", former.child.name)
+            else:
+                return
+        await self._around.control.create(request)
 
     async def _missing(self, name: WorkflowExecutionIdentifier) -> bool:
         try:

@@ -31,12 +31,27 @@ def key_of(execution: WorkflowExecutionIdentifier) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class FormerNode:
+    """What a node left in the execution that is recovered; each is empty where it left none."""
+
+    succeeded: bool
+    output_uri: str = ""
+    checkpoint_uri: str = ""
+    futures_uri: str = ""
+    child: WorkflowExecutionIdentifier | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ExecutionContext:
-    """What does not change while an execution runs, but for the nodes that dynamic tasks add (`dynamics`)."""
+    """What does not change while an execution runs, but for the nodes that dynamic tasks add (`dynamics`).
+
+    `former` has the nodes of the execution that this one recovers.
+    """
 
     lease: Lease
     graph: Graph
     dynamics: dict[str, CompiledWorkflowClosure] = field(default_factory=dict)
+    former: dict[str, FormerNode] = field(default_factory=dict)
 
     @classmethod
     def of(cls, lease: Lease) -> ExecutionContext:

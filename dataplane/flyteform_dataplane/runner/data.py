@@ -10,8 +10,9 @@ from flyteidl.core.literals_pb2 import LiteralMap
 from flyteidl.core.types_pb2 import Error
 from google.protobuf.message import DecodeError
 
+from flyteform.errors import InvalidInputError, NotFoundError
 from flyteform_dataplane.engine.graph import START_NODE
-from flyteform_dataplane.engine.phases import ItemPhase, NodePhase
+from flyteform_dataplane.engine.phases import ItemPhase
 from flyteform_dataplane.errors import UserError
 from flyteform_dataplane.runner.literals import collect, give_error, referenced_nodes, resolve
 
@@ -129,6 +130,19 @@ class ExecutionData:
         """Write outputs and keep them at hand."""
         await self._put(uri, literals)
 
+    async def take_over(self, node: str) -> bool:
+        """Write the outputs of a former execution's node as this one's; False if they are gone."""
+        former = self._context.former.get(node)
+        if former is None or not former.output_uri:
+            return False
+        await self.inputs(node)
+        try:
+            outputs = await self.read_outputs(former.output_uri)
+        except (NotFoundError, InvalidInputError, UserError):
+            return False
+        await self._put(self._context.node_outputs_uri(node), outputs)
+        return True
+
     async def enter_workflow(self, node: str) -> None:
         """Write the inputs of a sub-workflow, also as the outputs of its start node."""
         await self._put(
@@ -148,7 +162,7 @@ class ExecutionData:
     async def collect_branch(self, node: str) -> None:
         """Write the outputs of the node that a branch has taken as the branch's."""
         for child in self._context.graph.nodes[node].children:
-            if (state := self._state.nodes.get(child)) is not None and state.phase is NodePhase.SUCCEEDED:
+            if (state := self._state.nodes.get(child)) is not None and state.phase.good:
                 outputs = await self.read_outputs(self._context.node_outputs_uri(child, self._attempt(child)))
                 await self._put(self._context.node_outputs_uri(node), outputs)
 

@@ -19,6 +19,7 @@ from flyteform_dataplane.engine.commands import (
     StartAttempt,
     StopAttempt,
     StoreInCache,
+    TakeOver,
 )
 from flyteform_dataplane.engine.failures import Failure, FailureKind
 from flyteform_dataplane.engine.graph import NodeKind
@@ -29,6 +30,7 @@ from flyteform_dataplane.engine.observations import (
     BranchDecided,
     NodeRefused,
     OutputsCollected,
+    TakenOver,
     TimerFired,
     WorkflowEntered,
 )
@@ -41,7 +43,7 @@ from flyteform_dataplane.runner.waits import Waits
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
-    from flyteform_dataplane.engine.commands import Command
+    from flyteform_dataplane.engine.commands import Command, NodeCommand
     from flyteform_dataplane.engine.graph import Graph
     from flyteform_dataplane.engine.observations import Observation
     from flyteform_dataplane.engine.state import State
@@ -148,6 +150,8 @@ class Dispatcher:
         """Whether the state still calls for the command: an abort may have overtaken it."""
         node = self._state.nodes[command.node]
         match command:
+            case TakeOver():
+                return node.phase is NodePhase.RECOVERING
             case MeasureArray() | EnterWorkflow() | DecideBranch():
                 return node.phase is NodePhase.PREPARING
             case CollectOutputs():
@@ -182,6 +186,24 @@ class Dispatcher:
 
     async def _do(self, command: Command, *, resumed: bool) -> None:
         match command:
+            case LookUpCache():
+                await self._look_up(command)
+            case StoreInCache():
+                self._observe(await self._caching.store(command))
+            case StartAttempt():
+                await self._job(command.node).start(command, resumed=resumed)
+            case StopAttempt():
+                await self._stop(command)
+            case SetTimer():
+                await self._wait(command)
+            case _:
+                await self._do_node(command)
+
+    async def _do_node(self, command: NodeCommand) -> None:
+        match command:
+            case TakeOver():
+                found = await self._data.take_over(command.node)
+                self._observe(TakenOver(command.node, found, self._now()))
             case MeasureArray():
                 inputs = await self._data.inputs(command.node)
                 size = array_size(inputs, self._graph.nodes[command.node].bound_inputs)
@@ -194,16 +216,6 @@ class Dispatcher:
             case CollectOutputs():
                 await self._collect(command.node)
                 self._observe(OutputsCollected(command.node, self._now()))
-            case LookUpCache():
-                await self._look_up(command)
-            case StoreInCache():
-                self._observe(await self._caching.store(command))
-            case StartAttempt():
-                await self._job(command.node).start(command, resumed=resumed)
-            case StopAttempt():
-                await self._stop(command)
-            case SetTimer():
-                await self._wait(command)
             case _:
                 assert_never(command)
 

@@ -29,7 +29,7 @@ from flyteform_dataplane.engine.phases import CacheStatus, NodePhase, WorkflowPh
 from flyteform_dataplane.runner.context import key_of
 
 if TYPE_CHECKING:
-    from flyteidl.core.identifier_pb2 import Identifier
+    from flyteidl.core.identifier_pb2 import Identifier, WorkflowExecutionIdentifier
     from flyteidl.core.tasks_pb2 import TaskTemplate
 
     from flyteform_dataplane.engine.events import Event as EngineEvent
@@ -58,8 +58,8 @@ _NODE_PHASES = {
     NodePhase.FAILED: NodeExecution.FAILED,
     NodePhase.ABORTED: NodeExecution.ABORTED,
     NodePhase.SKIPPED: NodeExecution.SKIPPED,
+    NodePhase.RECOVERED: NodeExecution.RECOVERED,
 }
-# A launch plan's node names its child where there is one for certain.
 _LAUNCHED = (NodePhase.RUNNING, NodePhase.SUCCEEDED)
 _BEFORE_UNFOLDING = (NodePhase.QUEUED, NodePhase.RUNNING)
 _TASK_PHASES = {
@@ -133,17 +133,22 @@ class Renderer:
             message.target_entity.CopyFrom(record.target)
         if record.task is not None:
             message.target_entity.CopyFrom(record.task.id)
-        if event.phase is NodePhase.SUCCEEDED:
+        if event.phase.good:
             message.output_uri = self._context.node_outputs_uri(event.node, event.attempt)
         elif event.failure is not None:
             message.error.CopyFrom(_error(event.failure, event.at))
         if record.work is NodeKind.TASK:
             message.task_node_metadata.CopyFrom(self._task_metadata(event))
             self._add_deck(message, event)
-        elif record.kind is NodeKind.LAUNCH_PLAN and event.phase in _LAUNCHED:
-            child = self._context.child(event.node, 0, event.attempt)
+        elif record.kind is NodeKind.LAUNCH_PLAN and (child := self._child(event)) is not None:
             message.workflow_node_metadata.execution_id.CopyFrom(child)
         return message
+
+    def _child(self, event: NodeEvent) -> WorkflowExecutionIdentifier | None:
+        """Return the execution that did the work of a launch plan's node, where there is one for certain."""
+        if event.phase is NodePhase.RECOVERED:
+            return self._context.former[event.node].child if event.node in self._context.former else None
+        return self._context.child(event.node, 0, event.attempt) if event.phase in _LAUNCHED else None
 
     def _is_dynamic(self, event: NodeEvent) -> bool:
         """Whether the node has made nodes by this event."""

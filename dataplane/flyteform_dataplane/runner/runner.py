@@ -16,6 +16,7 @@ from flyteform_dataplane.runner.data import LiteralCache
 from flyteform_dataplane.runner.dynamics import regrow
 from flyteform_dataplane.runner.execution import Execution, World
 from flyteform_dataplane.runner.log import ExecutionLog, LoggedExecution
+from flyteform_dataplane.runner.recovery import look_back
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -131,6 +132,7 @@ class Runner:
         key, context = logged.key, ExecutionContext.of(lease)
         while True:
             try:
+                await look_back(context, self._world.control, self._world.clock)
                 await regrow(context, self._world.objects, logged)
                 execution = self._executions[key] = Execution(self._world, context, logged)
                 await execution.run()

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     import random
 
 
+GOOD = (NodePhase.SUCCEEDED, NodePhase.RECOVERED)
+
+
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(st.randoms(use_true_random=True))
 def test_ends_are_those_of_the_oracle(source: random.Random) -> None:
@@ -24,5 +27,5 @@ def test_ends_are_those_of_the_oracle(source: random.Random) -> None:
     good, whole = succeeding_nodes(plan)
     assert state.phase is (WorkflowPhase.SUCCEEDED if whole else WorkflowPhase.FAILED)
     names = {name for name, _ in plan.all_steps()}
-    succeeded = {name for name, node in state.nodes.items() if node.phase is NodePhase.SUCCEEDED and name in names}
+    succeeded = {name for name, node in state.nodes.items() if node.phase in GOOD and name in names}
     assert succeeded == good if whole or plan.all_finish() else succeeded <= good
