@@ -6,6 +6,7 @@ All that users wrote stands in code: nothing in it is taken for markup, a mentio
 from __future__ import annotations
 
 import html
+import itertools
 import re
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from flyteform.provision.model import Address, Change, FieldChange, Plan
     from flyteform.provision.verdicts import Verdict
 
+    _Groups = dict[Address, list[Change]]
+
 LIMIT = 65_536  # characters of a comment on GitHub
 _ROOM_FOR_END = 200
 _VALUE_CHARACTERS = 300
@@ -44,26 +47,29 @@ _MARKS = {Severity.INFO: "•", Severity.WARNING: "⚠️", Severity.BREAKING: "
 def render_markdown(plan: Plan, limit: int = LIMIT) -> str:
     """Return the plan as Markdown of at most `limit` characters; what has no room is counted."""
     if not plan.has_changes:
-        return _joined([f"### {_code(nothing(plan))}", *_verdict_blocks(plan.verdicts)], limit)
+        return _joined([f"### {_code(nothing(plan))}", *_verdict_blocks(plan.verdicts)], iter(()), 0, limit)
     head = [f"### {summary(plan)}", f"On {_code(plan.endpoint)}", *_alarms(plan), *_verdict_blocks(plan.verdicts)]
-    changes = [step for step in plan.steps if not step.drift]
-    drifted = [step for step in plan.steps if step.drift]
-    blocks = [_resource(address, group) for address, group in by_address(changes).items()]
-    if drifted:
-        title = "#### Drift: the platform is no longer as it was applied"
-        found = [_resource(address, group) for address, group in by_address(drifted).items()]
-        blocks += [f"{title}\n\n{found[0]}", *found[1:]]
-    return _joined([*head, *blocks], limit)
+    groups = [by_address(step for step in plan.steps if step.drift is drift) for drift in (False, True)]
+    return _joined(head, _resources(*groups), sum(map(len, groups)), limit)
 
 
-def _joined(blocks: Sequence[str], limit: int) -> str:
+def _resources(changes: _Groups, drifted: _Groups) -> Iterator[str]:
+    for address, group in changes.items():
+        yield _resource(address, group)
+    title = "#### Drift: the platform is no longer as it was applied\n\n"
+    for address, group in drifted.items():
+        yield f"{title}{_resource(address, group)}"
+        title = ""
+
+
+def _joined(head: Sequence[str], resources: Iterator[str], total: int, limit: int) -> str:
     """Join the blocks that have room, whole ones only, so that the markup is never cut."""
-    text = ""
-    for index, block in enumerate(blocks):
+    text, left = "", total
+    for block in itertools.chain(head, resources):
         if len(text) + len(block) + 2 > limit - _ROOM_FOR_END:
-            left = len(blocks) - index
             return f"{text}_… and {left} more: the plan is too long for a comment, see the log._\n"
         text += f"{block}\n\n"
+        left -= block.startswith(("<details", "####"))
     return f"{text.rstrip()}\n"
 
 

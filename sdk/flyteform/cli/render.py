@@ -53,7 +53,7 @@ def render(plan: Plan, *, full: bool = False) -> Group:
     """
     if not plan.has_changes:
         return Group(*_verdict_lines(plan.verdicts), Text(nothing(plan)))
-    lines = [Text(f"On {plan.endpoint}:", style="bold"), Text()]
+    lines = [Text(f"On {one_line(plan.endpoint)}:", style="bold"), Text()]
     lines += _resources([step for step in plan.steps if not step.drift], full=full)
     drifted = [step for step in plan.steps if step.drift]
     if drifted:
@@ -77,7 +77,7 @@ def _resources(steps: Iterable[Change], *, full: bool) -> Iterator[Text]:
 
 def _resource_lines(address: Address, changes: Sequence[Change], *, full: bool) -> Iterator[Text]:
     sign = symbol(changes)
-    where = place(address)
+    where = one_line(place(address))
     yield Text.assemble(
         ("  " + sign + " ", _STYLES[sign]),
         (f"{address.kind.label} ", ""),
@@ -128,10 +128,10 @@ def _schedule_lines(fields: Mapping[str, ImpactValue]) -> Iterator[str]:
     """Say it in lines, as two rows of times can be compared better than one sentence can be read."""
     before, after = fields.get("before"), fields.get("after")
     yield f"schedule: {' → '.join(str(each) for each in (before, after) if each)}{'' if after else ' ends'}"
-    for word, label in (("before", "was"), ("after", "fires")):
+    for word, label in (("before", "was"), ("after", "now")):
         times = fields.get(f"{word}_firings")
         if fields.get(word) is not None and isinstance(times, tuple):
-            yield f"{label:<5} {', '.join(times) or 'never'}"
+            yield f"{label}: {', '.join(times) or 'never'}"
     if fields.get("after_kickoff_time_input"):
         yield f"the time goes to the input {fields['after_kickoff_time_input']}"
 
@@ -143,7 +143,7 @@ def _verdict_lines(verdicts: Sequence[Verdict]) -> Iterator[Text]:
     for verdict in verdicts:
         denied = verdict.level is Level.DENY
         about = f" ({', '.join(str(address) for address in verdict.addresses)})" if verdict.addresses else ""
-        text = f"{one_line(verdict.policy)}: {one_line(redact_text(verdict.message))}{one_line(about)}"
+        text = one_line(f"{verdict.policy}: {redact_text(verdict.message)}{about}")
         yield Text(f"  {'✗ deny' if denied else '! warn'} {text}", style="bold red" if denied else "yellow")
     yield Text()
 

@@ -77,7 +77,7 @@ def summary(plan: Plan) -> str:
 def nothing(plan: Plan) -> str:
     """Say that there is nothing to do."""
     text = f"is as declared ({count(plan.counts.unchanged, 'resource')})"
-    return f"No changes: {plan.endpoint} {'has nothing to destroy' if plan.destroy else text}."
+    return f"No changes: {one_line(plan.endpoint)} {'has nothing to destroy' if plan.destroy else text}."
 
 
 def count(number: int, noun: str) -> str:
