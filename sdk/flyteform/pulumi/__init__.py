@@ -6,9 +6,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from flyteform.pulumi.resources import LaunchPlan, Project, Provider, Task, Workflow
+    from flyteform.pulumi.resources import (
+        LaunchPlan,
+        Metadata,
+        Policy,
+        Project,
+        Provider,
+        Settings,
+        Task,
+        Workflow,
+    )
 
-__all__ = ["LaunchPlan", "Project", "Provider", "Task", "Workflow"]
+__all__ = ["LaunchPlan", "Metadata", "Policy", "Project", "Provider", "Settings", "Task", "Workflow"]
 
 
 def __getattr__(name: str) -> object:

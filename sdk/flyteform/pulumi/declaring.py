@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from flyteform.provision.codebase import Sources
 from flyteform.provision.desired import DEFAULT_IMAGE, Target, desired_of
 from flyteform.provision.model import Kind
+from flyteform.provision.specs import attributes_of
 from flyteform.pulumi.bundles import keep_bundle
-from flyteform.pulumi.specs import content_of
+from flyteform.pulumi.specs import as_json, content_of, setting_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from flyteform.provision.model import Desired, Entity
-    from flyteform.provision.resources import Resource
+    from flyteform.provision.model import Desired, Entity, Setting
+    from flyteform.provision.resources import Resource, SettingsValue
 
 # Stand for the place, which properties do not carry, and for an image that is known later.
 PLACE = ("@flyteform-project@", "@flyteform-domain@")
@@ -27,12 +28,16 @@ _sources = Sources()
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One resource that a declaration consists of: its kind, its name, its properties, whom it calls."""
+    """One resource that a declaration consists of: its kind, its name, its properties, whom it calls, what it follows.
+
+    A domain among the properties of settings overrides that of the place: they may be for all domains.
+    """
 
     kind: Kind
     name: str
     properties: Mapping[str, Any]
-    calls: Mapping[str, str]
+    calls: Mapping[str, str] = field(default_factory=dict)
+    after: tuple[tuple[Kind, str], ...] = ()
 
 
 def default_image() -> str:
@@ -47,7 +52,12 @@ def parts_of(declared: Resource, image: str) -> tuple[Part, ...]:
     for digest, data in desired.bundles.items():
         if digest in used:
             keep_bundle(digest, data)
-    return tuple(_entity_parts(desired))
+    return (*_entity_parts(desired), *(_setting_part(setting) for setting in desired.settings))
+
+
+def settings_spec(value: SettingsValue) -> Mapping[str, Any]:
+    """Return settings as JSON."""
+    return as_json(attributes_of(value))
 
 
 def _entity_parts(desired: Desired) -> Iterable[Part]:
@@ -69,6 +79,15 @@ def _entity_part(entity: Entity, *, default: bool) -> Part:
     if entity.address.kind is Kind.LAUNCH_PLAN:
         properties["active"] = entity.active is not False
     return Part(entity.address.kind, entity.address.name, properties, content.calls)
+
+
+def _setting_part(setting: Setting) -> Part:
+    address = setting.address
+    properties: dict[str, Any] = {"spec": setting_json(setting)}
+    if not address.domain:
+        properties["domain"] = ""
+    owners = tuple((each.kind, each.name) for each in setting.depends_on if each.kind is not Kind.PROJECT)
+    return Part(address.kind, address.name, properties, after=owners)
 
 
 def with_image(properties: Any, image: Any) -> Any:

@@ -20,6 +20,28 @@ class Shape(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Form:
+    """What a text has to look like, and what is wrong with one that does not."""
+
+    pattern: str
+    problem: str
+
+
+_IDENTIFIER = "[A-Za-z0-9][A-Za-z0-9_.-]{0,62}"
+_WORD = "[^\\s;,()+/]{1,255}"  # FlyteAdmin's filters, by which names are looked up, have no quoting
+PLACE = Form(_IDENTIFIER, "is no id: use up to 63 letters, digits, dashes, dots and underscores")
+PLACE_OR_ALL = Form(f"({_IDENTIFIER})?", PLACE.problem)
+NAME = Form(_WORD, "is no name: leave out spaces and any of ; , ( ) + /, and use at most 255 characters")
+SETTINGS_NAME = Form(
+    f"({_WORD}/)?(task_resource|cluster_resource|execution_queue|execution_cluster_label|"
+    "quality_of_service_specification|plugin_override|workflow_execution_config|cluster_assignment)",
+    "is no matchable attribute such as task_resource, or WORKFLOW/task_resource",
+)
+METADATA_NAME = Form(f"(task|workflow|launch_plan)/{_WORD}", "is none of task/NAME, workflow/NAME and launch_plan/NAME")
+DIGEST = Form("[0-9a-f]{32}", "is no digest of a code bundle")
+
+
+@dataclass(frozen=True, slots=True)
 class Property:
     """One property; an output only if it is no input, and both otherwise unless `kept` is False.
 
@@ -34,6 +56,7 @@ class Property:
     given: bool = True
     kept: bool = True
     secret: bool = False
+    form: Form | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +79,21 @@ class ResourceType:
         return {each.name: each for each in self.properties if each.kept}
 
 
-def _place(what: str) -> tuple[Property, ...]:
+def _place(what: str, domain: Form = PLACE) -> tuple[Property, ...]:
+    project = f"The project of the {what}; the provider's by default."
+    by_default = "the provider's" if domain is PLACE else "all of them"
     return (
-        Property("project", Shape.TEXT, f"The project that the {what} is in; the provider's by default.", address=True),
-        Property("domain", Shape.TEXT, f"The domain that the {what} is in; the provider's by default.", address=True),
+        Property("project", Shape.TEXT, project, address=True, form=PLACE),
+        Property(
+            "domain", Shape.TEXT, f"The domain of the {what}; {by_default} by default.", address=True, form=domain
+        ),
     )
 
 
 def _versioned(what: str, message: str, *more: Property) -> tuple[Property, ...]:
     return (
         *_place(what),
-        Property("name", Shape.TEXT, f"The name of the {what}.", required=True, address=True),
+        Property("name", Shape.TEXT, f"The name of the {what}.", required=True, address=True, form=NAME),
         Property(
             "spec",
             Shape.TREE,
@@ -76,7 +103,9 @@ def _versioned(what: str, message: str, *more: Property) -> tuple[Property, ...]
             kept=False,
         ),
         *more,
-        Property("version", Shape.TEXT, "The registered version; a digest of the content unless it is given."),
+        Property(
+            "version", Shape.TEXT, "The registered version; a digest of the content unless it is given.", form=NAME
+        ),
         Property("state", Shape.TEXT, "`active`, or `archived` if somebody archived the name.", given=False),
     )
 
@@ -93,7 +122,7 @@ PROJECT = ResourceType(
     f"{PACKAGE}:index:Project",
     "A project. What is left out is left as the platform has it. Deleting it archives it.",
     (
-        Property("project", Shape.TEXT, "The id of the project.", required=True, address=True),
+        Property("project", Shape.TEXT, "The id of the project.", required=True, address=True, form=PLACE),
         Property("name", Shape.TEXT, "The name for people."),
         Property("description", Shape.TEXT, "What the project is for."),
         Property("labels", Shape.TEXTS, "Labels."),
@@ -108,7 +137,13 @@ TASK = ResourceType(
         "task",
         "TaskSpec",
         Property("code", Shape.TEXTS, "The digests of the modules that the task can reach, by name.", kept=False),
-        Property("bundle", Shape.TEXT, "The digest of the code bundle that is uploaded for the task.", kept=False),
+        Property(
+            "bundle",
+            Shape.TEXT,
+            "The digest of the code bundle that is uploaded for the task.",
+            kept=False,
+            form=DIGEST,
+        ),
     ),
 )
 WORKFLOW = ResourceType(
@@ -140,7 +175,47 @@ LAUNCH_PLAN = ResourceType(
     ),
 )
 
-TYPES = {each.token: each for each in (PROJECT, TASK, WORKFLOW, LAUNCH_PLAN)}
+
+def _unversioned(what: str, named: str, message: str, name: Form, domain: Form = PLACE) -> tuple[Property, ...]:
+    return (
+        *_place(what, domain),
+        Property("name", Shape.TEXT, named, required=True, address=True, form=name),
+        Property("spec", Shape.TREE, f"{message} as JSON.", required=True),
+        Property("state", Shape.TEXT, "`active`.", given=False),
+    )
+
+
+SETTINGS = ResourceType(
+    Kind.SETTINGS,
+    f"{PACKAGE}:index:Settings",
+    "One kind of settings (matchable attributes) of a project, of a domain of it, or of a workflow in that. Deleting "
+    "it removes them.",
+    _unversioned(
+        "settings",
+        "The attribute, such as `task_resource`; `WORKFLOW/task_resource` for those of one workflow. An empty domain "
+        "means the whole project.",
+        "MatchingAttributes of FlyteIDL",
+        SETTINGS_NAME,
+        PLACE_OR_ALL,
+    ),
+)
+POLICY = ResourceType(
+    Kind.POLICY,
+    f"{PACKAGE}:index:Policy",
+    "What a flyteform platform keeps about a launch plan beside Flyte's own message. Deleting it removes it.",
+    _unversioned("launch plan", "The name of the launch plan.", "LaunchPlanPolicy of flyteform.v1", NAME),
+)
+METADATA = ResourceType(
+    Kind.METADATA,
+    f"{PACKAGE}:index:Metadata",
+    "What is said about the name of a task, workflow or launch plan. What is left out of the spec is left alone. "
+    "Deleting it removes the description.",
+    _unversioned(
+        "name", "`task/NAME`, `workflow/NAME` or `launch_plan/NAME`.", "NamedEntityMetadata of FlyteIDL", METADATA_NAME
+    ),
+)
+
+TYPES = {each.token: each for each in (PROJECT, SETTINGS, TASK, WORKFLOW, LAUNCH_PLAN, POLICY, METADATA)}
 
 CONFIGURATION = (
     Property("endpoint", Shape.TEXT, "HOST:PORT of the platform; by default as the flyteform command finds it."),

@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from flyteidl.admin import launch_plan_pb2, task_pb2, workflow_pb2
+from flyteidl.admin import common_pb2, launch_plan_pb2, matchable_resource_pb2, task_pb2, workflow_pb2
 from flyteidl.core.identifier_pb2 import Identifier
 from google.protobuf.json_format import MessageToDict, ParseDict, ParseError
 
 from flyteform.errors import InvalidInputError
+from flyteform.proto.flyteform.v1 import policies_pb2
 from flyteform.provision.digest import version_of
 from flyteform.provision.identifiers import RESOURCE_TYPES, identifier_of
-from flyteform.provision.model import Entity, Kind
+from flyteform.provision.model import Entity, Kind, Setting
+from flyteform.provision.unversioned import attribute_name, unversioned_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from google.protobuf.message import Message
 
@@ -92,7 +94,54 @@ def as_json(message: Message) -> dict[str, Any]:
 
 def parse_spec(kind: Kind, spec: Mapping[str, Any]) -> Spec:
     """Read a spec's JSON; `UnreadableSpecError` names the place."""
-    message = _message(kind, b"")
+    return _parsed(spec, _message(kind, b""))
+
+
+def unversioned_message(kind: Kind, data: bytes) -> Message:
+    """Return what a setting of this kind is said with."""
+    match kind:
+        case Kind.SETTINGS:
+            return matchable_resource_pb2.MatchingAttributes.FromString(data)
+        case Kind.POLICY:
+            return policies_pb2.LaunchPlanPolicy.FromString(data)
+        case _:
+            return common_pb2.NamedEntityMetadata.FromString(data)
+
+
+def setting_of(address: Address, spec: Mapping[str, Any]) -> Setting:
+    """Read settings, a policy or metadata; of metadata what is not in the JSON is not declared."""
+    message = _parsed(spec, unversioned_message(address.kind, b""))
+    data = message.SerializeToString(deterministic=True)
+    fields = unversioned_fields(address, data)
+    if address.kind is Kind.METADATA:
+        fields = {name: text for name, text in fields.items() if name in spec}
+    if not fields:
+        raise UnreadableSpecError("", "says nothing")
+    if isinstance(message, matchable_resource_pb2.MatchingAttributes):
+        attribute = attribute_name(message)
+        if attribute != address.name.rpartition("/")[2]:
+            raise UnreadableSpecError("", f"is about {attribute}, as its name should be")
+    return Setting(address, data, fields)
+
+
+def setting_json(setting: Setting) -> dict[str, Any]:
+    """Return settings, a policy or metadata as JSON."""
+    message = unversioned_message(setting.address.kind, setting.spec)
+    if setting.address.kind is not Kind.METADATA:
+        return as_json(message)
+    return declared_metadata(message, setting.fields)
+
+
+def declared_metadata(message: Any, names: Iterable[str]) -> dict[str, Any]:
+    """Return these parts of metadata as JSON, also where they are as by default."""
+    values = {"description": message.description, "state": common_pb2.NamedEntityState.Name(message.state)}
+    return {name: values[name] for name in values if name in names}
+
+
+_Parsed = TypeVar("_Parsed", bound="Message")
+
+
+def _parsed(spec: Mapping[str, Any], message: _Parsed) -> _Parsed:
     try:
         ParseDict(dict(spec), message)
     except ParseError as error:

@@ -20,17 +20,6 @@ if TYPE_CHECKING:
 
     from flyteform.pulumi.provider.paths import Path
 
-_NAME = re.compile(r"[^\s;,()+/]{1,255}")  # FlyteAdmin's filters, by which names are looked up, have no quoting
-_PLACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
-_BUNDLE = re.compile(r"[0-9a-f]{32}")
-_PATTERNS = {
-    "name": (_NAME, "has spaces or one of ; , ( ) + / in it, or no or more than 255 characters"),
-    "version": (_NAME, "has spaces or one of ; , ( ) + / in it, or no or more than 255 characters"),
-    "project": (_PLACE, "is no id: use up to 63 letters, digits, dashes, dots and underscores"),
-    "domain": (_PLACE, "is no id: use up to 63 letters, digits, dashes, dots and underscores"),
-    "bundle": (_BUNDLE, "is no digest of a code bundle"),
-}
-_CONTENT = frozenset({"version", "bundle"})
 _WORDS = {
     Shape.TEXT: "a text",
     Shape.FLAG: "true or false",
@@ -52,9 +41,10 @@ def check_inputs(
 ) -> tuple[dict[str, Any], tuple[Failure, ...]]:
     """Return the inputs with `defaults` filled in, and what is wrong with them."""
     inputs = {name: value for name, value in given.items() if value is not None}
-    for name in described.inputs:
-        if name in defaults and described.inputs[name].address:
-            inputs.setdefault(name, defaults[name])
+    for name, each in described.inputs.items():
+        if name in defaults and each.address:
+            # Settings without a domain are those of the whole project.
+            inputs.setdefault(name, "" if described.kind is Kind.SETTINGS and name == "domain" else defaults[name])
     failures = tuple(_shape_failures(described.inputs.values(), inputs))
     if not failures and described.kind is not Kind.PROJECT:
         failures = (*_content_failures(described, inputs), *_pin_failures(before, inputs))
@@ -83,10 +73,8 @@ def _value_failures(described: Property, value: Any) -> Iterator[Failure]:
         for key, each in value.items():
             if each is not UNKNOWN and not isinstance(each, str):
                 yield Failure(path_text((path, key)), "is not a text")
-    elif isinstance(value, str) and path in _PATTERNS and (described.address or path in _CONTENT):
-        pattern, problem = _PATTERNS[path]
-        if not pattern.fullmatch(value):
-            yield Failure(path, f"{value!r} {problem}")
+    elif isinstance(value, str) and described.form is not None and not re.fullmatch(described.form.pattern, value):
+        yield Failure(path, f"{value!r} {described.form.problem}")
 
 
 def check_configuration(properties: Iterable[Property], values: Mapping[str, Any]) -> tuple[Failure, ...]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from flyteform.provision.model import Action, Change, Kind
+from flyteform.provision.identifiers import RESOURCE_TYPES
+from flyteform.provision.model import Action, Change
 from flyteform.provision.plan import plan_changes
 from flyteform.pulumi.provider.paths import Difference, differences
 from flyteform.pulumi.provider.subjects import Subject, ignores, subject_of
@@ -69,7 +70,7 @@ def _relevant(described: ResourceType, steps: Collection[Change], *, known: bool
     """Return the inputs whose difference counts: without a new version, what makes versions does not."""
     names = frozenset(described.inputs)
     registers = not known or any(step.action in (Action.CREATE, Action.NEW_VERSION) for step in steps)
-    return names if registers or described.kind is Kind.PROJECT else names - _CONTENT
+    return names if registers or described.kind not in RESOURCE_TYPES else names - _CONTENT
 
 
 def _input_changes(

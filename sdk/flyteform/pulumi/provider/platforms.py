@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from flyteform.client.admin import connect
-from flyteform.errors import FlyteformError
+from flyteform.errors import FlyteformError, UnavailableError
 from flyteform.provision.model import Change, Desired, Plan, ProjectSettings
 from flyteform.provision.observe import observe
 from flyteform.provision.plan import plan_changes, removals
@@ -89,12 +89,19 @@ class Platform:
         """Answer all that wait with one reading; those that come meanwhile wait for the next."""
         while self._waiting:
             asked, self._waiting = self._waiting, []
-            try:
-                observed = await observe(self.client, *_merged(asked))
-            except Exception as error:  # noqa: BLE001 - it belongs to those that asked
+            await self._answer(asked)
+
+    async def _answer(self, asked: list[_Question]) -> None:
+        try:
+            observed = await observe(self.client, *_merged(asked))
+        except Exception as error:  # noqa: BLE001 - it belongs to those that asked
+            if len(asked) == 1 or isinstance(error, UnavailableError):
                 _answer(asked, error)
-            else:
-                _answer(asked, observed)
+                return
+            for question in asked:  # what is wrong with one must not fail the others
+                await self._answer([question])
+        else:
+            _answer(asked, observed)
 
 
 def _merged(questions: Iterable[_Question]) -> tuple[Desired, list[Address]]:

@@ -10,6 +10,7 @@ from flyteform.errors import NotFoundError
 from flyteform.provision.identifiers import identifier_of
 from flyteform.provision.impact.diff import compiled_workflow
 from flyteform.provision.model import Desired, Entity, Kind, ProjectSettings
+from flyteform.provision.unversioned import UNVERSIONED
 from flyteform.pulumi.provider.worlds import outputs_observed
 from flyteform.pulumi.specs import content_of
 
@@ -33,9 +34,11 @@ async def refreshed(platform: Platform, described: ResourceType, address: Addres
     version = old.outputs.get("version")
     if address.kind is Kind.PROJECT:
         desired = Desired(projects=(ProjectSettings(address.project),))
+    elif address.kind in UNVERSIONED:
+        desired = Desired()
     else:
         desired = Desired(entities=(Entity(address, str(version), b""),))
-    outputs = outputs_observed(described, address, version, await platform.observe(desired))
+    outputs = outputs_observed(described, address, version, await platform.observe(desired, (address,)))
     if outputs is None:
         return None
     inputs = dict(old.inputs)
@@ -43,6 +46,11 @@ async def refreshed(platform: Platform, described: ResourceType, address: Addres
         # What was never declared is not ours to watch.
         inputs |= {name: outputs[name] for name in described.inputs if name in inputs}
         outputs = {name: value for name, value in outputs.items() if name in old.outputs}
+    elif address.kind in UNVERSIONED:
+        if address.kind is Kind.METADATA:
+            declared = old.inputs.get("spec") or {}
+            outputs["spec"] = {name: value for name, value in outputs["spec"].items() if name in declared}
+        inputs["spec"] = outputs["spec"]
     elif "active" in old.outputs:
         outputs["active"] = old.outputs["active"]
     return inputs, outputs
@@ -54,6 +62,9 @@ async def imported(platform: Platform, described: ResourceType, address: Address
         observed = await platform.observe(Desired(projects=(ProjectSettings(address.project),)))
         outputs = outputs_observed(described, address, None, observed)
         return None if outputs is None else (_given(described, outputs), outputs)
+    if address.kind in UNVERSIONED:
+        outputs = outputs_observed(described, address, None, await platform.observe(Desired(), (address,)))
+        return None if outputs is None else (_given(described, outputs) | {"domain": address.domain}, outputs)
     entity = await _registered(platform.client, address, version)
     if entity is None:
         return None

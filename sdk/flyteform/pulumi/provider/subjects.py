@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flyteform.provision.model import Address, Desired, Kind, ProjectSettings, project_address
+from flyteform.provision.unversioned import UNVERSIONED
 from flyteform.pulumi.bundles import KeptBundles
 from flyteform.pulumi.provider.errors import UnreadableInputError
 from flyteform.pulumi.provider.paths import covers, parse_path
 from flyteform.pulumi.provider.values import UNKNOWN, has_unknown
-from flyteform.pulumi.specs import Content, UnreadableSpecError, entity_of
+from flyteform.pulumi.specs import Content, UnreadableSpecError, entity_of, setting_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -46,6 +47,8 @@ def subject_of(described: ResourceType, inputs: Mapping[str, Any], ignored: Coll
         return Subject(address, Desired(projects=(_project(inputs),)))
     active = _active(address.kind, inputs, ignored)
     try:
+        if address.kind in UNVERSIONED:
+            return Subject(address, Desired(settings=(setting_of(address, inputs["spec"]),)))
         entity = entity_of(address, content_of_inputs(inputs), active=active)
     except UnreadableSpecError as error:
         raise UnreadableInputError(".".join(filter(None, ("spec", error.path))), error.message) from error
@@ -81,7 +84,8 @@ def address_named(described: ResourceType, identifier: str) -> Address:
     parts = identifier.split("/", 2)
     if described.kind is Kind.PROJECT and len(parts) == 1 and identifier:
         return project_address(identifier)
-    if described.kind is not Kind.PROJECT and len(parts) == 3 and all(parts):  # noqa: PLR2004 - project, domain, name
+    complete = all(parts) or (described.kind is Kind.SETTINGS and bool(parts[0]) and bool(parts[-1]))
+    if described.kind is not Kind.PROJECT and len(parts) == 3 and complete:  # noqa: PLR2004 - project, domain, name
         return Address(described.kind, *parts)
     form = "PROJECT" if described.kind is Kind.PROJECT else "PROJECT/DOMAIN/NAME"
     raise UnreadableInputError("id", f"{identifier!r} is no id of a {described.kind.label}: write {form}")

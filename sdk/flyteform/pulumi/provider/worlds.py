@@ -8,16 +8,17 @@ from flyteform.errors import FlyteformError
 from flyteform.provision.fields import fields_of
 from flyteform.provision.model import Kind
 from flyteform.provision.observed import Observed, ObservedProject, ObservedVersion
+from flyteform.provision.unversioned import UNVERSIONED
 from flyteform.pulumi.provider.subjects import address_of, content_of_inputs
 from flyteform.pulumi.provider.values import UNKNOWN
-from flyteform.pulumi.specs import entity_of
+from flyteform.pulumi.specs import as_json, declared_metadata, entity_of, setting_of, unversioned_message
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from flyteform.provision.model import Address
     from flyteform.pulumi.kinds import ResourceType
-    from flyteform.pulumi.provider.subjects import Subject
+from flyteform.pulumi.provider.subjects import Subject
 
 ACTIVE, ARCHIVED, UNFINISHED = "active", "archived", "unfinished"
 
@@ -28,11 +29,14 @@ def remembered(described: ResourceType, outputs: Mapping[str, Any], inputs: Mapp
     archived = outputs.get("state") != ACTIVE
     if address.kind is Kind.PROJECT:
         return Observed(projects={address.project: _remembered_project(outputs, archived=archived)})
+    project = ObservedProject("", "", {}, archived=False, domains=frozenset())
+    if address.kind in UNVERSIONED:
+        return Observed(projects={address.project: project}, settings=_remembered_setting(address, outputs))
     version = str(outputs.get("version"))
     known = ObservedVersion(version, _remembered_fields(address, inputs))
     active = outputs.get("activeVersion")
     return Observed(
-        projects={address.project: ObservedProject("", "", {}, archived=False, domains=frozenset())},
+        projects={address.project: project},
         registered=frozenset({(address, version)}),
         present=frozenset({address}),
         archived=frozenset({address}) if archived else frozenset(),
@@ -45,7 +49,7 @@ def outputs_when_done(described: ResourceType, subject: Subject | None, inputs: 
     """Return the outputs of a resource that is as its inputs say; without a subject what is not known yet is so."""
     outputs = {name: inputs[name] for name in described.outputs if name in inputs}
     outputs["state"] = ACTIVE
-    if described.kind is Kind.PROJECT:
+    if described.kind is Kind.PROJECT or described.kind in UNVERSIONED:
         return outputs
     outputs["version"] = UNKNOWN if subject is None else subject.version
     if described.kind is Kind.LAUNCH_PLAN:
@@ -76,6 +80,8 @@ def outputs_observed(
         return None
     if described.kind is Kind.PROJECT:
         return _project_outputs(address, project)
+    if described.kind in UNVERSIONED:
+        return _setting_outputs(address, observed)
     if (address, version) not in observed.registered:
         return None
     state = ARCHIVED if address in observed.archived else ACTIVE
@@ -100,6 +106,29 @@ def _project_outputs(address: Address, project: ObservedProject) -> dict[str, An
         "labels": dict(project.labels),
         "state": ARCHIVED if project.archived else ACTIVE,
     }
+
+
+def _setting_outputs(address: Address, observed: Observed) -> dict[str, Any] | None:
+    data = observed.settings.get(address)
+    if data is None:
+        return None
+    message = unversioned_message(address.kind, data)
+    metadata = address.kind is Kind.METADATA
+    spec = declared_metadata(message, ("description", "state")) if metadata else as_json(message)
+    return {
+        "project": address.project,
+        "domain": address.domain,
+        "name": address.name,
+        "spec": spec,
+        "state": ACTIVE,
+    }
+
+
+def _remembered_setting(address: Address, outputs: Mapping[str, Any]) -> dict[Address, bytes]:
+    try:
+        return {address: setting_of(address, outputs.get("spec") or {}).spec}
+    except FlyteformError:
+        return {}  # what cannot be read any more is written anew
 
 
 def _remembered_project(outputs: Mapping[str, Any], *, archived: bool) -> ObservedProject:
