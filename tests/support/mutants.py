@@ -125,7 +125,7 @@ MUTANTS = (
     Mutant(
         "a failure node never runs",
         "nodes._clean_up",
-        "_begin_node(step, failure_node, at)\n    return True",
+        "_begin_afresh(step, failure_node, at)\n    return True",
         "return False",
     ),
     Mutant(
