@@ -40,6 +40,8 @@ _ATTEMPTS = 10
 _CONNECT_TIMEOUT, _TIMEOUT = timedelta(seconds=5), timedelta(minutes=1)
 _RETRIES, _RETRY_TIMEOUT = 2, timedelta(seconds=10)
 _CODE = re.compile(r"<Code>(\w+)</Code>").search
+# Conditions that no write can meet: the object is there, and has another version.
+_NEVER: tuple[PutMode, ...] = ("create", {"e_tag": f'"{"0" * 32}"', "version": "1"})
 _CONDITIONS = "use a store with conditional writes (S3, GCS, Azure, MinIO, SeaweedFS, …), or keep the state elsewhere"
 
 
@@ -163,8 +165,7 @@ class BucketBackend:
 
     async def _check_conditions(self, taken: _Stored) -> None:
         """Refuse a store that ignores conditions: writes that have to fail, harmless if they do not."""
-        never: tuple[PutMode, ...] = ("create", {"e_tag": '"0"', "version": "1"})
-        for mode in never:
+        for mode in _NEVER:
             with self.errors():
                 try:
                     await obstore.put_async(self._store, self.key, _bytes(taken.content), mode=mode)
