@@ -21,6 +21,7 @@ from flyteform_dataplane.connectors.jobs import JobExecutor
 from flyteform_dataplane.executors import Executors
 from flyteform_dataplane.link import LinkClient
 from flyteform_dataplane.plugins import default_registry
+from flyteform_dataplane.process.cgroups import Cgroups
 from flyteform_dataplane.process.executor import ProcessExecutor
 from flyteform_dataplane.process.images import ImageTable
 from flyteform_dataplane.report import EventReporter
@@ -64,7 +65,9 @@ async def running(settings: Settings) -> AsyncIterator[None]:
         objects = open_store(settings.objects)
         reporter = EventReporter(channel)
         images = ImageTable(settings.images, settings.python)
-        executor = ProcessExecutor(settings.state_dir, images, max_attempts=settings.max_attempts)
+        executor = ProcessExecutor(
+            settings.state_dir, images, max_attempts=settings.max_attempts, cgroups=Cgroups.detect
+        )
         clock = SystemClock()
         connectors = Directory(settings.connectors)
         stack.push_async_callback(connectors.close)

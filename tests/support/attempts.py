@@ -90,6 +90,7 @@ class Bench:
         image: str = "any",
         environment: dict[str, str] | None = None,
         memory: int | None = None,
+        cpu: float | None = None,
         requests: Limits | None = None,
     ) -> Run:
         """Describe an attempt."""
@@ -100,7 +101,7 @@ class Bench:
             command,
             environment or {},
             requests or Limits(),
-            Limits(memory=memory),
+            Limits(cpu=cpu, memory=memory),
             "execution/task",
         )
         return Run(self.executor, spec)

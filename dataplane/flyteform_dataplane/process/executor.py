@@ -10,7 +10,7 @@ import os
 import shutil
 import sys
 from collections import OrderedDict, deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ from flyteform.unpacking import BUNDLE_DIR
 from flyteform_dataplane.attempt_logs import log_path, write_note
 from flyteform_dataplane.copilot.plans import arguments
 from flyteform_dataplane.ports import AttemptPhase, AttemptSpec, AttemptUpdate
+from flyteform_dataplane.process.cgroups import NONE, Groups, cpus_for
 from flyteform_dataplane.process.images import ENTRY_POINTS, ImageTable, entry_of, find_program, localise
 from flyteform_dataplane.process.leftovers import OWNER_VARIABLE, end_owned
 from flyteform_dataplane.process.limits import Machine, quantity, shortfalls
@@ -28,6 +29,8 @@ from flyteform_dataplane.process.templates import Exit, Template, Templates
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from flyteform_dataplane.process.cgroups import Cgroups
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +56,7 @@ class _Attempt:
     launch: asyncio.Task[None] | None = None
     running: bool = False
     stopping: bool = False
+    groups: Groups = NONE
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -65,7 +69,8 @@ class ProcessExecutor:
 
     At most `max_attempts` run at once, by default twice the number of CPUs and at least 4; the others wait in the
     order of their start. Nothing that it starts outlives it: `close` ends everything, and what a crash has left is
-    ended by the next `open` on the same `state_dir`.
+    ended by the next `open` on the same `state_dir`. `cgroups` finds out which limits the kernel can keep; without it
+    memory is watched and CPUs are counted.
     """
 
     def __init__(
@@ -75,12 +80,15 @@ class ProcessExecutor:
         *,
         max_attempts: int | None = None,
         machine: Machine | None = None,
+        cgroups: Callable[[str], Cgroups] | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._state_dir = state_dir.absolute()
         self._images = images or ImageTable((), Path(sys.executable))
         self._machine = machine or Machine.this()
         self._free = max_attempts or max(4, 2 * self._machine.cpus)
+        self._detect = cgroups
+        self._cgroups: Cgroups | None = None
         self._now = now
         self._owner = str(self._state_dir)
         self._templates = Templates(self._owner, base_environment(self._images.default), Path(sys.executable), self)
@@ -95,6 +103,9 @@ class ProcessExecutor:
         left = await asyncio.to_thread(end_owned, f"{self._owner}:")
         if left:
             logger.warning("ended %d processes that an earlier run had left", left)
+        if self._detect is not None:
+            self._cgroups = await asyncio.to_thread(self._detect, self._owner)
+            logger.info("attempts are limited: %s", self._cgroups.describe())
         for name in ("work", "bundles"):
             await asyncio.to_thread(shutil.rmtree, self._state_dir / name, ignore_errors=True)
 
@@ -114,6 +125,8 @@ class ProcessExecutor:
         await self._templates.close()
         for attempt in self._attempts.values():
             attempt.ended.set()
+        if self._cgroups is not None:
+            await asyncio.to_thread(self._cgroups.close)
 
     async def start(self, attempt: AttemptSpec, observe: Callable[[AttemptUpdate], None]) -> None:
         """Start the attempt, or watch it if it is known already: one that has ended is not run again."""
@@ -169,7 +182,7 @@ class ProcessExecutor:
         attempt = self._attempts.get(name)
         if attempt is None:
             return
-        match exit_.cause:
+        match exit_.cause or self._cause(attempt, exit_):
             case "unstarted":
                 update = self._update(attempt, AttemptPhase.LOST, reason=f"no process could be made: {exit_.detail}")
             case "memory":
@@ -180,6 +193,10 @@ class ProcessExecutor:
                 reason = "it was stopped" if cause else ""
                 update = self._update(attempt, AttemptPhase.EXITED, exit_.status, reason)
         self._finish(attempt, update)
+
+    def _cause(self, attempt: _Attempt, exit_: Exit) -> str:
+        """Return why an attempt has ended that nobody here has ended: the kernel may have, in its group."""
+        return "memory" if exit_.status != 0 and attempt.groups.ran_out_of_memory() else ""
 
     def died(self, template: Template) -> None:
         """Be told that a template is gone, and with it all that it had started."""
@@ -217,6 +234,8 @@ class ProcessExecutor:
         memory = spec.limits.memory
         if memory and spec.copying is not None:
             memory += COPIER_MEMORY
+        if self._cgroups is not None:
+            attempt.groups = self._cgroups.make(attempt.folder.name, replace(spec.limits, memory=memory))
         folders = {"TMPDIR": str(attempt.folder / "tmp"), BUNDLE_DIR: str(self._state_dir / "bundles")}
         environment = {**base_environment(python), **folders, **spec.environment}
         template.send(
@@ -228,6 +247,8 @@ class ProcessExecutor:
             cwd=str(attempt.folder / "cwd"),
             log=str(attempt.log),
             memory=memory,
+            groups=attempt.groups.entrances,
+            cpus=None if self._cgroups is not None and "cpu" in self._cgroups else cpus_for(spec.limits.cpu),
         )
         attempt.template = template
         if attempt.stopping:
@@ -292,6 +313,7 @@ class ProcessExecutor:
             self._free += 1
         self._tell(attempt, update)
         attempt.ended.set()
+        attempt.groups.remove()
         self._pump()
         asyncio.get_running_loop().run_in_executor(None, lambda: shutil.rmtree(attempt.folder, ignore_errors=True))
 

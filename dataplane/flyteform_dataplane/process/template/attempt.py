@@ -67,6 +67,7 @@ def _settle(template: Template, start: Start, parent: int) -> None:
     _redirect(start.log)
     os.chdir(start.cwd)
     _replace_environment(start.env)
+    _enter(start)
     _limit(start.memory)
     if start.entry != EXEC:
         _refresh(start)
@@ -91,6 +92,16 @@ def _replace_environment(environment: dict[str, str]) -> None:
     for name, value in environment.items():
         if os.environ.get(name) != value:
             os.environ[name] = value
+
+
+def _enter(start: Start) -> None:
+    """Enter the control groups, and keep to the CPUs; where that is refused the attempt runs all the same."""
+    for entrance in start.groups:
+        with contextlib.suppress(OSError), open(entrance, "wb", buffering=0) as file:
+            file.write(b"0")
+    if start.cpus is not None:
+        with contextlib.suppress(OSError, AttributeError):
+            os.sched_setaffinity(0, start.cpus)
 
 
 def _limit(memory: int | None) -> None:

@@ -1,6 +1,6 @@
 """How a template and its parent talk: over a socket, in frames of a 4-byte big-endian length and JSON.
 
-To a template:    {"start": {name, entry, argv, env, cwd, log, memory}}, {"stop": {name, grace}}
+To a template:    {"start": {name, entry, argv, env, cwd, log, memory, groups, cpus}}, {"stop": {name, grace}}
 From a template:  {"ready": {warm, reason}}, {"started": {name, pid}},
                   {"exited": {name, status, cause, detail, cpu, peak}}: status is the exit code or minus the signal,
                   cause "", "stopped", "memory" or "unstarted", cpu in seconds, peak memory in bytes.
@@ -23,7 +23,10 @@ _LENGTH = struct.Struct(">I")
 
 @dataclasses.dataclass
 class Start:
-    """An attempt to start; `entry` is a preloaded entry point or "exec", `memory` its limit in bytes."""
+    """An attempt to start; `entry` is a preloaded entry point or "exec", `memory` its limit in bytes.
+
+    `groups` are files by which it enters control groups, `cpus` the numbers of those that it may use (None: all).
+    """
 
     name: str
     entry: str
@@ -32,6 +35,8 @@ class Start:
     cwd: str
     log: str
     memory: int | None = None
+    groups: list[str] = dataclasses.field(default_factory=list)
+    cpus: list[int] | None = None
 
 
 def encode(kind: str, fields: dict[str, Any]) -> bytes:
