@@ -39,17 +39,21 @@ metadata = MetaData(
 NAME = String(255)
 
 
-def _table(name: str, *columns: SchemaItem) -> Table:
-    """Return a table with the four columns that all of Flyte's tables have."""
+def numbered(name: str, *columns: SchemaItem) -> Table:
+    """Return a table whose rows have a number and two times."""
     return Table(
         name,
         metadata,
         Column("id", RowId, primary_key=True, autoincrement=True),
         Column("created_at", UtcDateTime, nullable=False),
         Column("updated_at", UtcDateTime, nullable=False),
-        Column("deleted_at", UtcDateTime),
         *columns,
     )
+
+
+def flyte_table(name: str, *columns: SchemaItem) -> Table:
+    """Return a table with the four columns that all of Flyte's tables have."""
+    return numbered(name, Column("deleted_at", UtcDateTime), *columns)
 
 
 def _entity_key() -> list[SchemaItem]:
@@ -63,7 +67,7 @@ def _execution_key() -> list[SchemaItem]:
 
 EXECUTION_KEY = ("execution_project", "execution_domain", "execution_name")
 
-projects = _table(
+projects = flyte_table(
     "projects",
     Column("identifier", NAME, nullable=False, unique=True),
     Column("name", NAME, nullable=False),
@@ -72,7 +76,7 @@ projects = _table(
     Column("state", Integer, nullable=False, default=0),
 )
 
-tasks = _table(
+tasks = flyte_table(
     "tasks",
     *_entity_key(),
     Column("closure", LargeBinary, nullable=False),
@@ -81,7 +85,7 @@ tasks = _table(
     Column("short_description", Text, nullable=False, default=""),
 )
 
-workflows = _table(
+workflows = flyte_table(
     "workflows",
     *_entity_key(),
     Column("typed_interface", LargeBinary, nullable=False),
@@ -90,7 +94,7 @@ workflows = _table(
     Column("short_description", Text, nullable=False, default=""),
 )
 
-launch_plans = _table(
+launch_plans = flyte_table(
     "launch_plans",
     *_entity_key(),
     Column("spec", LargeBinary, nullable=False),
@@ -103,7 +107,7 @@ launch_plans = _table(
     Index(None, "project", "domain", "state"),
 )
 
-named_entity_metadata = _table(
+named_entity_metadata = flyte_table(
     "named_entity_metadata",
     Column("resource_type", Integer, nullable=False),
     Column("project", NAME, nullable=False),
@@ -114,7 +118,7 @@ named_entity_metadata = _table(
     UniqueConstraint("resource_type", "project", "domain", "name"),
 )
 
-description_entities = _table(
+description_entities = flyte_table(
     "description_entities",
     Column("resource_type", Integer, nullable=False),
     Column("project", NAME, nullable=False),
@@ -128,7 +132,7 @@ description_entities = _table(
 )
 
 # Matchable attributes; a blank column matches everything.
-resources = _table(
+resources = flyte_table(
     "resources",
     Column("project", NAME, nullable=False, default=""),
     Column("domain", NAME, nullable=False, default=""),
@@ -140,7 +144,7 @@ resources = _table(
     UniqueConstraint("project", "domain", "workflow", "launch_plan", "resource_type"),
 )
 
-executions = _table(
+executions = flyte_table(
     "executions",
     *_execution_key(),
     Column("launch_plan_id", RowId, ForeignKey("launch_plans.id")),
@@ -171,7 +175,7 @@ executions = _table(
     Index("ix_executions_newest", "execution_project", "execution_domain", "state", "created_at", "id"),
 )
 
-execution_tags = _table(
+execution_tags = flyte_table(
     "execution_tags",
     *_execution_key(),
     Column("key", NAME, nullable=False),
@@ -179,7 +183,7 @@ execution_tags = _table(
     UniqueConstraint(*EXECUTION_KEY, "key", "value"),
 )
 
-execution_events = _table(
+execution_events = flyte_table(
     "execution_events",
     *_execution_key(),
     Column("request_id", NAME, nullable=False, default=""),
@@ -188,7 +192,7 @@ execution_events = _table(
     Index(None, *EXECUTION_KEY),
 )
 
-node_executions = _table(
+node_executions = flyte_table(
     "node_executions",
     *_execution_key(),
     Column("node_id", NAME, nullable=False),
@@ -210,7 +214,7 @@ node_executions = _table(
     UniqueConstraint(*EXECUTION_KEY, "node_id"),
 )
 
-node_execution_events = _table(
+node_execution_events = flyte_table(
     "node_execution_events",
     *_execution_key(),
     Column("node_id", NAME, nullable=False),
@@ -221,7 +225,7 @@ node_execution_events = _table(
 )
 
 # `project` to `version` name the task here, the execution columns the node that runs it.
-task_executions = _table(
+task_executions = flyte_table(
     "task_executions",
     *_execution_key(),
     Column("node_id", NAME, nullable=False),
@@ -241,7 +245,7 @@ task_executions = _table(
     UniqueConstraint(*EXECUTION_KEY, "node_id", "project", "domain", "name", "version", "retry_attempt"),
 )
 
-signals = _table(
+signals = flyte_table(
     "signals",
     *_execution_key(),
     Column("signal_id", NAME, nullable=False),

@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, LargeBinary, String, Table, Text
 from sqlalchemy import UniqueConstraint as Unique
 
-from flyteform_controlplane.store.tables import EXECUTION_KEY, NAME, metadata
+from flyteform_controlplane.store.tables import EXECUTION_KEY, NAME, flyte_table, metadata, numbered
 from flyteform_controlplane.store.types import RowId, UtcDateTime
 
-if TYPE_CHECKING:
-    from sqlalchemy.sql.schema import SchemaItem
-
-
-def _table(name: str, *columns: SchemaItem) -> Table:
-    return Table(
-        name,
-        metadata,
-        Column("id", RowId, primary_key=True, autoincrement=True),
-        Column("created_at", UtcDateTime, nullable=False),
-        Column("updated_at", UtcDateTime, nullable=False),
-        *columns,
-    )
-
-
 # Data planes that have registered at least once; `labels` is a JSON list.
-clusters = _table(
+clusters = numbered(
     "clusters",
     Column("name", NAME, nullable=False, unique=True),
     Column("labels", Text, nullable=False),
@@ -38,7 +21,7 @@ clusters = _table(
 )
 
 # One row from an execution's creation to its end: in the queue, leased, or held by a data plane.
-dispatches = _table(
+dispatches = numbered(
     "dispatches",
     *(Column(name, NAME, nullable=False) for name in EXECUTION_KEY),
     Column("cluster_label", NAME, nullable=False),
@@ -56,7 +39,7 @@ dispatches = _table(
 )
 
 # What was set for a launch plan through flyteform.v1.
-launch_plan_policies = _table(
+launch_plan_policies = numbered(
     "launch_plan_policies",
     *(Column(name, NAME, nullable=False) for name in ("project", "domain", "name")),
     Column("max", BigInteger, nullable=False),
@@ -65,7 +48,7 @@ launch_plan_policies = _table(
 )
 
 # States of declarations, their locks, and the newest of their documents.
-states = _table(
+states = numbered(
     "states",
     *(Column(name, NAME, nullable=False) for name in ("project", "domain", "name")),
     Column("serial", BigInteger, nullable=False),
@@ -79,7 +62,7 @@ states = _table(
     Unique("project", "domain", "name"),
 )
 
-state_documents = _table(
+state_documents = numbered(
     "state_documents",
     *(Column(name, NAME, nullable=False) for name in ("project", "domain", "name")),
     Column("serial", BigInteger, nullable=False),
@@ -88,7 +71,7 @@ state_documents = _table(
 )
 
 # Executions that wait for a slot of their launch plan: `project` to `name` name that.
-waiting_executions = _table(
+waiting_executions = numbered(
     "waiting_executions",
     *(Column(name, NAME, nullable=False) for name in (*EXECUTION_KEY, "project", "domain", "name")),
     Column("cluster_label", NAME, nullable=False),
@@ -97,9 +80,8 @@ waiting_executions = _table(
 )
 
 # Flyte's columns, and below them ours: it keeps the last firings of all schedules in one blob elsewhere.
-schedulable_entities = _table(
+schedulable_entities = flyte_table(
     "schedulable_entities",
-    Column("deleted_at", UtcDateTime),
     *(Column(name, NAME, nullable=False) for name in ("project", "domain", "name", "version")),
     Column("cron_expression", Text, nullable=False),
     Column("fixed_rate_value", BigInteger, nullable=False),
@@ -114,7 +96,7 @@ schedulable_entities = _table(
 )
 
 # `partition_keys` is a JSON list, in the order in which they were declared.
-datasets = _table(
+datasets = numbered(
     "catalog_datasets",
     *(Column(name, NAME, nullable=False) for name in ("project", "domain", "name", "version", "org")),
     Column("uuid", String(36), nullable=False, unique=True),
@@ -123,7 +105,7 @@ datasets = _table(
     Unique("project", "domain", "name", "version", "org"),
 )
 
-artifacts = _table(
+artifacts = numbered(
     "catalog_artifacts",
     Column("dataset_id", RowId, ForeignKey("catalog_datasets.id"), nullable=False),
     Column("artifact_id", NAME, nullable=False, index=True),
@@ -151,7 +133,7 @@ partitions = Table(
     Index(None, "key", "value"),
 )
 
-tags = _table(
+tags = numbered(
     "catalog_tags",
     Column("dataset_id", RowId, ForeignKey("catalog_datasets.id"), nullable=False),
     Column("name", NAME, nullable=False),
@@ -160,21 +142,21 @@ tags = _table(
 )
 
 # Who computes a cache entry now; `key` is the catalog's or the cache service's name of the entry.
-reservations = _table(
+reservations = numbered(
     "catalog_reservations",
     Column("key", Text, nullable=False, unique=True),
     Column("owner_id", Text, nullable=False),
     Column("expires_at", UtcDateTime, nullable=False),
 )
 
-cached_outputs = _table(
+cached_outputs = numbered(
     "cached_outputs",
     Column("key", Text, nullable=False, unique=True),
     Column("output", LargeBinary, nullable=False),
 )
 
 # Which replica does what only one may do; the lease is free again once it has ended.
-duty_leases = _table(
+duty_leases = numbered(
     "duty_leases",
     Column("name", NAME, nullable=False, unique=True),
     Column("holder", NAME, nullable=False),
