@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import stat
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
     from datetime import timedelta
 
+    from flyteform.objects.batches import Batches
     from flyteform.objects.ports import Method, SignedUrl
     from flyteform.objects.signing import UrlSigner
 
@@ -47,6 +50,7 @@ class LocalStore:
         self._prefix = prefix.rstrip("/")
         self._root = _path_of(self._prefix).resolve()
         self._signer = signer
+        self._batches: Batches | None = None
 
     @property
     def prefix(self) -> str:
@@ -66,7 +70,10 @@ class LocalStore:
         """Store the content; with `if_absent` raise `AlreadyExistsError` rather than replace an object."""
         with _object_errors(uri, writing=True):
             path = self.path(uri)
-            await _in_thread(lambda: files.write(path, data, if_absent=if_absent, durable=durable))
+            if len(data) > INLINE_BYTES:
+                await _in_thread(lambda: files.write(path, data, if_absent=if_absent, durable=durable))
+            else:
+                await self._write_with_others(path, data, if_absent=if_absent, durable=durable)
 
     async def head(self, uri: str) -> ObjectInfo | None:
         """Describe the object, or return None if there is none."""
@@ -115,11 +122,20 @@ class LocalStore:
 
     def path(self, uri: str) -> Path:
         """Return the file behind the URI; `InvalidInputError` if that is not below the prefix, links followed."""
-        path = self._root / self._relative(uri)
+        relative = self._relative(uri)
+        path = self._root / relative
         # A link that leads out must not be read or written through, wherever in the path it is.
-        if not path.resolve().is_relative_to(self._root):
+        if _has_link(str(self._root), relative) and not path.resolve().is_relative_to(self._root):
             raise InvalidInputError(f"{uri} leads out of {self._prefix}")
         return path
+
+    async def _write_with_others(self, path: Path, data: bytes, *, if_absent: bool, durable: bool) -> None:
+        # Here, so that a task's process, which needs the blocking half alone, does not pay for asyncio.
+        from flyteform.objects.batches import Batches, Write
+
+        if self._batches is None:
+            self._batches = Batches()
+        await self._batches.write(Write(path, data, if_absent=if_absent, durable=durable))
 
     def _relative(self, uri: str) -> str:
         if not uri.startswith(self._prefix + "/"):
@@ -127,6 +143,20 @@ class LocalStore:
         relative = uri[len(self._prefix) + 1 :]
         _refuse_unsafe(uri, relative)
         return relative
+
+
+def _has_link(root: str, relative: str) -> bool:
+    """Say whether any part of the path below the root is a link: most paths have none, and need not be resolved."""
+    path = root
+    for part in relative.split("/"):
+        path = f"{path}/{part}"
+        try:
+            if stat.S_ISLNK(os.lstat(path).st_mode):
+                return True
+        except OSError:
+            # What is not there, or cannot be there, leads nowhere.
+            return False
+    return False
 
 
 def _path_of(uri: str) -> Path:
