@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from flyteform.errors import FlyteformError
 from flyteform.provision.errors import StalePlanError, StateLostError
 from flyteform.provision.ledger import Ledger
-from flyteform.provision.model import REGISTRATIONS, Action, Kind
+from flyteform.provision.model import REGISTRATIONS, Action, Kind, project_address
 from flyteform.provision.records import goals_of
 from flyteform.provision.write import Writer
 
@@ -130,6 +130,11 @@ def _stages(plan: Plan) -> Iterator[list[Change]]:
         ]
 
 
+def _needed(step: Change) -> tuple[Address, ...]:
+    """Return what a step comes after: its own address's steps, its project's, and what it depends on."""
+    return (step.address, project_address(step.address.project), *step.depends_on)
+
+
 class _Run:
     """The walk over the steps: who waits for whom, and what could not be done so far, with the reason."""
 
@@ -147,7 +152,7 @@ class _Run:
         newest: dict[Address, asyncio.Task[None]] = {}
         tasks = []
         for step in steps:
-            before = [newest[address] for address in (*step.depends_on, step.address) if address in newest]
+            before = [newest[address] for address in _needed(step) if address in newest]
             newest[step.address] = asyncio.create_task(self._take(step, before))
             tasks.append(newest[step.address])
         try:
@@ -175,7 +180,7 @@ class _Run:
 
     def _obstacle(self, step: Change) -> str | None:
         """Return why a step cannot be taken: the failure at the root, or that no more steps may be."""
-        for address in (step.address, *step.depends_on):
+        for address in _needed(step):
             if address in self.left:
                 return self.left[address]
         if self._interrupt.is_set():

@@ -43,11 +43,9 @@ class Ledger:
         process = this_process()
         self._left = Counter(step.address for step in plan.steps)
         state = self._state.begin(process.since, process.who)
-        state = state.claim(address for address, goal in self._goals.items() if goal is not None)
-        for address, goal in self._goals.items():
-            if goal is not None and not self._left[address]:
-                state = state.record(address, goal)
-        self._state = state
+        wanted = {address: goal for address, goal in self._goals.items() if goal is not None}
+        done = {address: goal for address, goal in wanted.items() if address not in self._left}
+        self._state = state.claim(wanted).record_all(done)
         await self._save()
 
     def check(self) -> None:

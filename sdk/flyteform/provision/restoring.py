@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from flyteform.provision.provisioner import compare
 from flyteform.provision.state import NOTHING, State
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from flyteform.client.admin import AdminClient
     from flyteform.provision.model import Address, Change
@@ -83,13 +84,32 @@ async def plan_return(client: AdminClient, state: State, target: Return) -> Plan
     """
     wanted = {address: record for address, record in target.goals.items() if record is not None}
     leaving = {address: state.records[address] for address, record in target.goals.items() if record is None}
-    plan = await compare(desired_of_records(wanted), client, replace(state, records=leaving))
+    changed = {address for address, record in wanted.items() if state.records.get(address) != record}
+    desired = await _with_specs(client, desired_of_records(wanted), changed)
+    plan = await compare(desired, client, replace(state, records=leaving))
     if (lost := next((change for change in plan.changes if _is_lost(change)), None)) is not None:
         raise StateError(
             f"version {lost.version} of {lost.address} is no longer registered",
             remedy="check out the sources of that time and apply them",
         )
     return plan
+
+
+async def _with_specs(client: AdminClient, desired: Desired, changed: Collection[Address]) -> Desired:
+    """Read the launch plans that change: what a schedule will do, the plan can only tell from their specs."""
+
+    async def complete(entity: Entity) -> Entity:
+        address = entity.address
+        if address.kind is not Kind.LAUNCH_PLAN or address not in changed:
+            return entity
+        rows = client.list_launch_plans(
+            address.project, address.domain, name=address.name, filters=f"eq(version,{entity.version})"
+        )
+        async for row in rows:
+            return replace(entity, spec=row.spec.SerializeToString(deterministic=True))
+        return entity
+
+    return replace(desired, entities=tuple(await asyncio.gather(*map(complete, desired.entities))))
 
 
 def earlier(state: State, address: Address, version: str | None = None) -> int:

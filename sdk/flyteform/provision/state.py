@@ -86,7 +86,12 @@ class State:
 
     def record(self, address: Address, record: Record) -> State:
         """Note what was applied to an address."""
-        return self if self.records.get(address) == record else self._with({address: record})
+        return self.record_all({address: record})
+
+    def record_all(self, records: Mapping[Address, Record]) -> State:
+        """Note what was applied to many addresses."""
+        new = {address: record for address, record in records.items() if self.records.get(address) != record}
+        return self._with(new) if new else self
 
     def release(self, addresses: Iterable[Address]) -> State:
         """Own these addresses no longer."""

@@ -60,14 +60,17 @@ class ServiceBackend:
 
     async def holder(self) -> Holder | None:
         """Return who holds the lock."""
-        async for state in self._client.list(self.id.project, self.id.domain):
-            if state.id == self.id:
-                return _holder(state.lock) if state.HasField("lock") else None
-        return None
+        return await self._asked(self._holder())
 
     async def unlock(self) -> None:
         """Take the lock from its holder, whose puts are refused from then on."""
         await self._asked(self._client.unlock(self.id, force=True))
+
+    async def _holder(self) -> Holder | None:
+        async for state in self._client.list(self.id.project, self.id.domain):
+            if state.id == self.id:
+                return _holder(state.lock) if state.HasField("lock") else None
+        return None
 
     async def _asked(self, call: Awaitable[Result]) -> Result:
         try:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
@@ -203,6 +203,7 @@ def test_the_life_of_declarations(platform: Platform) -> None:
             stateful_step_count=STEPS,
             deadline=None,
             derandomize=True,
+            phases=[Phase.generate],  # to shrink a failure takes minutes
             suppress_health_check=list(HealthCheck),
         ),
     )
