@@ -11,11 +11,16 @@ from flyteform.provision.impact.survey import survey
 if TYPE_CHECKING:
     from flyteform.client.admin import AdminClient
     from flyteform.provision.model import Change, Desired
+    from flyteform.provision.observed import Observed
 
 
 async def judge(
-    client: AdminClient, desired: Desired, changes: tuple[Change, ...], now: datetime | None = None
+    client: AdminClient,
+    desired: Desired,
+    observed: Observed,
+    changes: tuple[Change, ...],
+    now: datetime | None = None,
 ) -> tuple[Change, ...]:
     """Return the changes with their semantic differences and impacts; firings are counted from `now`."""
-    facts = await survey(client, desired, changes)
+    facts = await survey(client, desired, observed, changes)
     return assess(changes, desired, facts, now or datetime.now(UTC))

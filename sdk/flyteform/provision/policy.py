@@ -145,7 +145,7 @@ class Proposal:
             return
         for entity in self.plan.desired.entities:
             changed = entity.address in self._changed
-            if (changed or everything) and entity.address.kind is _KINDS[kind]:
+            if (changed or everything) and entity.address.kind is _KINDS[kind] and entity.spec:
                 definition = wanted(entity)
                 if isinstance(definition, kind):
                     yield entity, changed, definition

@@ -101,7 +101,7 @@ async def compare(
         check_protected(changes, desired.options, records)
     else:
         changes = plan_changes(desired, observed, records)
-    changes = await judge(client, desired, changes)
+    changes = await judge(client, desired, observed, changes)
     requests = client.caller.sent.total() - before
     return Plan(
         client.config.endpoint,

@@ -21,44 +21,47 @@ if TYPE_CHECKING:
     from flyteform.provision.model import Entity
 
 
-def wanted_interface(entity: Entity, entities: Mapping[Address, Entity]) -> Interface:
-    """Return what callers will see of a declared entity.
+def wanted_interface(address: Address, entities: Mapping[Address, Entity]) -> Interface | None:
+    """Return what callers will see of a declared entity; None if only the platform knows.
 
     The default launch plan of a workflow holds the defaults of its inputs: SDKs give those to callers that give none.
     """
+    entity = entities[address]
+    if not entity.spec:
+        return None
     match wanted(entity):
         case TaskDefinition(template):
             return interface_of(template.interface)
         case WorkflowDefinition(template):
-            return interface_of(template.interface, _defaults(entity.address, entities))
+            return interface_of(template.interface, _defaults(address, entities))
         case LaunchPlanDefinition(spec):
-            return launch_plan_interface(spec, _workflow_interface(address_of(spec.workflow_id), entities))
+            workflow = _workflow_interface(address_of(spec.workflow_id), entities)
+            return None if workflow is None else launch_plan_interface(spec, workflow)
 
 
 def judge_interface(
-    entity: Entity, previous: Previous, facts: Facts, entities: Mapping[Address, Entity]
+    address: Address, previous: Previous, facts: Facts, entities: Mapping[Address, Entity]
 ) -> Iterator[Impact]:
     """Yield who can no longer call the entity; a loss that no caller was found for is a warning."""
-    after = wanted_interface(entity, entities)
-    losses = incompatibilities(previous.interface, after)
-    if not losses:
+    after = wanted_interface(address, entities)
+    losses = () if after is None else incompatibilities(previous.interface, after)
+    if after is None or not losses:
         return
-    broken = []
-    for call in _calls(entity.address, previous.interface, facts, entities):
-        found = problems(previous.interface, after, call.usage)
-        if found:
-            broken.append((call, found))
-    for call, found in broken:
-        yield _breaking(call, found)
-    if not broken and not _follows_its_workflow(entity, facts):
+    broken = False
+    for call in _calls(address, previous.interface, after, facts, entities):
+        if found := problems(previous.interface, after, call.usage):
+            broken = True
+            yield _breaking(call, found)
+    if not broken and not _follows_its_workflow(entities[address], facts):
         unread = f"; {facts.unread} more workflows were not looked at" if facts.unread else ""
         message = f"the interface is not compatible: {', '.join(losses)}; no caller of that was found{unread}"
         yield Impact(ImpactKind.INTERFACE, Severity.WARNING, message, (("losses", losses), ("unread", facts.unread)))
 
 
-def may_break(entity: Entity, previous: Previous, entities: Mapping[Address, Entity]) -> bool:
+def may_break(address: Address, previous: Previous, entities: Mapping[Address, Entity]) -> bool:
     """Tell whether callers have to be looked for at all."""
-    return bool(incompatibilities(previous.interface, wanted_interface(entity, entities)))
+    after = wanted_interface(address, entities)
+    return after is not None and bool(incompatibilities(previous.interface, after))
 
 
 def _breaking(call: Call, found: tuple[str, ...]) -> Impact:
@@ -79,7 +82,9 @@ def _follows_its_workflow(entity: Entity, facts: Facts) -> bool:
     return isinstance(definition, LaunchPlanDefinition) and address_of(definition.spec.workflow_id) in facts.previous
 
 
-def _calls(address: Address, before: Interface, facts: Facts, entities: Mapping[Address, Entity]) -> Iterator[Call]:
+def _calls(
+    address: Address, before: Interface, after: Interface, facts: Facts, entities: Mapping[Address, Entity]
+) -> Iterator[Call]:
     """Yield the calls by others as they are registered, and those by the declaration as they are declared."""
     for caller, definition in sorted(facts.workflows.items(), key=lambda each: each[0]):
         for call in calls_of(caller, definition, address, before):
@@ -89,12 +94,11 @@ def _calls(address: Address, before: Interface, facts: Facts, entities: Mapping[
         for launch_plan in facts.launch_plans:
             if address_of(launch_plan.spec.workflow_id) == address and address_of(launch_plan.id) not in entities:
                 yield launch_plan_call(launch_plan)
-    yield from _declared_calls(address, entities)
+    yield from _declared_calls(address, after, entities)
 
 
-def _declared_calls(address: Address, entities: Mapping[Address, Entity]) -> Iterator[Call]:
+def _declared_calls(address: Address, after: Interface, entities: Mapping[Address, Entity]) -> Iterator[Call]:
     """Yield the calls by the declaration: they are written for the new interface, so that says what they give."""
-    after = wanted_interface(entities[address], entities)
     for caller, entity in entities.items():
         if caller.kind is Kind.WORKFLOW and address in entity.depends_on:
             declared = wanted(entity)
@@ -115,5 +119,5 @@ def _defaults(workflow: Address, entities: Mapping[Address, Entity]) -> frozense
 
 def _workflow_interface(address: Address, entities: Mapping[Address, Entity]) -> interface_pb2.TypedInterface | None:
     entity = entities.get(address)
-    definition = wanted(entity) if entity is not None else None
+    definition = wanted(entity) if entity is not None and entity.spec else None
     return definition.template.interface if isinstance(definition, WorkflowDefinition) else None

@@ -13,7 +13,7 @@ from flyteform.provision.impact.workflows import called_versions, workflow_diffe
 from flyteform.provision.model import FieldChange, Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator
+    from collections.abc import Iterator
 
     from flyteidl.core import compiler_pb2, tasks_pb2
     from flyteidl.core import workflow_pb2 as core_workflow
@@ -63,12 +63,10 @@ def compiled_workflow(closure: compiler_pb2.CompiledWorkflowClosure) -> Workflow
     return WorkflowDefinition(closure.primary.template, tuple(each.template for each in closure.sub_workflows))
 
 
-def differences_of(
-    before: Definition, after: Definition, *, known: Container[str] = frozenset()
-) -> tuple[FieldChange, ...]:
+def differences_of(before: Definition, after: Definition) -> tuple[FieldChange, ...]:
     """Return every difference, nothing for a definition and itself.
 
-    Sub-workflows whose names are `known` are left out: the plan has a change of their own for them.
+    Of a sub-workflow it is said that another version is called: what differs in it is a change of its own.
     """
     match before, after:
         case TaskDefinition(), TaskDefinition():
@@ -76,11 +74,7 @@ def differences_of(
         case LaunchPlanDefinition(), LaunchPlanDefinition():
             return launch_plan_differences(before.spec, after.spec)
         case WorkflowDefinition(), WorkflowDefinition():
-            return (
-                *workflow_differences(before.template, after.template),
-                *_call_differences(before, after),
-                *_sub_workflow_differences(before, after, known),
-            )
+            return (*workflow_differences(before.template, after.template), *_call_differences(before, after))
         case _:
             return ()
 
@@ -90,17 +84,3 @@ def _call_differences(before: WorkflowDefinition, after: WorkflowDefinition) -> 
     for path in sorted(old.keys() | new.keys()):
         if old.get(path) != new.get(path):
             yield FieldChange(path, old.get(path), new.get(path))
-
-
-def _sub_workflow_differences(
-    before: WorkflowDefinition, after: WorkflowDefinition, known: Container[str]
-) -> Iterator[FieldChange]:
-    old, new = _by_name(before.sub_workflows), _by_name(after.sub_workflows)
-    for name in sorted(old.keys() & new.keys()):
-        if name not in known:
-            for each in workflow_differences(old[name], new[name]):
-                yield FieldChange(f"sub_workflows.{name}.{each.path}", each.before, each.after)
-
-
-def _by_name(templates: Iterable[core_workflow.WorkflowTemplate]) -> dict[str, core_workflow.WorkflowTemplate]:
-    return {template.id.name: template for template in templates}

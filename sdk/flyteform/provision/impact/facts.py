@@ -60,7 +60,8 @@ class Facts:
 
     `workflows` are the newest versions of others' workflows where something changes incompatibly, `unread` how many
     more there are; `launch_plans` are the active ones of changed workflows; `active` has the active version of
-    changed launch plans. An entry count of None means that DataCatalog could not be asked.
+    launch plans that are activated or deactivated, `referenced` those that are declared by their version alone. An
+    entry count of None means that DataCatalog could not be asked.
     """
 
     previous: Mapping[Address, Previous] = field(default_factory=dict)
@@ -68,5 +69,6 @@ class Facts:
     unread: int = 0
     launch_plans: tuple[launch_plan_pb2.LaunchPlan, ...] = ()
     active: Mapping[Address, launch_plan_pb2.LaunchPlan] = field(default_factory=dict)
+    referenced: Mapping[Address, launch_plan_pb2.LaunchPlan] = field(default_factory=dict)
     cached: Mapping[CacheDataset, Count | None] = field(default_factory=dict)
     in_flight: Mapping[Address, InFlight] = field(default_factory=dict)

@@ -7,6 +7,8 @@ import re
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, TypeVar
 
+from flyteidl.admin import launch_plan_pb2
+from flyteidl.core import tasks_pb2, workflow_pb2
 from flyteidl.core.identifier_pb2 import WORKFLOW
 from flyteidl.datacatalog import datacatalog_pb2
 
@@ -17,20 +19,18 @@ from flyteform.provision.identifiers import identifier_of
 from flyteform.provision.impact.cache import dataset_of
 from flyteform.provision.impact.callers import address_of
 from flyteform.provision.impact.compatibility import may_break
-from flyteform.provision.impact.diff import LaunchPlanDefinition, TaskDefinition, compiled_workflow
+from flyteform.provision.impact.diff import LaunchPlanDefinition, TaskDefinition, WorkflowDefinition, compiled_workflow
 from flyteform.provision.impact.facts import Count, Facts, InFlight, Previous
-from flyteform.provision.impact.interfaces import Input, Interface, interface_of
-from flyteform.provision.model import REMOVALS, Action, Address, Kind
+from flyteform.provision.impact.interfaces import Input, Interface, interface_of, launch_plan_interface
+from flyteform.provision.model import REGISTRATIONS, REMOVALS, Action, Address, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Coroutine, Iterable, Iterator, Mapping, Sequence
 
-    from flyteidl.admin import launch_plan_pb2
-
     from flyteform.client.admin import AdminClient
-    from flyteform.provision.impact.diff import WorkflowDefinition
     from flyteform.provision.impact.facts import CacheDataset
-    from flyteform.provision.model import Change, Desired
+    from flyteform.provision.model import Change, Desired, Entity
+    from flyteform.provision.observed import Observed
 
 MOST_CALLERS = 300  # workflows that are read to find callers, per project and domain
 MOST_CACHED = 500  # cached results that are counted, per task
@@ -45,75 +45,97 @@ Place = tuple[str, str]
 Result = TypeVar("Result")
 
 
-async def survey(client: AdminClient, desired: Desired, changes: Collection[Change]) -> Facts:
+async def survey(client: AdminClient, desired: Desired, observed: Observed, changes: Collection[Change]) -> Facts:
     """Gather the facts about what changes.
 
-    For a hundred changed tasks or launch plans of one project and domain it takes one call each for what they were,
-    for a changed workflow one, and one for each hundred names that executions are counted of. Callers are looked for
-    only if an interface changes so that some might break.
+    For a hundred changed launch plans of one project and domain it takes two calls for what they were, for each hundred
+    names one for the executions in flight, and for a cached task that changes one or more for what is cached. Callers
+    are looked for only if an interface changes so that some might break.
     """
-    previous, active = await asyncio.gather(_previous(client, changes), _active(client, changes))
-    entities = {entity.address: entity for entity in desired.entities}
+    touched, entities = tuple(changes), {entity.address: entity for entity in desired.entities}
+    interfaces, active, referenced = await asyncio.gather(
+        _launch_plan_interfaces(client, touched), _active(client, touched), _referenced(client, touched, entities)
+    )
+    previous = _previous(observed, touched, interfaces)
     breaking = [
-        change.address
-        for change in _followers(changes)
-        if change.address in previous and may_break(entities[change.address], previous[change.address], entities)
+        address for address, each in previous.items() if address in entities and may_break(address, each, entities)
     ]
     (workflows, unread), launch_plans, cached, in_flight = await asyncio.gather(
         _others(client, breaking, entities.keys()),
         _launch_plans(client, breaking),
-        _cached(client, previous),
-        _in_flight(client, changes),
+        _cached(client, touched, previous),
+        _in_flight(client, touched),
     )
-    return Facts(previous, workflows, unread, launch_plans, active, cached, in_flight)
+    return Facts(previous, workflows, unread, launch_plans, active, referenced, cached, in_flight)
 
 
 def _followers(changes: Iterable[Change]) -> Iterator[Change]:
     """Yield the new versions of what there was before."""
-    return (change for change in changes if change.action is Action.NEW_VERSION and change.previous)
+    return (change for change in changes if change.action in REGISTRATIONS and change.previous)
 
 
-async def _previous(client: AdminClient, changes: Iterable[Change]) -> dict[Address, Previous]:
-    """Read what the new versions follow."""
-    wanted: defaultdict[tuple[Kind, str, str], dict[Address, str]] = defaultdict(dict)
-    for change in _followers(changes):
-        at, version = change.address, change.previous or ""
-        if _PLAIN.fullmatch(version):
-            wanted[at.kind, at.project, at.domain][at] = version
-    found = await _gather(
-        _read(client, kind, (project, domain), chunk)
-        for (kind, project, domain), versions in wanted.items()
-        for chunk in _chunks(sorted(versions.items()))
-    )
-    previous = {address: each for part in found for address, each in part.items()}
-    return {address: _with_defaults(address, each, previous) for address, each in previous.items()}
-
-
-async def _read(
-    client: AdminClient, kind: Kind, place: Place, chunk: Sequence[tuple[Address, str]]
+def _previous(
+    observed: Observed, changes: Iterable[Change], interfaces: Mapping[Address, Interface]
 ) -> dict[Address, Previous]:
-    filters = f"value_in(version,{';'.join(sorted({version for _, version in chunk}))})"
-    wanted = set(chunk)
+    """Return what the new versions follow, as it was read already."""
     found: dict[Address, Previous] = {}
-    match kind:
-        case Kind.TASK:
-            async for task in client.list_tasks(*place, filters=filters):
-                template = task.closure.compiled_task.template
-                address = address_of(task.id)
-                if (address, task.id.version) in wanted:
-                    interface = interface_of(template.interface)
-                    found[address] = Previous(task.id.version, TaskDefinition(template), interface)
-        case Kind.LAUNCH_PLAN:
-            async for plan in client.list_launch_plans(*place, filters=filters):
-                if (address := address_of(plan.id), plan.id.version) in wanted:
-                    found[address] = Previous(plan.id.version, LaunchPlanDefinition(plan.spec), _seen(plan))
-        case _:
-            workflows = await _gather(client.get_workflow(identifier_of(*each)) for each in chunk)
-            for workflow in workflows:
-                definition = compiled_workflow(workflow.closure.compiled_workflow)
-                interface = interface_of(definition.template.interface)
-                found[address_of(workflow.id)] = Previous(workflow.id.version, definition, interface)
-    return found
+    for change in _followers(changes):
+        latest = observed.latest.get(change.address) or observed.latest.get(change.moved_from or change.address)
+        if latest is None or latest.version != change.previous or not latest.spec:
+            continue
+        match change.address.kind:
+            case Kind.TASK:
+                template = tasks_pb2.TaskTemplate.FromString(latest.spec)
+                each = Previous(latest.version, TaskDefinition(template), interface_of(template.interface))
+            case Kind.WORKFLOW:
+                graph = workflow_pb2.WorkflowTemplate.FromString(latest.spec)
+                each = Previous(latest.version, WorkflowDefinition(graph), interface_of(graph.interface))
+            case _:
+                spec = launch_plan_pb2.LaunchPlanSpec.FromString(latest.spec)
+                interface = interfaces.get(change.address, launch_plan_interface(spec, None))
+                each = Previous(latest.version, LaunchPlanDefinition(spec), interface)
+        found[change.address] = each
+    return {address: _with_defaults(address, each, found) for address, each in found.items()}
+
+
+async def _launch_plan_interfaces(client: AdminClient, changes: Iterable[Change]) -> dict[Address, Interface]:
+    """Read what callers see of the launch plans that new versions follow."""
+    versions = {
+        change.address: change.previous or ""
+        for change in _followers(changes)
+        if change.address.kind is Kind.LAUNCH_PLAN and change.moved_from is None
+    }
+    return {address: _seen(plan) for address, plan in (await _launch_plan_versions(client, versions)).items()}
+
+
+async def _referenced(
+    client: AdminClient, changes: Iterable[Change], entities: Mapping[Address, Entity]
+) -> dict[Address, launch_plan_pb2.LaunchPlan]:
+    """Read the launch plans that are declared by their version alone, where that is to be the active one."""
+    versions = {
+        change.address: change.version or ""
+        for change in changes
+        if change.action is Action.ACTIVATE and change.address in entities and not entities[change.address].spec
+    }
+    return await _launch_plan_versions(client, versions)
+
+
+async def _launch_plan_versions(
+    client: AdminClient, versions: Mapping[Address, str]
+) -> dict[Address, launch_plan_pb2.LaunchPlan]:
+    async def read(place: Place, chunk: Sequence[str]) -> list[launch_plan_pb2.LaunchPlan]:
+        wanted = sorted({versions[Address(Kind.LAUNCH_PLAN, *place, name)] for name in chunk})
+        filters = f"value_in(version,{';'.join(wanted)})"
+        return [plan async for plan in client.list_launch_plans(*place, filters=filters)]
+
+    plain = [address for address, version in versions.items() if _PLAIN.fullmatch(version)]
+    found = await _gather(read(place, chunk) for place, chunk in _by_place(plain))
+    return {
+        address_of(plan.id): plan
+        for part in found
+        for plan in part
+        if versions.get(address_of(plan.id)) == plan.id.version
+    }
 
 
 def _seen(plan: launch_plan_pb2.LaunchPlan) -> Interface:
@@ -188,10 +210,13 @@ async def _newest(client: AdminClient, address: Address) -> WorkflowDefinition |
     return None
 
 
-async def _cached(client: AdminClient, previous: Mapping[Address, Previous]) -> dict[CacheDataset, Count | None]:
+async def _cached(
+    client: AdminClient, changes: Iterable[Change], previous: Mapping[Address, Previous]
+) -> dict[CacheDataset, Count | None]:
     """Count the cached results of changed tasks; None where DataCatalog cannot be asked."""
+    former = {change.address: change.moved_from or change.address for change in changes}
     datasets = [
-        dataset_of(address, each.definition.template)
+        dataset_of(former[address], each.definition.template)
         for address, each in sorted(previous.items(), key=lambda one: one[0])
         if isinstance(each.definition, TaskDefinition) and each.definition.template.metadata.discoverable
     ]
