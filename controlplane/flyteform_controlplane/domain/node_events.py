@@ -9,10 +9,11 @@ from flyteidl.admin.node_execution_pb2 import NodeExecutionClosure, NodeExecutio
 from flyteidl.core.catalog_pb2 import CatalogCacheStatus
 from flyteidl.core.execution_pb2 import ExecutionError, NodeExecution
 
+from flyteform_controlplane.domain.closures import note_end, take_result
 from flyteform_controlplane.domain.enums import name_of
 from flyteform_controlplane.domain.event_rules import refuse_repeated, refuse_terminal
 from flyteform_controlplane.domain.records import NodeExecutionRecord
-from flyteform_controlplane.domain.times import elapsed, to_datetime, to_duration
+from flyteform_controlplane.domain.times import to_datetime
 
 if TYPE_CHECKING:
     from flyteidl.event.event_pb2 import NodeExecutionEvent
@@ -77,21 +78,11 @@ def apply_node_event(record: NodeExecutionRecord, event: NodeExecutionEvent) -> 
 
 
 def _with_result(record: NodeExecutionRecord, event: NodeExecutionEvent) -> NodeExecutionRecord:
-    closure = record.closure
-    duration = 0
-    if closure.HasField("started_at"):
-        duration = elapsed(closure.started_at, event.occurred_at)
-        closure.duration.CopyFrom(to_duration(duration))
-    match event.WhichOneof("output_result"):
-        case "output_uri":
-            closure.output_uri = event.output_uri
-        case "output_data":
-            closure.output_data.CopyFrom(event.output_data)
-        case "error":
-            closure.error.CopyFrom(event.error)
-            kind = name_of(ExecutionError.ErrorKind, event.error.kind)
-            return replace(record, duration=duration, error_kind=kind, error_code=event.error.code)
-    return replace(record, duration=duration)
+    changed = replace(record, duration=note_end(record.closure, event.occurred_at))
+    take_result(record.closure, event)
+    if event.WhichOneof("output_result") != "error":
+        return changed
+    return replace(changed, error_kind=name_of(ExecutionError.ErrorKind, event.error.kind), error_code=event.error.code)
 
 
 def _take_target(closure: NodeExecutionClosure, event: NodeExecutionEvent) -> str | None:

@@ -9,9 +9,10 @@ from flyteidl.admin.task_execution_pb2 import Reason, TaskExecutionClosure
 from flyteidl.core.execution_pb2 import TaskExecution
 from flyteidl.event.event_pb2 import ExternalResourceInfo
 
+from flyteform_controlplane.domain.closures import note_end, take_result
 from flyteform_controlplane.domain.event_rules import refuse_repeated, refuse_terminal
 from flyteform_controlplane.domain.records import TaskExecutionRecord
-from flyteform_controlplane.domain.times import elapsed, to_datetime, to_duration
+from flyteform_controlplane.domain.times import to_datetime
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -63,9 +64,8 @@ def apply_task_event(record: TaskExecutionRecord, event: TaskExecutionEvent) -> 
     if event.phase == TaskExecution.RUNNING and started_at is None:
         closure.started_at.CopyFrom(event.occurred_at)
         started_at = occurred_at
-    if event.phase in _ENDED and closure.HasField("started_at"):
-        duration = elapsed(closure.started_at, event.occurred_at)
-        closure.duration.CopyFrom(to_duration(duration))
+    if event.phase in _ENDED:
+        duration = note_end(closure, event.occurred_at) or duration
     return replace(
         record,
         phase=TaskExecution.Phase.Name(event.phase),
@@ -92,13 +92,7 @@ def _take_report(closure: TaskExecutionClosure, event: TaskExecutionEvent) -> No
         _merge_metadata(closure.metadata, event.metadata)
     if event.HasField("log_context"):
         closure.log_context.CopyFrom(event.log_context)
-    match event.WhichOneof("output_result"):
-        case "output_uri":
-            closure.output_uri = event.output_uri
-        case "output_data":
-            closure.output_data.CopyFrom(event.output_data)
-        case "error":
-            closure.error.CopyFrom(event.error)
+    take_result(closure, event)
 
 
 def _merge_logs(closure: TaskExecutionClosure, event: TaskExecutionEvent) -> None:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from flyteidl.admin.execution_pb2 import ExecutionClosure
 from flyteidl.core.execution_pb2 import ExecutionError, WorkflowExecution
 
+from flyteform_controlplane.domain.closures import note_end
 from flyteform_controlplane.domain.enums import name_of
 from flyteform_controlplane.domain.event_rules import check_cluster, is_anonymous, refuse_repeated, refuse_terminal
-from flyteform_controlplane.domain.times import elapsed, to_datetime, to_duration
+from flyteform_controlplane.domain.times import to_datetime
 from flyteform_controlplane.errors import FailedPreconditionError
 
 if TYPE_CHECKING:
@@ -58,10 +59,7 @@ def apply_workflow_event(record: ExecutionRecord, event: WorkflowExecutionEvent)
 
 def _with_result(record: ExecutionRecord, event: WorkflowExecutionEvent) -> ExecutionRecord:
     closure = record.closure
-    duration = 0
-    if closure.HasField("started_at"):
-        duration = elapsed(closure.started_at, event.occurred_at)
-        closure.duration.CopyFrom(to_duration(duration))
+    duration = note_end(closure, event.occurred_at)
     match event.WhichOneof("output_result"):
         case "output_uri":
             closure.outputs.uri = event.output_uri
