@@ -35,6 +35,7 @@ class Ledger:
         self._saved = state
         self._goals = goals
         self._left: Counter[Address] = Counter()
+        self._noted: dict[Address, Record] = {}
         self._writing = asyncio.Lock()
         self._rests_until = 0.0
 
@@ -58,7 +59,7 @@ class Ledger:
         goal = self._goals.get(step.address)
         if goal is None or self._left[step.address]:
             return
-        self._state = self._state.record(step.address, goal)
+        self._noted[step.address] = goal
         if not self._writing.locked() and time.monotonic() >= self._rests_until:
             await self._save()
 
@@ -71,11 +72,12 @@ class Ledger:
     async def _save(self) -> None:
         """Save the newest state; while one write runs, the changes of others gather for the next."""
         async with self._writing:
+            started = time.monotonic()
+            # All at once: each change of a state costs as much as the state is large.
+            self._state, self._noted = self._state.record_all(self._noted), {}
             if self._state.records == self._saved.records:
                 return
-            started = time.monotonic()
-            self._state = self._state.next(uuid.uuid4().hex)
-            saving = self._state
+            saving = self._state = self._state.next(uuid.uuid4().hex)
             await self._store.save(saving)
             self._saved = saving
             ended = time.monotonic()
