@@ -27,6 +27,7 @@ _COMMANDS = {
     "import": ("flyteform.cli.importing:import_command", "Write the declaration of what a project has."),
     "drift": ("flyteform.cli.drift:drift", "Show what somebody else has changed since the last apply."),
     "rollback": ("flyteform.cli.rollback:rollback", "Bring back what an earlier apply left."),
+    "graph": ("flyteform.cli.graph:graph", "Draw what is declared, or the nodes of a workflow."),
     "state": ("flyteform.cli.state:state", "Look at the record of what is owned, mend it, bring it elsewhere."),
 }
 _ENTRY_POINTS = "flyteform.commands"
