@@ -60,15 +60,12 @@ def _deactivation(address: Address, observed: Observed, reason: str) -> Iterator
         yield Change(Action.DEACTIVATE, address, reason, version=active.version, fields=(change,))
 
 
-def project_change(wanted: ProjectSettings, observed: Observed, options: Mapping[Address, Options]) -> Change:
+def project_change(wanted: ProjectSettings, observed: Observed) -> Change:
     """Return what happens to a project; what is not declared of it is left alone."""
     known = observed.projects.get(wanted.id)
     if known is None:
         return Change(Action.CREATE, wanted.address, "does not exist", fields=difference({}, project_fields(wanted)))
-    fields = _kept(
-        difference(_observed_project_fields(wanted, known), project_fields(wanted)),
-        options.get(wanted.address, _NO_OPTIONS),
-    )
+    fields = difference(_observed_project_fields(wanted, known), project_fields(wanted))
     if not fields:
         return Change(Action.NO_OP, wanted.address, "is as declared")
     reason = "is archived" if known.archived else "settings differ"
@@ -86,11 +83,7 @@ def _observed_project_fields(wanted: ProjectSettings, observed: ObservedProject)
     return fields | {f"labels.{key}": value for key, value in labels.items()}
 
 
-def _kept(fields: tuple[FieldChange, ...], options: Options) -> tuple[FieldChange, ...]:
-    return tuple(each for each in fields if not is_ignored(each.path, options.ignore_changes))
-
-
-def setting_change(wanted: Setting, observed: Observed, options: Mapping[Address, Options]) -> Change:
+def setting_change(wanted: Setting, observed: Observed) -> Change:
     """Return what happens to settings, a policy or metadata."""
     address, depends_on = wanted.address, wanted.depends_on
     spec = observed.settings.get(address)
@@ -101,7 +94,7 @@ def setting_change(wanted: Setting, observed: Observed, options: Mapping[Address
     if spec is None:
         fields = difference({}, wanted.fields)
         return Change(Action.CREATE, address, "is not set", fields=fields, depends_on=depends_on)
-    fields = _kept(difference(before, wanted.fields), options.get(address, _NO_OPTIONS))
+    fields = difference(before, wanted.fields)
     if not fields:
         return Change(Action.NO_OP, address, "is as declared", depends_on=depends_on)
     return Change(Action.UPDATE, address, "settings differ", fields=fields, depends_on=depends_on)
@@ -154,8 +147,10 @@ def _why(entity: Entity, paths: tuple[str, ...]) -> str:
 def activations(entity: Entity, observed: Observed, options: Mapping[Address, Options]) -> Iterator[Change]:
     """Yield the activation or deactivation that a launch plan needs; none if who is active is left alone."""
     address = entity.address
-    ignored = options.get(address, _NO_OPTIONS).ignore_changes
-    if address.kind is not Kind.LAUNCH_PLAN or entity.active is None or is_ignored("active", ignored):
+    ignored = "active" in options.get(address, _NO_OPTIONS).ignore_changes
+    if address.kind is not Kind.LAUNCH_PLAN or entity.active is None:
+        return
+    if ignored and address in observed.present:
         return
     if not entity.active:
         yield from _deactivation(address, observed, "declared inactive")

@@ -54,6 +54,7 @@ async def observe(
         observe_settings(client, here, desired.settings),
     )
     missing = {address for address, _ in wanted - registered}
+    missing |= {address for address, options in desired.options.items() if options.ignore_changes and address in names}
     followed = {each if each in names else before for each in missing for before in (*former.get(each, ()), each)}
     return Observed(
         projects=projects,

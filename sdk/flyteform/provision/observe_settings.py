@@ -26,8 +26,9 @@ async def observe_settings(
     """Return what is set at these addresses, serialised; `UnsupportedError` for what the platform cannot be told."""
     asked = list(addresses)
     kinds = {attribute_of(address) for address in asked if address.kind is Kind.SETTINGS}
-    policies = sorted(address for address in asked if address.kind is Kind.POLICY)
     declared = frozenset(setting.address for setting in wanted)
+    # Declared policies are asked for wherever their project is, as that tells whether the platform has any.
+    policies = sorted(address for address in {*asked, *declared} if address.kind is Kind.POLICY)
     found = await asyncio.gather(
         *(_attributes(client, kind) for kind in sorted(kinds)),
         *(_policy(client, address, declared=address in declared) for address in policies),

@@ -14,7 +14,7 @@ from flyteform.provision.changes import (
     setting_change,
 )
 from flyteform.provision.errors import DeclarationError
-from flyteform.provision.model import ORDER, REMOVALS, Action, Change, Kind, Options
+from flyteform.provision.model import ORDER, REMOVALS, Action, Change, Kind, Options, project_address
 from flyteform.provision.moved import moves_of
 
 if TYPE_CHECKING:
@@ -44,11 +44,11 @@ def plan_changes(
     _check_places(desired, observed)
     moves = moves_of(desired, owned)
     wanted = [
-        *(project_change(project, observed, desired.options) for project in desired.projects),
-        *(setting_change(each, observed, desired.options) for each in desired.settings),
+        *(project_change(project, observed) for project in desired.projects),
+        *(setting_change(each, observed) for each in desired.settings),
         *(change for entity in desired.entities for change in entity_changes(entity, observed, moves)),
     ]
-    wanted = _after_limits(wanted)
+    wanted = _after_projects(_after_limits(wanted))
     applied = _applied(desired, records)
     gone = frozenset(owned) - desired.addresses
     left = list(removals(gone, observed, reason="no longer declared"))
@@ -114,6 +114,21 @@ def _after_limits(changes: list[Change]) -> list[Change]:
     if not limits:
         return changes
     return [_after(each, limits) if each.address.kind is Kind.TASK else each for each in changes]
+
+
+def _after_projects(changes: list[Change]) -> list[Change]:
+    """Let everything wait for a project that is created or brought back: nothing can be changed in an archived one."""
+    pending = {
+        each.address for each in changes if each.address.kind is Kind.PROJECT and each.action is not Action.NO_OP
+    }
+    return [
+        replace(each, depends_on=(place, *each.depends_on))
+        if (place := project_address(each.address.project)) in pending
+        and each.address != place
+        and place not in each.depends_on
+        else each
+        for each in changes
+    ]
 
 
 def _after(change: Change, limits: Iterable[Address]) -> Change:

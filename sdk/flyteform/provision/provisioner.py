@@ -8,6 +8,7 @@ from flyteform.errors import ConflictError
 from flyteform.provision.apply import ApplyResult, Conduct, execute
 from flyteform.provision.desired import DEFAULT_IMAGE, Target, declare
 from flyteform.provision.errors import DeclarationError, StalePlanError
+from flyteform.provision.ignoring import keep_ignored
 from flyteform.provision.judge import judge
 from flyteform.provision.model import REGISTRATIONS, Desired, Plan
 from flyteform.provision.observe import observe
@@ -100,6 +101,9 @@ async def compare(
         changes = tuple(removals(desired.addresses | frozenset(records), observed, reason="destroyed"))
         check_protected(changes, desired.options, records)
     else:
+        kept = keep_ignored(desired, observed)
+        if kept != desired:
+            desired, observed = kept, await observe(client, kept, records)
         changes = plan_changes(desired, observed, records)
     changes = await judge(client, desired, observed, changes)
     requests = client.caller.sent.total() - before
