@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 
 
-def log_path(state_dir: Path, name: str) -> Path:
-    """Return where the attempt's output is kept: the parts of its name are folders."""
+def log_path(folder: Path, name: str) -> Path:
+    """Return where the attempt's output is kept below a folder: the parts of its name are folders too."""
     parts = [_UNSAFE.sub("_", part).lstrip(".") or "_" for part in name.split("/")]
-    return state_dir.joinpath("logs", *parts[:-1], f"{parts[-1]}.log")
+    return folder.joinpath(*parts[:-1], f"{parts[-1]}.log")
 
 
 def write_note(log: Path, text: str) -> None:

@@ -66,12 +66,12 @@ async def running(settings: Settings) -> AsyncIterator[None]:
         reporter = EventReporter(channel)
         images = ImageTable(settings.images, settings.python)
         executor = ProcessExecutor(
-            settings.state_dir, images, max_attempts=settings.max_attempts, cgroups=Cgroups.detect
+            settings.state_dir, images, max_attempts=settings.max_attempts, logs=settings.logs, cgroups=Cgroups.detect
         )
         clock = SystemClock()
         connectors = Directory(settings.connectors)
         stack.push_async_callback(connectors.close)
-        jobs = JobExecutor(connectors, objects, settings.state_dir, clock.now)
+        jobs = JobExecutor(connectors, objects, settings.logs, clock.now)
         runner = Runner(
             settings.state_dir / "dataplane.db",
             objects,

@@ -36,6 +36,12 @@ class Settings:
     log_level: str = "INFO"
 
     @property
+    def logs(self) -> Path:
+        """Where logs are kept: among the objects, if those are here, so that clients get signed URLs of them."""
+        scheme, _, path = self.objects.partition("://")
+        return (Path(path) if scheme == "file" else self.state_dir) / "logs"
+
+    @property
     def python(self) -> Path:
         """The interpreter of images that no rule names: the platform's own."""
         return Path(sys.executable)

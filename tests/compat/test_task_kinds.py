@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import sqlite3
 import subprocess
+import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import grpc
 import pytest
+from flyteidl.service.dataproxy_pb2 import CreateDownloadLocationRequest
+from flyteidl.service.dataproxy_pb2_grpc import DataProxyServiceStub
 
 from support import stock
 from support.platform import wait_until
@@ -93,6 +97,27 @@ def test_deck(platform: Platform, execution: dict[str, Any]) -> None:
     nodes = get(platform, "node_executions", "?limit=100")["node_executions"]
     pages = [node["closure"]["deck_uri"] for node in nodes if node["closure"].get("deck_uri")]
     assert any("7 is shown" in Path(page.removeprefix("file://")).read_text() for page in pages)
+
+
+def test_log(platform: Platform, execution: dict[str, Any]) -> None:
+    """What a task has printed is behind its log link, for which a client anywhere gets a signed URL."""
+    assert execution
+    nodes = get(platform, "node_executions", "?limit=100")["node_executions"]
+    nodes = [node for node in nodes if node["metadata"].get("spec_node_id", "").startswith("n")]
+    assert any(b"wc -c" in content for node in nodes for content in logs(platform, node["id"]["node_id"]))
+
+
+def logs(platform: Platform, node: str) -> list[bytes]:
+    """Return what the attempts of a node have printed."""
+    found = []
+    for attempt in get(platform, "task_executions", f"/{node}?limit=10")["task_executions"]:
+        with grpc.insecure_channel(platform.grpc) as channel:
+            for link in attempt["closure"].get("logs", ()):
+                request = CreateDownloadLocationRequest(native_url=link["uri"])
+                signed = DataProxyServiceStub(channel).CreateDownloadLocation(request, timeout=20).signed_url
+                with urllib.request.urlopen(signed, timeout=20) as answer:  # noqa: S310 - the platform's own
+                    found.append(answer.read())
+    return found
 
 
 def test_dataclass_and_enum(execution: dict[str, Any]) -> None:

@@ -48,12 +48,10 @@ class JobExecutor:
     What a connector knows a job by is durable before the job is asked about: after a crash `start` goes on with it.
     """
 
-    def __init__(
-        self, directory: Directory, objects: ObjectStore, state_dir: Path, now: Callable[[], datetime]
-    ) -> None:
+    def __init__(self, directory: Directory, objects: ObjectStore, logs: Path, now: Callable[[], datetime]) -> None:
         self._directory = directory
         self._objects = objects
-        self._state_dir = state_dir
+        self._logs = logs
         self._now = now
         self._records = Records(objects)
         self._running: dict[str, _Running] = {}
@@ -87,7 +85,7 @@ class JobExecutor:
             if known.seen:
                 observe(self._update(known, spec.name, AttemptPhase.RUNNING))
         elif not self._closed:
-            log = log_path(self._state_dir, spec.name)
+            log = log_path(self._logs, spec.name)
             job = Job(
                 spec,
                 log,

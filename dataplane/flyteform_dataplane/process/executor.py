@@ -80,10 +80,12 @@ class ProcessExecutor:
         *,
         max_attempts: int | None = None,
         machine: Machine | None = None,
+        logs: Path | None = None,
         cgroups: Callable[[str], Cgroups] | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._state_dir = state_dir.absolute()
+        self._logs = logs or self._state_dir / "logs"
         self._images = images or ImageTable((), Path(sys.executable))
         self._machine = machine or Machine.this()
         self._free = max_attempts or max(4, 2 * self._machine.cpus)
@@ -139,7 +141,7 @@ class ProcessExecutor:
             observe(self._ended[attempt.name])
         elif not self._closed:
             digest = hashlib.sha256(attempt.name.encode()).hexdigest()[:16]
-            log = log_path(self._state_dir, attempt.name)
+            log = log_path(self._logs, attempt.name)
             new = _Attempt(attempt, [observe], log, self._state_dir / "work" / digest)
             self._attempts[attempt.name] = new
             self._queue.append(new)
