@@ -48,6 +48,7 @@ class Engine:
     parallel: int = 16
     on_step: Callable[[Step], None] | None = None
     sends_unknown_configuration: bool = True
+    running: Run | None = None
 
     @property
     def program(self) -> Path:
@@ -114,9 +115,11 @@ class Engine:
     async def _run(self, *, preview: bool) -> AsyncIterator[Run]:
         run = Run(self, preview=preview)
         await run.start()
+        self.running = run
         try:
             yield run
         finally:
+            self.running = None
             if not preview:
                 run.checkpoint()
             await run.stop()
@@ -157,6 +160,11 @@ class Run:
         for plugin in self._plugins.values():
             await plugin.stop()
         await self._server.stop(None)
+
+    def kill_plugins(self) -> None:
+        """Kill the plugins' processes as the kernel would."""
+        for plugin in self._plugins.values():
+            plugin.process.kill()
 
     async def cancel(self) -> None:
         """Ask the plugins to end what they do."""

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 _STACK = "pulumi:pulumi:Stack"
 _FEATURES = frozenset({"secrets", "resourceReferences", "outputValues", "aliasSpecs", "deletedWith"})
+_FEATURE_NAMES = frozenset(
+    f"RESOURCE_MONITOR_FEATURE_{each}"
+    for each in ("SECRETS", "RESOURCE_REFERENCES", "OUTPUT_VALUES", "ALIAS_SPECS", "DELETED_WITH")
+)
 _KINDS = provider_pb2.PropertyDiff.Kind
 _SEVERITIES = engine_pb2.LogSeverity
 
@@ -53,6 +57,13 @@ class MonitorService(resource_pb2_grpc.ResourceMonitorServicer):
 
     def __init__(self, run: Run) -> None:
         self._run = run
+
+    async def GetDeploymentInfo(self, _: object, __: object) -> resource_pb2.DeploymentInfo:
+        feature = resource_pb2.ResourceMonitorFeature
+        known = [value for name, value in feature.items() if name in _FEATURE_NAMES]
+        return resource_pb2.DeploymentInfo(
+            project="program", stack="test", organization="test", dryRun=self._run.preview, supportedFeatures=known
+        )
 
     async def SupportsFeature(
         self, request: resource_pb2.SupportsFeatureRequest, _: object

@@ -60,5 +60,5 @@ class Result:
     def check(self) -> Result:
         """Raise `EngineError` if anything failed."""
         if self.errors or self.program:
-            raise EngineError("\n".join([*self.errors.values(), self.program]))
+            raise EngineError("\n".join(f"{urn}: {text}" for urn, text in self.errors.items()) or self.program)
         return self

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from flyteform.client.admin import connect
 from flyteform.errors import FlyteformError, UnavailableError
-from flyteform.provision.model import Change, Desired, Plan, ProjectSettings
+from flyteform.provision.judge import judge
+from flyteform.provision.model import Action, Change, Desired, Plan, ProjectSettings
 from flyteform.provision.observe import observe
 from flyteform.provision.plan import plan_changes, removals
 from flyteform.provision.write import Uploads, Writer
@@ -58,12 +59,21 @@ class Platform:
 
     async def foresee(self, subject: Subject) -> tuple[Change, ...]:
         """Return what bringing a resource about would do; its project may be about to be created too."""
+        return (await self._planned(subject))[0]
+
+    async def judge(self, subject: Subject) -> tuple[Change, ...]:
+        """Return the same steps with what they mean for others, without those that do nothing."""
+        changes, observed = await self._planned(subject)
+        steps = tuple(change for change in changes if change.action is not Action.NO_OP)
+        return await judge(self.client, subject.desired, observed, steps)
+
+    async def _planned(self, subject: Subject) -> tuple[tuple[Change, ...], Observed]:
         observed = await self.observe(subject.desired)
         desired = subject.desired
         if subject.address.project not in observed.projects and not desired.projects:
             desired = replace(desired, projects=(ProjectSettings(subject.address.project),))
         changes = plan_changes(desired, observed, ())
-        return tuple(change for change in changes if change.address == subject.address)
+        return tuple(change for change in changes if change.address == subject.address), observed
 
     async def bring_about(self, subject: Subject) -> Observed:
         """Take the steps that are needed; return what was there before. `StepError` if one fails."""

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from flyteform.errors import FlyteformError
-from flyteform.provision.impact.assess import assess
 from flyteform.provision.impact.model import Severity
-from flyteform.provision.impact.survey import survey
 from flyteform.provision.model import Action
 from flyteform.pulumi.provider.diffs import Remembered, planned
 from flyteform.pulumi.provider.messages import change_text
@@ -58,7 +55,7 @@ class Teller:
         if platform is None:
             changes = planned(self.described, update.subject, update.old)
         else:
-            changes = await _judged(update.subject, platform)
+            changes = await platform.judge(update.subject)
         if update.before.secrets or update.given.secrets:
             changes = self._without_secrets(changes, update)
         for change in changes:
@@ -85,12 +82,6 @@ class Teller:
         for impact in change.impacts:
             send = self.log.info if impact.severity is Severity.INFO else self.log.warning
             await send(impact.message, self.urn)
-
-
-async def _judged(subject: Subject, platform: Platform) -> tuple[Change, ...]:
-    changes = tuple(each for each in await platform.foresee(subject) if each.action is not Action.NO_OP)
-    facts = await survey(platform.client, subject.desired, changes)
-    return assess(changes, subject.desired, facts, datetime.now(UTC))
 
 
 def _differs(path: tuple[Any, ...], before: Properties, given: Properties) -> bool:
