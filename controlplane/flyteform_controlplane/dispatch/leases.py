@@ -10,6 +10,7 @@ from flyteidl.admin.matchable_resource_pb2 import MatchableResource, MatchingAtt
 from flyteidl.core.literals_pb2 import LiteralMap
 from sqlalchemy import and_, select
 
+from flyteform.compiler import apply_defaults
 from flyteform.proto.flyteform.v1 import link_pb2
 from flyteform_controlplane.dispatch.choice import fnv64a
 from flyteform_controlplane.dispatch.connection import identifier
@@ -17,7 +18,7 @@ from flyteform_controlplane.domain.attributes import Scope
 from flyteform_controlplane.domain.config import AdminConfig
 from flyteform_controlplane.domain.locations import join
 from flyteform_controlplane.domain.quality import apply_queue, choose_queue, resolve_quality
-from flyteform_controlplane.domain.tasks import apply_defaults, complete_resources
+from flyteform_controlplane.domain.tasks import complete_resources, resource_spec
 from flyteform_controlplane.errors import MissingEntityError
 from flyteform_controlplane.store.sql.store import SqlStore
 from flyteform_controlplane.store.tables import EXECUTION_KEY, executions, workflows
@@ -85,8 +86,10 @@ class LeaseBuilder:
 
     def _apply(self, lease: link_pb2.Lease, attributes: _Attributes) -> None:
         """Write into the lease what attributes and the operator decide about tasks (contract 1.6)."""
-        defaults = attributes[MatchableResource.TASK_RESOURCE].task_resource_attributes.defaults
-        apply_defaults(lease.closure, complete_resources(defaults, self.config.task_defaults))
+        own, platform = attributes[MatchableResource.TASK_RESOURCE].task_resource_attributes, self.config
+        lease.task_resources.defaults.CopyFrom(resource_spec(complete_resources(own.defaults, platform.task_defaults)))
+        lease.task_resources.limits.CopyFrom(resource_spec(complete_resources(own.limits, platform.task_limits)))
+        apply_defaults(lease.closure.tasks, lease.task_resources.defaults)
         tags = attributes[MatchableResource.EXECUTION_QUEUE].execution_queue_attributes.tags
         apply_queue(lease.closure, choose_queue(tags, lease.id.domain, self.config.queues, fnv64a(lease.id.name)))
         lease.plugin_overrides.extend(attributes[MatchableResource.PLUGIN_OVERRIDE].plugin_overrides.overrides)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from flyteidl.admin.matchable_resource_pb2 import TaskResourceSpec
 from flyteidl.core.tasks_pb2 import Resources
 
 from flyteform_controlplane.domain.config import TaskResources
@@ -17,8 +18,6 @@ from flyteform_controlplane.errors import InvalidArgumentError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from flyteidl.admin.matchable_resource_pb2 import TaskResourceSpec
-    from flyteidl.core.compiler_pb2 import CompiledWorkflowClosure
     from flyteidl.core.tasks_pb2 import TaskTemplate
 
     from flyteform_controlplane.domain.config import TaskScope
@@ -81,22 +80,11 @@ def complete_resources(spec: TaskResourceSpec, default: TaskResources) -> TaskRe
     )
 
 
-def apply_defaults(closure: CompiledWorkflowClosure, defaults: TaskResources) -> None:
-    """Write into the tasks of a closure what they get where they do not say what they need: request and limit."""
-    amounts = {name: getattr(defaults, field) for name, field in _FIELDS.items() if getattr(defaults, field)}
-    for task in closure.tasks:
-        if amounts and task.template.WhichOneof("target") == "container":
-            _complete(task.template.container.resources, amounts)
-
-
-def _complete(resources: Resources, amounts: Mapping[Resources.ResourceName, str]) -> None:
-    requested = {entry.name: entry.value for entry in resources.requests}
-    limited = {entry.name: entry.value for entry in resources.limits}
-    for name, amount in amounts.items():
-        if name not in requested:
-            resources.requests.add(name=name, value=limited.get(name, amount))
-        if name not in limited:
-            resources.limits.add(name=name, value=requested.get(name, amount))
+def resource_spec(amounts: TaskResources) -> TaskResourceSpec:
+    """Return the amounts as a message."""
+    return TaskResourceSpec(
+        cpu=amounts.cpu, memory=amounts.memory, gpu=amounts.gpu, ephemeral_storage=amounts.ephemeral_storage
+    )
 
 
 def check_task_resources(defaults: TaskResourceSpec, limits: TaskResourceSpec) -> None:

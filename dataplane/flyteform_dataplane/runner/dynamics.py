@@ -9,7 +9,7 @@ from flyteidl.admin.workflow_pb2 import WorkflowSpec
 from flyteidl.core.compiler_pb2 import CompiledWorkflowClosure
 from flyteidl.core.identifier_pb2 import Identifier, ResourceType
 
-from flyteform.compiler import CompileErrors, IdKey, compile_task, compile_workflow, requirements
+from flyteform.compiler import CompileErrors, IdKey, apply_defaults, compile_task, compile_workflow, requirements
 from flyteform.errors import NotFoundError
 from flyteform_dataplane.engine.changes import ItemChanged, decode
 from flyteform_dataplane.engine.failures import Failure
@@ -49,6 +49,7 @@ class Dynamics:
             needed = requirements(spec)
             plans = {key: await self._control.launch_plan(key.to_message()) for key in needed.launch_plans}
             tasks = {IdKey.from_message(task.id): compile_task(task, task.id) for task in job.tasks}
+            apply_defaults(tasks.values(), self._context.lease.task_resources.defaults)
             closure = await asyncio.to_thread(compile_workflow, spec, identifier, tasks=tasks, launch_plans=plans)
         except (CompileErrors, NotFoundError) as error:
             return Failure(_BUILD_FAILED, f"what node {node} made cannot be run: {error.message}")

@@ -5,6 +5,7 @@ It follows Flyte 1's compiler, so a stock FlyteAdmin makes the same closures, er
 
 from flyteform.compiler.building import LaunchPlanInterface
 from flyteform.compiler.casting import can_cast
+from flyteform.compiler.defaults import apply_defaults
 from flyteform.compiler.digest import digest
 from flyteform.compiler.errors import CompileError, CompileErrors, ErrorKind
 from flyteform.compiler.ids import IdKey
@@ -20,6 +21,7 @@ __all__ = [
     "IdKey",
     "LaunchPlanInterface",
     "Requirements",
+    "apply_defaults",
     "can_cast",
     "compile_task",
     "compile_workflow",

@@ -9,12 +9,12 @@ import pytest
 from flyteidl.admin import project_attributes_pb2, workflow_attributes_pb2
 from flyteidl.admin.execution_pb2 import ExecutionSpec
 from flyteidl.admin.launch_plan_pb2 import LaunchPlanSpec
-from flyteidl.admin.matchable_resource_pb2 import MatchingAttributes, PluginOverride
+from flyteidl.admin.matchable_resource_pb2 import MatchingAttributes, PluginOverride, TaskResourceAttributes
 from flyteidl.core.execution_pb2 import QualityOfService
 from google.protobuf.text_format import Parse
 
 from flyteform_controlplane.dispatch.leases import LeaseBuilder
-from flyteform_controlplane.domain.config import AdminConfig, QualityConfig, QueueConfig
+from flyteform_controlplane.domain.config import AdminConfig, QualityConfig, QueueConfig, TaskResources
 from flyteform_controlplane.domain.ports import ExecutionKey
 from support.admin import DOMAIN, PROJECT, World, open_world
 
@@ -66,6 +66,15 @@ async def test_most_specific_plugin_overrides_travel_with_the_lease(world: World
     (found,) = (await lease_of(world, name="again")).plugin_overrides
     assert list(found.plugin_id) == ["athena"]
     assert found.missing_plugin_behavior == PluginOverride.USE_DEFAULT
+
+
+async def test_resources_of_the_platform_and_the_project_travel_with_the_lease(world: World) -> None:
+    """Defaults and limits, the project's amount by amount before the platform's, for tasks that are made later."""
+    await set_attributes(world, 'task_resource_attributes { defaults { cpu: "1" } limits { cpu: "2" } }')
+    platform = AdminConfig(task_defaults=TaskResources("500m", "1Gi"), task_limits=TaskResources("8", "2Gi", gpu="1"))
+    found = (await lease_of(world, platform)).task_resources
+    expected = 'defaults { cpu: "1" memory: "1Gi" } limits { cpu: "2" memory: "2Gi" gpu: "1" }'
+    assert found == Parse(expected, TaskResourceAttributes())
 
 
 @pytest.mark.parametrize(

@@ -19,16 +19,16 @@ from flyteidl.admin.execution_pb2 import (
     WorkflowExecutionGetRequest,
 )
 from flyteidl.admin.launch_plan_pb2 import LaunchPlanSpec
-from flyteidl.admin.matchable_resource_pb2 import MatchableResource, MatchingAttributes
+from flyteidl.admin.matchable_resource_pb2 import MatchableResource, MatchingAttributes, TaskResourceSpec
 from flyteidl.admin.task_pb2 import TaskCreateRequest
 from flyteidl.core.compiler_pb2 import CompiledWorkflowClosure
 from flyteidl.core.tasks_pb2 import Resources
 
+from flyteform.compiler import apply_defaults
 from flyteform_controlplane.dispatch.leases import LeaseBuilder
 from flyteform_controlplane.domain.config import AdminConfig, TaskResources, TaskScope
 from flyteform_controlplane.domain.ports import ExecutionKey
 from flyteform_controlplane.domain.principals import Principal
-from flyteform_controlplane.domain.tasks import apply_defaults
 from flyteform_controlplane.errors import InvalidArgumentError
 from support.admin import DOMAIN, PROJECT, World, integers, open_world, task_spec
 
@@ -152,12 +152,12 @@ def test_defaults_leave_what_a_task_says() -> None:
     container = closure.tasks.add().template.container
     container.resources.requests.add(name=Resources.CPU, value="2")
     container.resources.limits.add(name=Resources.MEMORY, value="3Gi")
-    apply_defaults(closure, TaskResources(cpu="1", memory="1Gi"))
+    apply_defaults(closure.tasks, TaskResourceSpec(cpu="1", memory="1Gi"))
     for entries in (container.resources.requests, container.resources.limits):
         assert {one.name: one.value for one in entries} == {Resources.CPU: "2", Resources.MEMORY: "3Gi"}
     untouched = CompiledWorkflowClosure()
     untouched.CopyFrom(closure)
-    apply_defaults(closure, TaskResources())
+    apply_defaults(closure.tasks, TaskResourceSpec())
     assert closure == untouched
 
 

@@ -71,6 +71,17 @@ async def test_what_a_task_makes_runs_below_it(make_world: MakeWorld) -> None:
     assert events_of(world, "n0-0-d1")[0].spec_node_id == "d1"
 
 
+async def test_what_is_made_gets_the_platforms_resources(make_world: MakeWorld) -> None:
+    """A task that a dynamic one made and that does not say what it needs gets the lease's defaults."""
+    world = await make_world(dynamic)
+    lease = flow().lease()
+    lease.task_resources.defaults.memory = "300Mi"
+    rows = await world.execute(lease)
+    assert rows.workflow == WorkflowExecution.SUCCEEDED
+    made_of = events_of(world, "n0")[2].task_node_metadata.dynamic_workflow.compiled_workflow
+    assert {task.template.container.resources.limits[0].value for task in made_of.tasks} == {"300Mi"}
+
+
 async def test_a_failure_below_is_the_nodes(make_world: MakeWorld) -> None:
     """A task that a dynamic one made fails it, and with it the execution; what ran before it stays succeeded."""
     world = await make_world(lambda spec: made(failing=True) if spec.name.endswith("/n0/0") else dynamic(spec))

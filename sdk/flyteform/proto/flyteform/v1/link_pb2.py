@@ -30,7 +30,7 @@ from flyteidl.core import literals_pb2 as flyteidl_dot_core_dot_literals__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x66lyteform/v1/link.proto\x12\x0c\x66lyteform.v1\x1a\x1e\x66lyteidl/admin/execution.proto\x1a\'flyteidl/admin/matchable_resource.proto\x1a\x1c\x66lyteidl/core/compiler.proto\x1a\x1e\x66lyteidl/core/identifier.proto\x1a\x1c\x66lyteidl/core/literals.proto\x1a\x1egoogle/protobuf/duration.proto\"\xc2\x01\n\rFromDataPlane\x12*\n\x08register\x18\x01 \x01(\x0b\x32\x16.flyteform.v1.RegisterH\x00\x12,\n\theartbeat\x18\x02 \x01(\x0b\x32\x17.flyteform.v1.HeartbeatH\x00\x12 \n\x03\x61\x63k\x18\x03 \x01(\x0b\x32\x11.flyteform.v1.AckH\x00\x12*\n\x08\x66inished\x18\x04 \x01(\x0b\x32\x16.flyteform.v1.FinishedH\x00\x42\t\n\x07message\"\xbc\x01\n\x0bToDataPlane\x12.\n\nregistered\x18\x01 \x01(\x0b\x32\x18.flyteform.v1.RegisteredH\x00\x12$\n\x05lease\x18\x02 \x01(\x0b\x32\x13.flyteform.v1.LeaseH\x00\x12$\n\x05\x61\x62ort\x18\x03 \x01(\x0b\x32\x13.flyteform.v1.AbortH\x00\x12&\n\x06revoke\x18\x04 \x01(\x0b\x32\x14.flyteform.v1.RevokeH\x00\x42\t\n\x07message\"v\n\x08Register\x12\x0f\n\x07\x63luster\x18\x01 \x01(\t\x12\x0e\n\x06labels\x18\x02 \x03(\t\x12\x38\n\x04held\x18\x03 \x03(\x0b\x32*.flyteidl.core.WorkflowExecutionIdentifier\x12\x0f\n\x07version\x18\x04 \x01(\t\"R\n\nRegistered\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x35\n\x12heartbeat_interval\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x0b\n\tHeartbeat\"\xb7\x03\n\x05Lease\x12\x36\n\x02id\x18\x01 \x01(\x0b\x32*.flyteidl.core.WorkflowExecutionIdentifier\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12&\n\x03ttl\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x37\n\x07\x63losure\x18\x04 \x01(\x0b\x32&.flyteidl.core.CompiledWorkflowClosure\x12)\n\x06inputs\x18\x05 \x01(\x0b\x32\x19.flyteidl.core.LiteralMap\x12+\n\x04spec\x18\x06 \x01(\x0b\x32\x1d.flyteidl.admin.ExecutionSpec\x12\x17\n\x0fmetadata_prefix\x18\x07 \x01(\t\x12\x19\n\x11raw_output_prefix\x18\x08 \x01(\t\x12@\n\x0crecover_from\x18\t \x01(\x0b\x32*.flyteidl.core.WorkflowExecutionIdentifier\x12\x38\n\x10plugin_overrides\x18\n \x03(\x0b\x32\x1e.flyteidl.admin.PluginOverride\"L\n\x03\x41\x63k\x12\x36\n\x02id\x18\x01 \x01(\x0b\x32*.flyteidl.core.WorkflowExecutionIdentifier\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\"B\n\x08\x46inished\x12\x36\n\x02id\x18\x01 \x01(\x0b\x32*.flyteidl.core.WorkflowExecutionIdentifier\"N\n\x05\x41\x62ort\x12\x36\n\x02id\x18\x01 \x01(\x0b\x32*.flyteidl.core.WorkflowExecutionIdentifier\x12\r\n\x05\x63\x61use\x18\x02 \x01(\t\"@\n\x06Revoke\x12\x36\n\x02id\x18\x01 \x01(\x0b\x32*.flyteidl.core.WorkflowExecutionIdentifier2V\n\rDataPlaneLink\x12\x45\n\x07\x43onnect\x12\x1b.flyteform.v1.FromDataPlane\x1a\x19.flyteform.v1.ToDataPlane(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x66lyteform/v1/link.proto\x12\x0c\x66lyteform.v1\x1a\x1e\x66lyteidl/admin/execution.proto\x1a\'flyteidl/admin/matchable_resource.proto\x1a\x1c\x66lyteidl/core/compiler.proto\x1a\x1e\x66lyteidl/core/identifier.proto\x1a\x1c\x66lyteidl/core/literals.proto\x1a\x1egoogle/protobuf/duration.proto\"\xc2\x01\n\rFromDataPlane\x12*\n\x08register\x18\x01 \x01(\x0b\x32\x16.flyteform.v1.RegisterH\x00\x12,\n\theartbeat\x18\x02 \x01(\x0b\x32\x17.flyteform.v1.HeartbeatH\x00\x12 \n\x03\x61\x63k\x18\x03 \x01(\x0b\x32\x11.flyteform.v1.AckH\x00\x12*\n\x08\x66inished\x18\x04 \x01(\x0b\x32\x16.flyteform.v1.FinishedH\x00\x42\t\n\x07message\"\xbc\x01\n\x0bToDataPlane\x12.\n\nregistered\x18\x01 \x01(\x0b\x32\x18.flyteform.v1.RegisteredH\x00\x12$\n\x05lease\x18\x02 \x01(\x0b\x32\x13.flyteform.v1.LeaseH\x00\x12$\n\x05\x61\x62ort\x18\x03 \x01(\x0b\x32\x13.flyteform.v1.AbortH\x00\x12&\n\x06revoke\x18\x04 \x01(\x0b\x32\x14.flyteform.v1.RevokeH\x00\x42\t\n\x07message\"v\n\x08Register\x12\x0f\n\x07\x63luster\x18\x01 \x01(\t\x12\x0e\n\x06labels\x18\x02 \x03(\t\x12\x38\n\x04held\x18\x03 \x03(\x0b\x32*.flyteidl.core.WorkflowExecutionIdentifier\x12\x0f\n\x07version\x18\x04 \x01(\t\"R\n\nRegistered\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x35\n\x12heartbeat_interval\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x0b\n\tHeartbeat\"\xf7\x03\n\x05Lease\x12\x36\n\x02id\x18\x01 \x01(\x0b\x32*.flyteidl.core.WorkflowExecutionIdentifier\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12&\n\x03ttl\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x37\n\x07\x63losure\x18\x04 \x01(\x0b\x32&.flyteidl.core.CompiledWorkflowClosure\x12)\n\x06inputs\x18\x05 \x01(\x0b\x32\x19.flyteidl.core.LiteralMap\x12+\n\x04spec\x18\x06 \x01(\x0b\x32\x1d.flyteidl.admin.ExecutionSpec\x12\x17\n\x0fmetadata_prefix\x18\x07 \x01(\t\x12\x19\n\x11raw_output_prefix\x18\x08 \x01(\t\x12@\n\x0crecover_from\x18\t \x01(\x0b\x32*.flyteidl.core.WorkflowExecutionIdentifier\x12\x38\n\x10plugin_overrides\x18\n \x03(\x0b\x32\x1e.flyteidl.admin.PluginOverride\x12>\n\x0etask_resources\x18\x0b \x01(\x0b\x32&.flyteidl.admin.TaskResourceAttributes\"L\n\x03\x41\x63k\x12\x36\n\x02id\x18\x01 \x01(\x0b\x32*.flyteidl.core.WorkflowExecutionIdentifier\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\"B\n\x08\x46inished\x12\x36\n\x02id\x18\x01 \x01(\x0b\x32*.flyteidl.core.WorkflowExecutionIdentifier\"N\n\x05\x41\x62ort\x12\x36\n\x02id\x18\x01 \x01(\x0b\x32*.flyteidl.core.WorkflowExecutionIdentifier\x12\r\n\x05\x63\x61use\x18\x02 \x01(\t\"@\n\x06Revoke\x12\x36\n\x02id\x18\x01 \x01(\x0b\x32*.flyteidl.core.WorkflowExecutionIdentifier2V\n\rDataPlaneLink\x12\x45\n\x07\x43onnect\x12\x1b.flyteform.v1.FromDataPlane\x1a\x19.flyteform.v1.ToDataPlane(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -48,15 +48,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_HEARTBEAT']._serialized_start=830
   _globals['_HEARTBEAT']._serialized_end=841
   _globals['_LEASE']._serialized_start=844
-  _globals['_LEASE']._serialized_end=1283
-  _globals['_ACK']._serialized_start=1285
-  _globals['_ACK']._serialized_end=1361
-  _globals['_FINISHED']._serialized_start=1363
-  _globals['_FINISHED']._serialized_end=1429
-  _globals['_ABORT']._serialized_start=1431
-  _globals['_ABORT']._serialized_end=1509
-  _globals['_REVOKE']._serialized_start=1511
-  _globals['_REVOKE']._serialized_end=1575
-  _globals['_DATAPLANELINK']._serialized_start=1577
-  _globals['_DATAPLANELINK']._serialized_end=1663
+  _globals['_LEASE']._serialized_end=1347
+  _globals['_ACK']._serialized_start=1349
+  _globals['_ACK']._serialized_end=1425
+  _globals['_FINISHED']._serialized_start=1427
+  _globals['_FINISHED']._serialized_end=1493
+  _globals['_ABORT']._serialized_start=1495
+  _globals['_ABORT']._serialized_end=1573
+  _globals['_REVOKE']._serialized_start=1575
+  _globals['_REVOKE']._serialized_end=1639
+  _globals['_DATAPLANELINK']._serialized_start=1641
+  _globals['_DATAPLANELINK']._serialized_end=1727
 # @@protoc_insertion_point(module_scope)

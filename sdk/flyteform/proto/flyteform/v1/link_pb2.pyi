@@ -188,6 +188,7 @@ class Lease(_message.Message):
     RAW_OUTPUT_PREFIX_FIELD_NUMBER: _builtins.int
     RECOVER_FROM_FIELD_NUMBER: _builtins.int
     PLUGIN_OVERRIDES_FIELD_NUMBER: _builtins.int
+    TASK_RESOURCES_FIELD_NUMBER: _builtins.int
     epoch: _builtins.int
     """Numbers the leases of this execution."""
     metadata_prefix: _builtins.str
@@ -215,6 +216,12 @@ class Lease(_message.Message):
     def plugin_overrides(self) -> _containers.RepeatedCompositeFieldContainer[_matchable_resource_pb2.PluginOverride]:
         """Which plugins run task types here in place of the data plane's own choice."""
 
+    @_builtins.property
+    def task_resources(self) -> _matchable_resource_pb2.TaskResourceAttributes:
+        """What tasks get here that do not say what they need, and the most that one may have. The closure's tasks have the
+        defaults already; those that dynamic tasks make are given them by the data plane.
+        """
+
     def __init__(
         self,
         *,
@@ -228,10 +235,11 @@ class Lease(_message.Message):
         raw_output_prefix: _builtins.str = ...,
         recover_from: _identifier_pb2.WorkflowExecutionIdentifier | None = ...,
         plugin_overrides: _abc.Iterable[_matchable_resource_pb2.PluginOverride] | None = ...,
+        task_resources: _matchable_resource_pb2.TaskResourceAttributes | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["closure", b"closure", "id", b"id", "inputs", b"inputs", "recover_from", b"recover_from", "spec", b"spec", "ttl", b"ttl"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["closure", b"closure", "id", b"id", "inputs", b"inputs", "recover_from", b"recover_from", "spec", b"spec", "task_resources", b"task_resources", "ttl", b"ttl"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["closure", b"closure", "epoch", b"epoch", "id", b"id", "inputs", b"inputs", "metadata_prefix", b"metadata_prefix", "plugin_overrides", b"plugin_overrides", "raw_output_prefix", b"raw_output_prefix", "recover_from", b"recover_from", "spec", b"spec", "ttl", b"ttl"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["closure", b"closure", "epoch", b"epoch", "id", b"id", "inputs", b"inputs", "metadata_prefix", b"metadata_prefix", "plugin_overrides", b"plugin_overrides", "raw_output_prefix", b"raw_output_prefix", "recover_from", b"recover_from", "spec", b"spec", "task_resources", b"task_resources", "ttl", b"ttl"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
