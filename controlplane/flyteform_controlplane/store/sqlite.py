@@ -48,12 +48,12 @@ class Cursor(sqlite3.Cursor):
 
     def execute(self, sql: str, parameters: Any = (), /) -> Self:
         """Run one statement."""
-        self._rows = await_only(in_thread(lambda: self._run(super(Cursor, self).execute, sql, parameters)))
+        self._rows = await_only(_to_the_end(lambda: self._run(super(Cursor, self).execute, sql, parameters)))
         return self
 
     def executemany(self, sql: str, parameters: Any, /) -> Self:
         """Run one statement with many parameters."""
-        self._rows = await_only(in_thread(lambda: self._run(super(Cursor, self).executemany, sql, parameters)))
+        self._rows = await_only(_to_the_end(lambda: self._run(super(Cursor, self).executemany, sql, parameters)))
         return self
 
     def fetchone(self) -> Any:
@@ -103,6 +103,24 @@ async def in_thread(work: Callable[[], T]) -> T:
     except asyncio.CancelledError:
         await asyncio.wait([running])
         raise
+
+
+async def _to_the_end(work: Callable[[], T]) -> T:
+    """Run in a thread, and let a caller that is cancelled meanwhile hear of it at what it waits for next.
+
+    SQLAlchemy closes a connection whose statement was cancelled. This one is as good as before, and the one that writes
+    is everybody's.
+    """
+    running = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait([running])
+        task = asyncio.current_task()
+        if task is not None:
+            task.uncancel()  # the same cancellation, not a second one
+            task.cancel()
+        return running.result()
 
 
 class Writer:

@@ -167,6 +167,31 @@ async def test_call_that_is_cancelled_anywhere_leaves_all_or_nothing(url: str) -
     await database.close()
 
 
+async def test_call_that_is_cancelled_in_a_statement_leaves_the_one_writer_to_others(tmp_path: Path) -> None:
+    """A statement that takes its time is cancelled in the midst: its transaction is gone, the next ones go on."""
+    database = Database(f"sqlite:///{tmp_path}/store.db")
+    await migrate(database)
+    numbers = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 300000) SELECT count(*) FROM c"
+
+    async def work() -> None:
+        async with database.transaction() as tx:
+            await STORE.projects.add(tx, project("cancelled"))
+            await tx.execute(text(numbers))
+            await asyncio.sleep(60)
+
+    for turns in range(5):
+        task = asyncio.create_task(work())
+        await asyncio.wait([task], timeout=0.001 + turns * 0.02)
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+        await add(database, f"p{turns}")
+    async with database.reading() as tx:
+        found = {row.identifier for row in await STORE.projects.page(tx, Query())}
+    assert found == {f"p{turns}" for turns in range(5)}
+    await database.close()
+
+
 async def test_value_that_cannot_be_stored_is_the_callers_mistake(postgres_url: str) -> None:
     """PostgreSQL keeps no NUL in texts, and no text longer than its column; neither is an internal error."""
     database = Database(postgres_url)
