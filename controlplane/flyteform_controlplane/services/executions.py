@@ -15,8 +15,7 @@ from flyteform_controlplane.domain.paging import next_token, parse_query
 from flyteform_controlplane.domain.ports import ExecutionKey
 from flyteform_controlplane.domain.principals import principal_of
 from flyteform_controlplane.domain.validation import check_execution, check_scope
-from flyteform_controlplane.domain.workflow_events import is_terminal
-from flyteform_controlplane.errors import FailedPreconditionError, InvalidArgumentError
+from flyteform_controlplane.errors import InvalidArgumentError
 from flyteform_controlplane.services.execution_data import read_data, read_outputs
 from flyteform_controlplane.services.execution_messages import execution_message
 from flyteform_controlplane.services.splicing import EXECUTION_COLUMNS, execution_list
@@ -52,20 +51,15 @@ class Executions:
         """Start the same again, with the same spec and the inputs that were given then."""
         record = await self._read(request.id)
         again = await self._again(record, request.id, request.name)
-        again.spec.overwrite_cache = request.overwrite_cache or again.spec.overwrite_cache
+        again.spec.overwrite_cache = request.overwrite_cache
         name = await self.launching.launch(again, mode=ExecutionMetadata.RELAUNCH, principal=_subject(context))
         return execution_pb2.ExecutionCreateResponse(id=name)
 
     async def RecoverExecution(
         self, request: execution_pb2.ExecutionRecoverRequest, context: object
     ) -> execution_pb2.ExecutionCreateResponse:
-        """Start an execution that takes over the succeeded nodes of one that has ended."""
+        """Start an execution that takes over the nodes of another that have succeeded: so far, if that still runs."""
         record = await self._read(request.id)
-        if not is_terminal(record):
-            raise FailedPreconditionError(
-                f"execution {record.execution_name} is {record.phase}; only one that has ended can be recovered",
-                remedy="wait for its end, or terminate it",
-            )
         again = await self._again(record, request.id, request.name)
         if request.metadata.HasField("parent_node_execution"):
             again.spec.metadata.parent_node_execution.CopyFrom(request.metadata.parent_node_execution)

@@ -253,17 +253,30 @@ async def test_relaunch_runs_the_same_inputs_under_another_name(world: World) ->
     assert data.full_inputs == integers(x=4)
 
 
-async def test_only_an_execution_that_has_ended_is_recovered(world: World) -> None:
-    """Recovery needs an end; then it starts in mode RECOVERED with a reference."""
+async def test_relaunch_decides_anew_whether_the_cache_is_overwritten(world: World) -> None:
+    """Who asks for a relaunch without overwriting gets none, as with Flyte, unless the launch plan demands it."""
+    plan = await world.register_launch_plan("wf")
+    first = await world.execute(plan, "first", ExecutionSpec(overwrite_cache=True), x=4)
+    second = (await world.admin.RelaunchExecution(ExecutionRelaunchRequest(id=first, name="second"), None)).id
+    assert not (await get(world, second)).spec.overwrite_cache
+    demanding = await world.register_launch_plan("demanding", spec=LaunchPlanSpec(overwrite_cache=True))
+    third = await world.execute(demanding, "third", x=4)
+    fourth = (await world.admin.RelaunchExecution(ExecutionRelaunchRequest(id=third, name="fourth"), None)).id
+    assert (await get(world, fourth)).spec.overwrite_cache
+
+
+async def test_recovery_names_what_it_recovers(world: World) -> None:
+    """It starts in mode RECOVERED with a reference, as with Flyte whether the other has ended or not."""
     first = await world.execute(await world.register_launch_plan("wf"), "first", x=4)
-    with pytest.raises(FailedPreconditionError):
-        await world.admin.RecoverExecution(ExecutionRecoverRequest(id=first, name="second"), None)
-    await report(world, first, WorkflowExecution.RUNNING)
-    await report(world, first, WorkflowExecution.FAILED)
-    second = (await world.admin.RecoverExecution(ExecutionRecoverRequest(id=first, name="second"), None)).id
-    found = await get(world, second)
-    assert found.spec.metadata.mode == ExecutionMetadata.RECOVERED
-    assert found.spec.metadata.reference_execution == first
+    for name, phase in (("early", WorkflowExecution.RUNNING), ("late", WorkflowExecution.FAILED)):
+        await report(world, first, phase)
+        recovered = (await world.admin.RecoverExecution(ExecutionRecoverRequest(id=first, name=name), None)).id
+        found = await get(world, recovered)
+        assert found.spec.metadata.mode == ExecutionMetadata.RECOVERED
+        assert found.spec.metadata.reference_execution == first
+    missing = WorkflowExecutionIdentifier(project=PROJECT, domain=DOMAIN, name="none")
+    with pytest.raises(MissingEntityError):
+        await world.admin.RecoverExecution(ExecutionRecoverRequest(id=missing, name="never"), None)
 
 
 async def test_waiting_execution_is_aborted_at_once_and_a_running_one_by_its_data_plane(world: World) -> None:
