@@ -46,12 +46,14 @@ def _run(settings: Settings) -> None:
 
 
 async def _serve(settings: Settings) -> None:
+    from flyteform_dataplane.collector import calm
     from flyteform_dataplane.service import running
 
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
+    calm()
     async with running(settings):
         await ended.wait()
 

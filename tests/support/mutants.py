@@ -179,7 +179,7 @@ MUTANTS = (
     Mutant("a crash forgets what was collected", "pending.pending", "commands.append(CollectOutputs(name))", "pass"),
     Mutant("a crash forgets what was entered", "pending.pending", "commands.append(PREPARATIONS[kind](name))", "pass"),
     Mutant("a replay counts differently", "state._apply_started", "items.next = end", "items.next = end - 1"),
-    Mutant("a snapshot forgets who waits", "snapshots.restore", "dict.fromkeys(waiting)", "{}"),
+    Mutant("a snapshot forgets who waits", "snapshots.restore", "OrderedDict.fromkeys(waiting)", "OrderedDict()"),
     Mutant("a snapshot forgets retries", "snapshots._take_counts", "if count]", "if count > 1]"),
     Mutant(
         "an old phase is entered again",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 import msgpack  # type: ignore[import-untyped]
@@ -42,7 +43,7 @@ def restore(data: bytes) -> State:
     state.unfolded = dict(later[0]) if later else {}  # older snapshots end before it
     state.phase = WorkflowPhase(phase)
     state.failure = decode_failure(failure)
-    state.waiting = dict.fromkeys(waiting)
+    state.waiting = OrderedDict.fromkeys(waiting)
     for name, row in nodes.items():
         node = state.nodes[name] = NodeState(row[1])
         node.phase = NodePhase(row[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections import OrderedDict
 from typing import TYPE_CHECKING, assert_never
 
 from flyteform_dataplane.engine.changes import (
@@ -96,8 +97,9 @@ class State:
         self.slots = 0
         # The dynamic nodes that have made nodes, in that order, and the attempts which did.
         self.unfolded: dict[str, int] = {}
-        # A dict for its order: who waits longest comes first, and anybody can leave at no cost.
-        self.waiting: dict[str, None] = {}
+        # Who waits longest comes first, and anybody can leave, at no cost: a plain dict finds its first entry by
+        # looking at all that have left before it.
+        self.waiting: OrderedDict[str, None] = OrderedDict()
 
     def node(self, graph: Graph, node: str) -> NodeState:
         """Return the node's state, creating it."""
