@@ -1,11 +1,11 @@
-"""Runs the measurements that are named, or all: `python -m benchmarks [local_run] [embedded] [controlplane]`."""
+"""Runs the measurements that are named, or all of them: `python -m benchmarks [engine] [embedded] …`."""
 
 from __future__ import annotations
 
 import sys
 from importlib import import_module
 
-NAMES = ("local_run", "embedded", "controlplane")
+NAMES = ("local_run", "engine", "embedded", "controlplane")
 
 
 def main() -> int:
