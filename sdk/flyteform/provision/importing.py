@@ -24,6 +24,7 @@ from flyteform.provision.source_text import (
     identifier,
     notification_source,
     quality_source,
+    quoted,
     schedule_source,
     settings_source,
     type_source,
@@ -135,8 +136,8 @@ class _Text:
         for address, found in _of(domain, self.inventory.launch_plans):
             self.launch_plan(address, found, project)
         for address, description in _of(domain, self.inventory.descriptions):
-            what = [repr(address.kind.value), repr(address.name), project, repr(domain)]
-            self.add(call("Metadata", what, {"description": repr(description)}))
+            what = [quoted(address.kind.value), quoted(address.name), project, quoted(domain)]
+            self.add(call("Metadata", what, {"description": quoted(description)}))
         if len(self.blocks) > begin:
             self.blocks.insert(begin, f"\n# {_plain(address.project)}/{_plain(domain)}")
 
@@ -167,7 +168,7 @@ class _Text:
         variable = self.variables[workflow]
         text = _launch_plan(variable, address, found)
         registered = _registered(
-            "RegisteredWorkflow", workflow, known.version, repr(workflow.project), inputs=_inputs(known.inputs)
+            "RegisteredWorkflow", workflow, known.version, quoted(workflow.project), inputs=_inputs(known.inputs)
         )
         names = {variable: _evaluated(registered, {})}
         entity = _entity(address, (names[variable], _evaluated(text, names)))
@@ -195,21 +196,21 @@ def _settings(row: MatchableAttributesConfiguration) -> str:
 def _project(inventory: Inventory) -> str:
     project = inventory.project
     said = {
-        "name": repr(project.name),
-        "description": repr(project.description),
+        "name": quoted(project.name),
+        "description": quoted(project.description),
         "labels": value_source(dict(sorted(project.labels.values.items()))) if project.labels.values else None,
     }
-    return call("Project", [repr(project.id)], said)
+    return call("Project", [quoted(project.id)], said)
 
 
 def _registered(kind: str, address: Address, version: str, project: str, **more: str | None) -> str:
-    return call(kind, [repr(address.name), repr(version), project, repr(address.domain)], more)
+    return call(kind, [quoted(address.name), quoted(version), project, quoted(address.domain)], more)
 
 
 def _inputs(variables: Mapping[str, Any]) -> str | None:
     """Write the types of inputs, None if Python has no words for one of them."""
     try:
-        types = [f"{name!r}: {type_source(variable.type)}" for name, variable in sorted(variables.items())]
+        types = [f"{quoted(name)}: {type_source(variable.type)}" for name, variable in sorted(variables.items())]
     except InexpressibleError:
         return None
     return f"{{{', '.join(types)}}}"
@@ -227,7 +228,7 @@ def _launch_plan(workflow: str, address: Address, found: FoundLaunchPlan, import
     fixed = {name: guess_python(literal) for name, literal in sorted(spec.fixed_inputs.literals.items())}
     notifications = [notification_source(each) for each in spec.entity_metadata.notifications]
     said: dict[str, str | None] = {
-        "name": None if default else repr(address.name),
+        "name": None if default else quoted(address.name),
         "active": None if found.active else "False",
         "default_inputs": value_source(defaults) if defaults else None,
         "fixed_inputs": value_source(fixed) if fixed else None,
@@ -237,7 +238,7 @@ def _launch_plan(workflow: str, address: Address, found: FoundLaunchPlan, import
         **execution_keywords(spec),
         "quality_of_service": quality_source(spec.quality_of_service),
         "cluster_pool": _text(spec.cluster_assignment.cluster_pool_name),
-        "imported": None if imported is None else repr(imported),
+        "imported": None if imported is None else quoted(imported),
     }
     return call("LaunchPlan", [workflow], said)
 
@@ -246,7 +247,7 @@ def _concurrency(found: FoundLaunchPlan) -> str | None:
     if found.policy is not None and found.policy.HasField("concurrency"):
         policy = found.policy.concurrency
         behavior = policies_pb2.ConcurrencyBehavior.Name(policy.behavior).removeprefix(_BEHAVIOR)
-        return call("Concurrency", [str(policy.max), repr(behavior)], {})
+        return call("Concurrency", [str(policy.max), quoted(behavior)], {})
     policy_in_spec = found.plan.spec.concurrency_policy
     return call("Concurrency", [str(policy_in_spec.max)], {}) if policy_in_spec.max else None
 
@@ -275,7 +276,7 @@ def _of(domain: str, things: Mapping[Address, Any]) -> Iterator[tuple[Address, A
 
 
 def _text(value: str) -> str | None:
-    return repr(value) if value else None
+    return quoted(value) if value else None
 
 
 def _plain(text: str) -> str:

@@ -65,10 +65,18 @@ def type_source(literal_type: types_pb2.LiteralType) -> str:
             raise InexpressibleError(f"a type {other}")
 
 
-def value_source(value: Any) -> str:
+def quoted(text: str) -> str:
+    """Write a text, in double quotes where that needs nothing escaped."""
+    source = repr(text)
+    return f'"{source[1:-1]}"' if source[0] == "'" and '"' not in source else source
+
+
+def value_source(value: Any) -> str:  # noqa: PLR0911 - one return per kind of value
     """Write a value as Python; `InexpressibleError` for what is more than numbers, texts, times, lists and dicts."""
     match value:
-        case None | bool() | int() | str():
+        case str():
+            return quoted(value)
+        case None | bool() | int():
             return repr(value)
         case float() if value == value and value not in (float("inf"), float("-inf")):  # noqa: PLR0124 - no number
             return repr(value)
@@ -79,7 +87,7 @@ def value_source(value: Any) -> str:
         case list():
             return f"[{', '.join(value_source(each) for each in value)}]"
         case dict():
-            return f"{{{', '.join(f'{key!r}: {value_source(each)}' for key, each in value.items())}}}"
+            return f"{{{', '.join(f'{value_source(key)}: {value_source(each)}' for key, each in value.items())}}}"
         case _:
             raise InexpressibleError(f"a value of type {type(value).__name__}")
 
@@ -109,7 +117,7 @@ def _timedelta(value: timedelta) -> str:
 
 def schedule_source(schedule: schedule_pb2.Schedule) -> str | None:
     """Write a schedule, None if there is none."""
-    kickoff = repr(schedule.kickoff_time_input_arg) if schedule.kickoff_time_input_arg else None
+    kickoff = quoted(schedule.kickoff_time_input_arg) if schedule.kickoff_time_input_arg else None
     match schedule.WhichOneof("ScheduleExpression"):
         case None:
             return None
@@ -120,7 +128,7 @@ def schedule_source(schedule: schedule_pb2.Schedule) -> str | None:
             return call("FixedRate", [_timedelta(rate)], {"kickoff_time_input_arg": kickoff})
         case other:
             raise InexpressibleError(f"a schedule with {other}")
-    return call("CronSchedule", [repr(text)], {"kickoff_time_input_arg": kickoff})
+    return call("CronSchedule", [quoted(text)], {"kickoff_time_input_arg": kickoff})
 
 
 def notification_source(notification: common_pb2.Notification) -> str:
@@ -155,7 +163,9 @@ def quality_source(quality: execution_pb2.QualityOfService) -> str | None:
     """Write a quality of service, None if there is none."""
     match quality.WhichOneof("designation"):
         case "tier":
-            return call("QualityOfService", (), {"tier": repr(execution_pb2.QualityOfService.Tier.Name(quality.tier))})
+            return call(
+                "QualityOfService", (), {"tier": quoted(execution_pb2.QualityOfService.Tier.Name(quality.tier))}
+            )
         case "spec":
             budget = _timedelta(quality.spec.queueing_budget.ToTimedelta())
             return call("QualityOfService", (), {"queueing_budget": budget})
@@ -178,7 +188,7 @@ def settings_source(  # noqa: PLR0911 - one return per kind of settings
         case "execution_queue_attributes":
             return call("ExecutionQueues", [texts_source(attributes.execution_queue_attributes.tags)], {})
         case "execution_cluster_label":
-            return call("ExecutionClusterLabel", [repr(attributes.execution_cluster_label.value)], {})
+            return call("ExecutionClusterLabel", [quoted(attributes.execution_cluster_label.value)], {})
         case "quality_of_service" if (text := quality_source(attributes.quality_of_service)) is not None:
             return text
         case "plugin_overrides":
@@ -186,7 +196,7 @@ def settings_source(  # noqa: PLR0911 - one return per kind of settings
         case "workflow_execution_config":
             return call("ExecutionSettings", (), execution_keywords(attributes.workflow_execution_config))
         case "cluster_assignment":
-            return call("ClusterAssignment", [repr(attributes.cluster_assignment.cluster_pool_name)], {})
+            return call("ClusterAssignment", [quoted(attributes.cluster_assignment.cluster_pool_name)], {})
         case other:
             raise InexpressibleError(f"settings of {other}")
 
@@ -194,8 +204,8 @@ def settings_source(  # noqa: PLR0911 - one return per kind of settings
 def _overrides(overrides: matchable_resource_pb2.PluginOverrides) -> str:
     texts = []
     for one in overrides.overrides:
-        missing = repr(one.MissingPluginBehavior.Name(one.missing_plugin_behavior))
-        texts.append(f"{one.task_type!r}: {call('PluginOverride', [texts_source(one.plugin_id), missing], {})}")
+        missing = quoted(one.MissingPluginBehavior.Name(one.missing_plugin_behavior))
+        texts.append(f"{quoted(one.task_type)}: {call('PluginOverride', [texts_source(one.plugin_id), missing], {})}")
     return f"{{{', '.join(texts)}}}"
 
 

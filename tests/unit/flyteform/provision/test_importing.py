@@ -123,8 +123,8 @@ async def test_what_is_imported_plans_to_nothing(tmp_path: Path) -> None:
         store = MemoryStateStore()
         plan = await make_plan(declaration, client, store)
         assert plan.steps == ()
-        assert "schedule=CronSchedule('0 3 * * *')" in text
-        assert "RegisteredLaunchPlan('jobs.odd'" in text
+        assert 'schedule=CronSchedule("0 3 * * *")' in text
+        assert 'RegisteredLaunchPlan("jobs.odd"' in text
         assert text.count("Settings(") == 9 + text.count("ExecutionSettings(")
         await apply_plan(plan, client, store)
         owned = {address for address in (await theirs.load()).owned if address.kind != "metadata"}
@@ -167,8 +167,8 @@ async def test_launch_plans_of_others_are_imported_as_they_are(tmp_path: Path) -
         )
         await _register(client, "with-offset", "v2", spec)
         declaration, text = await imported(tmp_path, client)
-        assert "imported='v1:" in text
-        assert "RegisteredLaunchPlan('with-offset', 'v2', acme, 'development', active=True)" in text
+        assert 'imported="v1:' in text
+        assert 'RegisteredLaunchPlan("with-offset", "v2", acme, "development", active=True)' in text
         assert not (await make_plan(declaration, client, MemoryStateStore())).has_changes
 
 
@@ -216,9 +216,9 @@ async def test_one_domain_alone(tmp_path: Path) -> None:
     path = write_project(tmp_path / "work", pipelines=both)
     async with control_plane(tmp_path) as client:
         await apply(path, client)
-        assert "'staging'" in (await import_declaration(client, "acme")).text
+        assert '"staging"' in (await import_declaration(client, "acme")).text
         declaration, text = await imported(tmp_path, client, "development")
-        assert "'staging'" not in text
+        assert '"staging"' not in text
         assert not (await make_plan(declaration, client, MemoryStateStore())).has_changes
         with pytest.raises(NotFoundError):
             await import_declaration(client, "nobody")

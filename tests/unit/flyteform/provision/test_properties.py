@@ -202,7 +202,7 @@ def test_the_life_of_declarations(platform: Platform) -> None:
             max_examples=EXAMPLES,
             stateful_step_count=STEPS,
             deadline=None,
-            derandomize=True,
+            derandomize="FLYTEFORM_PROPERTY_EXAMPLES" not in os.environ,
             phases=[Phase.generate],  # to shrink a failure takes minutes
             suppress_health_check=list(HealthCheck),
         ),

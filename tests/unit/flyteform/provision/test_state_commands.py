@@ -126,6 +126,24 @@ async def test_a_state_moves_between_places_and_passphrases(tmp_path: Path) -> N
         assert (await run("state", "list", other))[0] == 0
 
 
+async def test_import_writes_a_declaration_that_plans_to_nothing(tmp_path: Path) -> None:
+    """The file is written once, unless forced; its plan has nothing to do; a project that is not there is an error."""
+    path, declared = write_project(tmp_path / "work"), tmp_path / "acme.py"
+    async with control_plane(tmp_path) as client:
+        run = Shell(tmp_path, client)
+        assert (await run("apply", path, "-y"))[0] == 0
+        code, out, err = await run("import", "-p", "acme", declared)
+        assert (code, err) == (0, "")
+        assert "declares 6 resources" in out
+        code, _, err = await run("import", "-p", "acme", declared)
+        assert code == 1
+        assert "--force" in err
+        assert (await run("plan", declared))[0] == 0
+        code, out, err = await run("import", "-p", "nobody")
+        assert (code, out) == (1, "")
+        assert err.startswith("Error: ")
+
+
 async def test_a_held_state_is_waited_for_or_taken(tmp_path: Path) -> None:
     """An apply is refused with the holder's name, or waits as it is told; `state unlock` shows who and takes it."""
     path = write_project(tmp_path / "work")
