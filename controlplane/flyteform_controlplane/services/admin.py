@@ -61,7 +61,7 @@ class AdminService(AdminServiceServicer):
         concurrency = Concurrency(backend)
         ending = Ending(backend, concurrency)
         targets = Targets(backend, workflows, launch_plans, names)
-        launching = Launching(backend, targets, attributes, concurrency, ending)
+        launching = Launching(backend, targets, concurrency, ending)
         self.backend = backend
         self.events = Events(backend, concurrency)
         self.ending = ending

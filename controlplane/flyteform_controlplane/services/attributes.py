@@ -22,6 +22,8 @@ from flyteform_controlplane.domain.validation import require
 from flyteform_controlplane.errors import InvalidArgumentError, MissingEntityError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from flyteidl.admin.cluster_assignment_pb2 import ClusterAssignment
     from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -152,20 +154,6 @@ class Attributes:
             ]
         )
 
-    async def for_execution(self, tx: AsyncConnection, scope: Scope) -> ExecutionAttributes:
-        """Return all attributes that matter to an execution, with one statement."""
-        kinds = (_CONFIG, MatchableResource.EXECUTION_CLUSTER_LABEL, MatchableResource.CLUSTER_ASSIGNMENT)
-        keys = {kind: [one.key(kind) for one in scope.covering()] for kind in kinds}
-        rows = await self.backend.store.matchables.get_many(tx, [key for some in keys.values() for key in some])
-        configs, labels, assignments = ([rows[key] for key in keys[kind] if key in rows] for kind in kinds)
-        # The most specific settings, then the project's.
-        chosen = configs[:1] + [row for row in configs[1:] if not row.domain]
-        return ExecutionAttributes(
-            configs=tuple(row.attributes.workflow_execution_config for row in chosen),
-            cluster_label=labels[0].attributes.execution_cluster_label.value if labels else "",
-            cluster_assignment=assignments[0].attributes.cluster_assignment if assignments else None,
-        )
-
     async def task_limits(self, tx: AsyncConnection, scope: Scope) -> TaskResources:
         """Return the most that tasks there may ask for."""
         keys = [one.key(MatchableResource.TASK_RESOURCE) for one in scope.covering()]
@@ -221,6 +209,21 @@ class Attributes:
         async with self.backend.database.transaction() as tx:
             if not await self.backend.store.matchables.delete(tx, *scope.key(resource)):
                 raise MissingEntityError(f"no {name_of(MatchableResource, resource)} attributes are set there")
+
+
+def for_execution(matchables: Sequence[MatchableRecord], scope: Scope) -> ExecutionAttributes:
+    """Return what matters to an execution of all attributes that its scope is covered by."""
+    rows = {(row.project, row.domain, row.workflow, row.launch_plan, row.resource_type): row for row in matchables}
+    kinds = (_CONFIG, MatchableResource.EXECUTION_CLUSTER_LABEL, MatchableResource.CLUSTER_ASSIGNMENT)
+    scopes = scope.covering() if rows else ()
+    configs, labels, assignments = ([rows[key] for one in scopes if (key := one.key(kind)) in rows] for kind in kinds)
+    # The most specific settings, then the project's.
+    chosen = configs[:1] + [row for row in configs[1:] if not row.domain]
+    return ExecutionAttributes(
+        configs=tuple(row.attributes.workflow_execution_config for row in chosen),
+        cluster_label=labels[0].attributes.execution_cluster_label.value if labels else "",
+        cluster_assignment=assignments[0].attributes.cluster_assignment if assignments else None,
+    )
 
 
 def _workflow_scope(project: str, domain: str, workflow: str) -> Scope:

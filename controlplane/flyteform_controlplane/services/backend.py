@@ -57,7 +57,10 @@ class Backend:
     async def check_project(self, tx: AsyncConnection, scope: ProjectAndDomain) -> ProjectRecord:
         """Return the project of something that is to be created; refuse an unknown or archived one."""
         check_scope(scope)
-        project = await self.store.projects.get(tx, scope.project)
+        return self.usable_project(await self.store.projects.get(tx, scope.project), scope)
+
+    def usable_project(self, project: ProjectRecord | None, scope: ProjectAndDomain) -> ProjectRecord:
+        """Return the project that was found, unless nothing can be created in it, or it was not found."""
         what = f"failed to validate that project [{scope.project}] and domain [{scope.domain}] are registered, err: "
         if project is None:
             raise InvalidArgumentError(

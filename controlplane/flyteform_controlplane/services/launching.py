@@ -12,7 +12,7 @@ from flyteidl.core.identifier_pb2 import ResourceType, WorkflowExecutionIdentifi
 from flyteform.errors import AlreadyExistsError
 from flyteform_controlplane.domain import locations
 from flyteform_controlplane.domain.attributes import Scope
-from flyteform_controlplane.domain.concurrency import LaunchPlanName, WaitingRecord
+from flyteform_controlplane.domain.concurrency import LaunchPlanName, WaitingRecord, policy_of
 from flyteform_controlplane.domain.executions import new_execution, waiting
 from flyteform_controlplane.domain.inputs import resolve_inputs
 from flyteform_controlplane.domain.names import execution_name
@@ -20,8 +20,15 @@ from flyteform_controlplane.domain.ports import ExecutionKey
 from flyteform_controlplane.domain.records import ExecutionRecord, ExecutionTagRecord
 from flyteform_controlplane.domain.settings import choose_pool, merge_labels, resolve_spec
 from flyteform_controlplane.domain.times import to_timestamp
-from flyteform_controlplane.domain.validation import check_entries, check_labels, check_parallelism, require
+from flyteform_controlplane.domain.validation import (
+    check_entries,
+    check_labels,
+    check_parallelism,
+    check_scope,
+    require,
+)
 from flyteform_controlplane.errors import ControlPlaneError, EntityExistsError, MissingEntityError
+from flyteform_controlplane.services.attributes import for_execution
 from flyteform_controlplane.services.listing import identifier_of
 
 if TYPE_CHECKING:
@@ -33,11 +40,12 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from flyteform_controlplane.domain.records import ProjectRecord
-    from flyteform_controlplane.services.attributes import Attributes, ExecutionAttributes
+    from flyteform_controlplane.services.attributes import ExecutionAttributes
     from flyteform_controlplane.services.backend import Backend
     from flyteform_controlplane.services.concurrency import Concurrency
     from flyteform_controlplane.services.ending import Ending
     from flyteform_controlplane.services.targets import Target, Targets
+    from flyteform_controlplane.store.ports import Circumstances
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +74,8 @@ class _Draft:
     target: Target
     cluster_label: str
     tags: tuple[str, ...]
+    # Whether a concurrency policy decides if it may start.
+    limited: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +84,6 @@ class Launching:
 
     backend: Backend
     targets: Targets
-    attributes: Attributes
     concurrency: Concurrency
     ending: Ending
 
@@ -94,32 +103,46 @@ class Launching:
             project=request.project, domain=request.domain, name=execution_name(request.name)
         )
         require(request.HasField("spec"), "spec")
-        async with self.backend.database.reading() as tx:
-            project = await self.backend.check_project(tx, request)
-            if await self.backend.store.executions.get(tx, name.project, name.domain, name.name) is not None:
-                raise _taken(name)
-        target = await self.targets.find(request.spec.launch_plan)
+        check_scope(request)
+        target = self.targets.known(request.spec.launch_plan)
+        if target is None:
+            # What is wrong with the execution's own name is told before what is wrong with its target.
+            await self._circumstances(name, None)
+            target = await self.targets.find(request.spec.launch_plan)
+        known = await self._circumstances(name, target)
         plan = target.launch_plan
         given = request.inputs if request.HasField("inputs") else request.spec.inputs
         inputs = resolve_inputs(given, plan.closure.expected_inputs, plan.spec.fixed_inputs)
-        draft = await self._draft(name, request.spec, target, project, _Cause(mode, scheduled_at, principal))
+        draft = await self._draft(name, request.spec, target, known, _Cause(mode, scheduled_at, principal))
         await self._write(draft, inputs, given)
         return name
+
+    async def _circumstances(self, name: WorkflowExecutionIdentifier, target: Target | None) -> Circumstances:
+        """Return what is known before the launch, of the target if it is known; refuse one that cannot be."""
+        plan, scope = LaunchPlanName("", "", ""), Scope(name.project, name.domain)
+        if target is not None:
+            plan = target.launch_plan_name
+            scope = Scope(name.project, name.domain, target.workflow.name, plan.name)
+        async with self.backend.database.reading() as tx:
+            key = ExecutionKey(name.project, name.domain, name.name)
+            found = await self.backend.store.launches.circumstances(tx, key, plan, scope)
+        self.backend.usable_project(found.project if found else None, name)
+        if found is None or found.taken:
+            raise _taken(name)
+        return found
 
     async def _draft(
         self,
         name: WorkflowExecutionIdentifier,
         spec: ExecutionSpec,
         target: Target,
-        project: ProjectRecord,
+        known: Circumstances,
         cause: _Cause,
     ) -> _Draft:
         scope = Scope(name.project, name.domain, target.workflow.name, target.launch_plan.name)
-        async with self.backend.database.reading() as tx:
-            attributes = await self.attributes.for_execution(tx, scope)
-            parent = await self._parent(tx, spec)
-            source = await self._source(tx, spec)
-        resolved = self._resolve(spec, target, project, attributes, name.domain)
+        attributes = for_execution(known.matchables, scope)
+        parent, source = await self._origins(spec)
+        resolved = self._resolve(spec, target, known.project, attributes, name.domain)
         inherited = parent.execution.spec.execution_cluster_label.value if parent else ""
         own = spec.execution_cluster_label.value
         label = own or inherited or attributes.cluster_label or self.backend.config.default_cluster_label
@@ -138,7 +161,8 @@ class Launching:
             parent_node_execution_id=parent.node_execution_id if parent else None,
             source_execution_id=parent.execution.id if parent else source,
         )
-        return _Draft(name, record, target, label, tuple(dict.fromkeys(spec.tags)))
+        limited = target.task is None and policy_of(target.launch_plan.spec, known.policy) is not None
+        return _Draft(name, record, target, label, tuple(dict.fromkeys(spec.tags)), limited=limited)
 
     def _resolve(
         self,
@@ -179,32 +203,39 @@ class Launching:
         if starts:
             self.backend.dispatch.wake()
         else:
-            plan = draft.target.launch_plan
-            await self.ending.settle(LaunchPlanName(plan.project, plan.domain, plan.name))
+            await self.ending.settle(draft.target.launch_plan_name)
 
     async def _insert(self, draft: _Draft, record: ExecutionRecord) -> bool:
-        """Write everything in one transaction; False if the execution waits for its turn."""
-        name, store = draft.name, self.backend.store
+        """Write everything or nothing; False if the execution waits for its turn."""
+        if not draft.limited:
+            try:
+                async with self.backend.database.together() as tx:
+                    await self._start(tx, draft, record)
+            except EntityExistsError as error:
+                raise _taken(draft.name) from error
+            return True
         async with self.backend.database.transaction() as tx:
-            starts = draft.target.task is not None or await self.concurrency.admit(tx, draft.target.launch_plan)
-            await store.executions.add(tx, record if starts else waiting(record))
-            tags = [
-                ExecutionTagRecord(
-                    execution_project=name.project,
-                    execution_domain=name.domain,
-                    execution_name=name.name,
-                    key=tag,
-                )
-                for tag in draft.tags
-            ]
-            await store.execution_tags.add_many(tx, tags)
-            if starts:
-                key = ExecutionKey(name.project, name.domain, name.name)
-                await self.backend.dispatch.enqueue(tx, key, cluster_label=draft.cluster_label)
-            else:
-                await self.backend.dispatch.check_label(tx, draft.cluster_label)
-                await store.waiting.add(tx, _waiting(draft))
-        return starts
+            if await self.concurrency.admit(tx, draft.target.launch_plan):
+                await self._start(tx, draft, record)
+                return True
+            await self._add(tx, draft, waiting(record))
+            await self.backend.dispatch.check_label(tx, draft.cluster_label)
+            await self.backend.store.waiting.add(tx, _waiting(draft))
+        return False
+
+    async def _start(self, tx: AsyncConnection, draft: _Draft, record: ExecutionRecord) -> None:
+        await self._add(tx, draft, record)
+        key = ExecutionKey(draft.name.project, draft.name.domain, draft.name.name)
+        await self.backend.dispatch.enqueue(tx, key, cluster_label=draft.cluster_label)
+
+    async def _add(self, tx: AsyncConnection, draft: _Draft, record: ExecutionRecord) -> None:
+        name, store = draft.name, self.backend.store
+        await store.executions.append(tx, record)
+        for tag in draft.tags:
+            row = ExecutionTagRecord(
+                execution_project=name.project, execution_domain=name.domain, execution_name=name.name, key=tag
+            )
+            await store.execution_tags.append(tx, row)
 
     async def _put(self, uri: str, literals: LiteralMap) -> str:
         """Write without touching what another call with the same name has written; return where it went."""
@@ -216,10 +247,18 @@ class Launching:
             await self.backend.objects.put(uri, data)
         return uri
 
-    async def _parent(self, tx: AsyncConnection, spec: ExecutionSpec) -> _Parent | None:
-        if not spec.metadata.HasField("parent_node_execution"):
-            return None
-        node: NodeExecutionIdentifier = spec.metadata.parent_node_execution
+    async def _origins(self, spec: ExecutionSpec) -> tuple[_Parent | None, int | None]:
+        """Return the node that starts it, and the execution that it relaunches or recovers."""
+        metadata = spec.metadata
+        has_parent, has_source = metadata.HasField("parent_node_execution"), metadata.HasField("reference_execution")
+        if not has_parent and not has_source:
+            return None, None
+        async with self.backend.database.reading() as tx:
+            parent = await self._parent(tx, metadata.parent_node_execution) if has_parent else None
+            source = (await self.backend.execution(tx, metadata.reference_execution)).id if has_source else None
+        return parent, source
+
+    async def _parent(self, tx: AsyncConnection, node: NodeExecutionIdentifier) -> _Parent:
         name = node.execution_id
         key = (name.project, name.domain, name.name)
         execution = await self.backend.execution(tx, name)
@@ -227,13 +266,6 @@ class Launching:
         if record is None:
             raise MissingEntityError(f"missing parent node execution {node.node_id} of {name.name}")
         return _Parent(execution, record.id)
-
-    async def _source(self, tx: AsyncConnection, spec: ExecutionSpec) -> int | None:
-        """Return the execution that this one relaunches or recovers."""
-        name = spec.metadata.reference_execution
-        if not spec.metadata.HasField("reference_execution"):
-            return None
-        return (await self.backend.execution(tx, name)).id
 
 
 def _complete_metadata(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from flyteidl.admin.common_pb2 import SYSTEM_GENERATED, NamedEntityIdentifier, NamedEntityMetadata
 from flyteidl.core.identifier_pb2 import Identifier, ResourceType
 
+from flyteform_controlplane.domain.concurrency import LaunchPlanName
 from flyteform_controlplane.domain.enums import name_of
 from flyteform_controlplane.domain.skeleton import skeleton_identifier, skeleton_launch_plan, skeleton_workflow
 from flyteform_controlplane.domain.validation import check_identifier
@@ -37,6 +38,11 @@ class Target:
         """What was launched, as the store says it."""
         return "launch_plan" if self.task is None else "task"
 
+    @property
+    def launch_plan_name(self) -> LaunchPlanName:
+        """The launch plan over all its versions."""
+        return LaunchPlanName(self.launch_plan.project, self.launch_plan.domain, self.launch_plan.name)
+
 
 @dataclass(frozen=True, slots=True)
 class Targets:
@@ -62,6 +68,23 @@ class Targets:
                 raise InvalidArgumentError(
                     f"a {name_of(ResourceType, other)} cannot be executed", remedy="name a launch plan or a task"
                 )
+
+    def known(self, identifier: Identifier) -> Target | None:
+        """Return it if nothing has to be read for that, None otherwise."""
+        versions, task = self.backend.versions, None
+        match identifier.resource_type:
+            case ResourceType.TASK:
+                task = versions.tasks.kept(*key_of(identifier))
+                if task is None:
+                    return None
+                identifier = skeleton_identifier(identifier, ResourceType.LAUNCH_PLAN)
+            case ResourceType.LAUNCH_PLAN | ResourceType.UNSPECIFIED:
+                pass
+            case _:
+                return None
+        plan = versions.launch_plans.kept(*key_of(identifier))
+        workflow = plan and versions.workflows.kept_by_id(plan.workflow_id)
+        return Target(plan, workflow, task) if plan and workflow else None
 
     async def _load(self, launch_plan: Identifier, task: TaskRecord | None = None) -> Target | None:
         plan = await self.backend.versions.launch_plans.get(*key_of(launch_plan))

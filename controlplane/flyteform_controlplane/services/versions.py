@@ -61,9 +61,19 @@ class Versions(Generic[R]):
         self._rows = rows
         self._kept = kept
 
+    def kept(self, *key: str) -> R | None:
+        """Return the version with that key if it need not be read."""
+        found: R | None = self._kept.get((self, key))
+        return found
+
+    def kept_by_id(self, row_id: int) -> R | None:
+        """Return the version whose row has that number if it need not be read."""
+        key = self._kept.get((self, row_id))
+        return self.kept(*key) if key else None
+
     async def get(self, *key: str) -> R | None:
         """Return the version with that key: project, domain, name, version."""
-        found: R | None = self._kept.get((self, key))
+        found = self.kept(*key)
         if found is None:
             async with self._database.reading() as tx:
                 found = await self._rows.get(tx, *key)
@@ -90,8 +100,7 @@ class Versions(Generic[R]):
 
     async def by_id(self, row_id: int) -> R | None:
         """Return the version whose row has that number."""
-        key = self._kept.get((self, row_id))
-        found: R | None = key and self._kept.get((self, key))
+        found = self.kept_by_id(row_id)
         if found is None:
             async with self._database.reading() as tx:
                 found = await self._rows.by_id(tx, row_id)

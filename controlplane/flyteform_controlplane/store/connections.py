@@ -34,14 +34,16 @@ class PoolLimits:
 class PooledConnection(AsyncConnection):
     """SQLAlchemy's connection with the driver's one at hand.
 
-    `raw` is the driver's; `kind` is "postgresql" or "sqlite"; `writes` says that a transaction which writes has it.
+    `raw` is the driver's; `kind` is "postgresql" or "sqlite"; `writes` says that a transaction which writes has it;
+    `collected` is what is to be written as one statement, each part with its values, None where it is written at once.
     """
 
-    __slots__ = ("kind", "raw", "writes")
+    __slots__ = ("collected", "kind", "raw", "writes")
 
     raw: Any
     kind: str
     writes: bool
+    collected: list[tuple[str, list[Any]]] | None
 
     @property
     def is_usable(self) -> bool:
@@ -64,6 +66,7 @@ async def connect(engine: AsyncEngine) -> PooledConnection:
         connection.raw = (await connection.get_raw_connection()).driver_connection
     connection.kind = connection.dialect.name
     connection.writes = False
+    connection.collected = None
     return connection
 
 

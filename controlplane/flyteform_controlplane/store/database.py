@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import URL, NullPool, event, make_url
 from sqlalchemy.dialects import registry
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from flyteform.errors import InvalidInputError
+from flyteform_controlplane.errors import EntityExistsError
 from flyteform_controlplane.store.conflicts import note_commit
 from flyteform_controlplane.store.connections import Connections, PooledConnection, PoolLimits, connect
-from flyteform_controlplane.store.direct import run
+from flyteform_controlplane.store.direct import run, run_together
 from flyteform_controlplane.store.failures import raise_translated, translated
 from flyteform_controlplane.store.sqlite import Connection, Writer
 
@@ -89,6 +90,13 @@ class Database:
         """Write with one statement, which is a transaction by itself and saves the round trips of another."""
         return _Statement(self._connections) if self._writer is None else self._write(self._writer)
 
+    def together(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """Write all or nothing, in one round trip at the end of the block: what is read in it does not see it.
+
+        `EntityExistsError` if a key of any of it is taken.
+        """
+        return _Together(self._connections) if self._writer is None else self._write(self._writer)
+
     def reading(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """Read: each statement sees all that is committed before it; nothing is written or locked."""
         return _Reading(self._connections)
@@ -140,6 +148,34 @@ class _Statement(_Reading):
         if error is None:
             note_commit()
         await super().__aexit__(kind, error, trace)
+
+
+class _Together(_Reading):
+    """PostgreSQL's connection that collects what is written in a block."""
+
+    __slots__ = ()
+
+    async def __aenter__(self) -> AsyncConnection:
+        connection = await super().__aenter__()
+        self._connection.collected = []
+        return connection
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        collected, self._connection.collected = self._connection.collected or [], None
+        if error is not None:
+            await super().__aexit__(kind, error, trace)
+            return
+        try:
+            await run_together(self._connection, collected)
+        except BaseException as failure:
+            await super().__aexit__(type(failure), failure, trace)
+            if isinstance(failure, IntegrityError):
+                raise EntityExistsError("one of the values exists already") from failure
+            raise
+        note_commit()
+        await super().__aexit__(None, None, None)
 
 
 class _Transaction:

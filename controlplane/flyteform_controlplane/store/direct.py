@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
+from functools import lru_cache
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.exc import DBAPIError, IntegrityError
@@ -38,6 +41,15 @@ class Direct:
         """Run it in the transaction and return all rows; `scans` says that it may read many more than it returns."""
         compiled = self._on(tx)
         return await run(tx, compiled.text, compiled.arguments(values), compiled.results, scans=scans)
+
+    async def send(self, tx: AsyncConnection, values: Mapping[str, Any]) -> None:
+        """Run it, or leave it to be run with others where `tx` collects them: whoever needs no rows of it."""
+        compiled = self._on(tx)
+        collected = pooled(tx).collected
+        if collected is None:
+            await run(tx, compiled.text, compiled.arguments(values))
+        else:
+            collected.append((compiled.text, compiled.arguments(values)))
 
     def _on(self, tx: AsyncConnection) -> _Compiled:
         kind = pooled(tx).kind
@@ -108,6 +120,26 @@ async def run_each(tx: AsyncConnection, text: str, arguments: Sequence[Sequence[
     except Exception as error:
         _raise_wrapped(text, error)
         raise
+
+
+async def run_together(tx: AsyncConnection, parts: Sequence[tuple[str, Sequence[Any]]]) -> None:
+    """Run statements of PostgreSQL that write, none of which sees what another one writes, as a single one."""
+    if parts:
+        text = _together(tuple(text for text, _ in parts))
+        await run(tx, text, [value for _, values in parts for value in values])
+
+
+@lru_cache(maxsize=256)
+def _together(texts: tuple[str, ...]) -> str:
+    before = accumulate((len(set(_PARAMETER.findall(text))) for text in texts), initial=0)
+    numbered = (
+        f"part_{number} AS ({_PARAMETER.sub(lambda found, add=first: f'${int(found[1]) + add}', text)})"  # type: ignore[misc]
+        for number, (text, first) in enumerate(zip(texts, before, strict=False))
+    )
+    return f"WITH {', '.join(numbered)} SELECT 1"
+
+
+_PARAMETER = re.compile(r"\$(\d+)")
 
 
 def _processed(row: Sequence[Any], results: Sequence[tuple[int, Callable[[Any], Any]]]) -> Sequence[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from flyteform_controlplane.domain.records import (
@@ -28,8 +29,10 @@ if TYPE_CHECKING:
     from flyteidl.core.identifier_pb2 import ResourceType
     from sqlalchemy.ext.asyncio import AsyncConnection
 
+    from flyteform_controlplane.domain.attributes import Scope
     from flyteform_controlplane.domain.concurrency import LaunchPlanName, Live, PolicyRecord, WaitingRecord
     from flyteform_controlplane.domain.filters import Query
+    from flyteform_controlplane.domain.ports import ExecutionKey
     from flyteform_controlplane.domain.states import StateDocumentRecord, StateRecord
 
 R = TypeVar("R", bound=Record)
@@ -67,6 +70,10 @@ class Rows(Protocol[R]):
 
     async def add_new(self, tx: AsyncConnection, record: R) -> int | None:
         """Insert and return the row's number; None, and the transaction goes on, if the key is taken."""
+        ...
+
+    async def append(self, tx: AsyncConnection, record: R) -> None:
+        """Insert; `EntityExistsError` if the key is taken, now or at the end of a block that writes all together."""
         ...
 
     async def add_many(self, tx: AsyncConnection, records: Sequence[R]) -> list[int]:
@@ -139,6 +146,29 @@ class Slots(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What is known before a launch: `taken` says that there is such an execution, `policy` None that none is set.
+
+    `matchables` are all attributes of which the launch is in the scope, of every kind.
+    """
+
+    taken: bool
+    project: ProjectRecord
+    policy: PolicyRecord | None
+    matchables: Sequence[MatchableRecord]
+
+
+class Launches(Protocol):
+    """What launches ask, across tables."""
+
+    async def circumstances(
+        self, tx: AsyncConnection, execution: ExecutionKey, launch_plan: LaunchPlanName, scope: Scope
+    ) -> Circumstances | None:
+        """Return what is known before the launch; None if there is no such project."""
+        ...
+
+
 class Store(Protocol):
     """All tables of the AdminService."""
 
@@ -162,6 +192,7 @@ class Store(Protocol):
     state_documents: Rows[StateDocumentRecord]
     names: Names
     slots: Slots
+    launches: Launches
 
     async def tasks_with_nodes(self, tx: AsyncConnection, task_execution_ids: Sequence[int]) -> frozenset[int]:
         """Return those attempts that started nodes of their own."""

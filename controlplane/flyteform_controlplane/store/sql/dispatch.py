@@ -115,7 +115,7 @@ async def add(tx: AsyncConnection, execution: ExecutionKey, cluster_label: str, 
     """Queue an execution."""
     key = dict(zip(EXECUTION_KEY, (execution.project, execution.domain, execution.name), strict=True))
     values = {"cluster_label": cluster_label, "state": DispatchState.QUEUED.value, "created_at": at, "updated_at": at}
-    await _ADD.fetch(tx, key | values)
+    await _ADD.send(tx, key | values)
 
 
 async def get(tx: AsyncConnection, execution: ExecutionKey) -> DispatchRecord | None:

@@ -42,7 +42,7 @@ class SqlRows(Generic[R]):
         names = [field.name for field in fields(record_type)]
         self._table = table
         self._record_type = record_type
-        self._columns: list[Column[Any]] = [table.c[name] for name in names]
+        self.columns: list[Column[Any]] = [table.c[name] for name in names]
         self._fields = names
         self._names = [name for name in names if name != "id"]
         self._messages = messages
@@ -51,12 +51,13 @@ class SqlRows(Generic[R]):
         ]
         self._key = _unique_columns(table)
         self._key_names = [column.name for column in self._key]
-        self._select = select(*self._columns)
+        self._select = select(*self.columns)
         by_key = self._select.where(*(column == bindparam(column.name) for column in self._key))
         self._get = Direct(by_key)
         self._get_locked = Direct(by_key.with_for_update(key_share=True))
         self._get_by_id = Direct(self._select.where(table.c.id == bindparam("id")))
         self._insert = Direct(insert(table).returning(table.c.id), self._names)
+        self._append = Direct(insert(table), self._names)
         self._insert_new = {
             kind: Direct(
                 dialect.insert(table).on_conflict_do_nothing(index_elements=self._key).returning(table.c.id),
@@ -66,7 +67,7 @@ class SqlRows(Generic[R]):
         }
         changed: dict[str, Any] = {name: bindparam(name) for name in self._names}
         self._save = Direct(update(table).where(table.c.id == bindparam("row_id")).values(changed))
-        self._many = ManyRows(table, self._columns, self._key)
+        self._many = ManyRows(table, self.columns, self._key)
         self._pages: dict[tuple[str, ...], Pages] = {}
 
     async def get(self, tx: AsyncConnection, *key: str | int) -> R | None:
@@ -84,7 +85,7 @@ class SqlRows(Generic[R]):
     async def by_id(self, tx: AsyncConnection, row_id: int) -> R | None:
         """Return the row with that number."""
         rows = await self._get_by_id.fetch(tx, {"id": row_id})
-        return self._record(rows[0]) if rows else None
+        return self.record(rows[0]) if rows else None
 
     async def get_many(self, tx: AsyncConnection, keys: Collection[Key]) -> dict[Key, R]:
         """Return those rows that exist, by key."""
@@ -95,7 +96,7 @@ class SqlRows(Generic[R]):
             return {key: record for key, record in records.items() if record is not None}
         # Always in one order: two transactions that lock the same rows cannot wait for each other.
         rows = await self._many.select(tx, sorted(keys), lock=locks_rows(tx))
-        found = [self._record(row) for row in rows]
+        found = [self.record(row) for row in rows]
         return {tuple(getattr(record, column.name) for column in self._key): record for record in found}
 
     async def add(self, tx: AsyncConnection, record: R) -> int:
@@ -107,6 +108,13 @@ class SqlRows(Generic[R]):
         rows = await self._insert_new[pooled(tx).kind].fetch(tx, self._values(record))
         return rows[0][0] if rows else None
 
+    async def append(self, tx: AsyncConnection, record: R) -> None:
+        """Insert, alone or together with more."""
+        try:
+            await self._append.send(tx, self._values(record))
+        except IntegrityError as error:
+            raise self._taken(record) from error
+
     async def add_many(self, tx: AsyncConnection, records: Sequence[R]) -> list[int]:
         """Insert all and return their numbers in order."""
         if not records:
@@ -116,8 +124,7 @@ class SqlRows(Generic[R]):
                 return [(await self._insert.fetch(tx, self._values(record)))[0][0] for record in records]
             return await self._many.insert(tx, [list(self._values(record).values()) for record in records])
         except IntegrityError as error:
-            key = ", ".join(str(getattr(records[0], column.name)) for column in self._key)
-            raise EntityExistsError(f"value with matching <{key}> already exists") from error
+            raise self._taken(records[0]) from error
 
     async def save_many(self, tx: AsyncConnection, records: Sequence[R]) -> None:
         """Write all fields of rows that exist."""
@@ -134,7 +141,7 @@ class SqlRows(Generic[R]):
         """Return a page of the rows that meet the query and `where`."""
         statement = self._select.where(*self._equal(where or {}))
         rows = await tx.execute(apply_query(statement, self._table, query))
-        return [self._record(row) for row in rows]
+        return [self.record(row) for row in rows]
 
     async def stored(
         self, tx: AsyncConnection, columns: Sequence[str], query: Query, where: Mapping[str, str | int]
@@ -150,9 +157,13 @@ class SqlRows(Generic[R]):
         conditions = (column == value for column, value in zip(self._key, key, strict=True))
         return (await tx.execute(delete(self._table).where(*conditions))).rowcount > 0
 
+    def _taken(self, record: R) -> EntityExistsError:
+        key = ", ".join(str(getattr(record, name)) for name in self._key_names)
+        return EntityExistsError(f"value with matching <{key}> already exists")
+
     async def _find(self, statement: Direct, tx: AsyncConnection, key: Key) -> R | None:
         rows = await statement.fetch(tx, dict(zip(self._key_names, key, strict=True)))
-        return self._record(rows[0]) if rows else None
+        return self.record(rows[0]) if rows else None
 
     def _equal(self, where: Mapping[str, str | int | None]) -> list[ColumnElement[bool]]:
         return [
@@ -167,7 +178,8 @@ class SqlRows(Generic[R]):
                 values[name] = values[name].SerializeToString()
         return values
 
-    def _record(self, row: Sequence[Any]) -> R:
+    def record(self, row: Sequence[Any]) -> R:
+        """Return the record of a row of `columns`."""
         values: dict[str, Any] = {
             name: value if parse is None or value is None else parse(value)
             for name, parse, value in zip(self._fields, self._parsers, row, strict=True)

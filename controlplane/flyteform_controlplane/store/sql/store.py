@@ -19,6 +19,7 @@ from sqlalchemy import select
 
 from flyteform_controlplane.domain import concurrency, records, states
 from flyteform_controlplane.store import tables, tables_duties
+from flyteform_controlplane.store.sql.launches import SqlLaunches
 from flyteform_controlplane.store.sql.names import SqlNames
 from flyteform_controlplane.store.sql.rows import SqlRows
 from flyteform_controlplane.store.sql.slots import SqlSlots
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from flyteform_controlplane.store.ports import Names, Rows, Slots
+    from flyteform_controlplane.store.ports import Launches, Names, Rows, Slots
 
 
 class SqlStore:
@@ -37,9 +38,11 @@ class SqlStore:
     def __init__(self) -> None:
         self.names: Names = SqlNames()
         self.slots: Slots = SqlSlots()
-        self.policies: Rows[concurrency.PolicyRecord] = SqlRows(
-            tables_duties.launch_plan_policies, concurrency.PolicyRecord
-        )
+        policies = SqlRows(tables_duties.launch_plan_policies, concurrency.PolicyRecord)
+        projects = SqlRows(tables.projects, records.ProjectRecord, labels=Labels)
+        matchables = SqlRows(tables.resources, records.MatchableRecord, attributes=MatchingAttributes)
+        self.launches: Launches = SqlLaunches(projects, policies, matchables)
+        self.policies: Rows[concurrency.PolicyRecord] = policies
         self.waiting: Rows[concurrency.WaitingRecord] = SqlRows(
             tables_duties.waiting_executions, concurrency.WaitingRecord
         )
@@ -47,7 +50,7 @@ class SqlStore:
         self.state_documents: Rows[states.StateDocumentRecord] = SqlRows(
             tables_duties.state_documents, states.StateDocumentRecord
         )
-        self.projects: Rows[records.ProjectRecord] = SqlRows(tables.projects, records.ProjectRecord, labels=Labels)
+        self.projects: Rows[records.ProjectRecord] = projects
         self.tasks: Rows[records.TaskRecord] = SqlRows(tables.tasks, records.TaskRecord, closure=TaskClosure)
         self.workflows: Rows[records.WorkflowRecord] = SqlRows(
             tables.workflows, records.WorkflowRecord, typed_interface=TypedInterface
@@ -61,9 +64,7 @@ class SqlStore:
         self.descriptions: Rows[records.DescriptionRecord] = SqlRows(
             tables.description_entities, records.DescriptionRecord, long_description=Description
         )
-        self.matchables: Rows[records.MatchableRecord] = SqlRows(
-            tables.resources, records.MatchableRecord, attributes=MatchingAttributes
-        )
+        self.matchables: Rows[records.MatchableRecord] = matchables
         self.executions: Rows[records.ExecutionRecord] = SqlRows(
             tables.executions, records.ExecutionRecord, closure=ExecutionClosure, spec=ExecutionSpec
         )
