@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from flyteform.compiler import LaunchPlanInterface
     from flyteform.proto.flyteform.v1.events_pb2 import Event
+    from flyteform_dataplane.engine.failures import Failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,27 @@ class JobSpec:
     metadata: TaskExecutionMetadata
 
 
+@dataclass(frozen=True, slots=True)
+class PodRequest:
+    """One attempt of a task as a cluster is asked for it.
+
+    `name` is as an `AttemptSpec`'s. `task` has the node's overrides applied, `arguments` are its command and its
+    arguments with every template filled in, apart as the task has them. `template` is the pod template that the task
+    or the cluster names, if there is one.
+    """
+
+    name: str
+    task: TaskTemplate
+    command: tuple[str, ...]
+    arguments: tuple[str, ...]
+    environment: Mapping[str, str]
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    service_account: str = ""
+    interruptible: bool = False
+    template: dict[str, Any] | None = None
+
+
 class AttemptPhase(Enum):
     """Where an attempt stands, as its executor sees it."""
 
@@ -99,6 +121,7 @@ class AttemptUpdate:
     `exit_code` is the process's (negative: minus the number of the signal that killed it) and `reason` a sentence for
     people when the executor itself ended it or could not start it; `user_error` says whether that was the task's own
     doing (an unknown command, memory over its limit).
+    `failure` is for executors that know better what an end without files means.
     LOST means that the executor does not know the attempt any more: it did not end by itself.
     """
 
@@ -109,12 +132,17 @@ class AttemptUpdate:
     exit_code: int | None = None
     reason: str = ""
     user_error: bool = False
+    failure: Failure | None = None
+
+
+# What an attempt is started by: each kind has its own executors.
+AnyAttempt: TypeAlias = AttemptSpec | JobSpec | PodRequest
 
 
 class Executor(Protocol):
     """Runs attempts: processes on this machine, or pods, and jobs of connectors."""
 
-    async def start(self, attempt: AttemptSpec | JobSpec, observe: Callable[[AttemptUpdate], None]) -> None:
+    async def start(self, attempt: AnyAttempt, observe: Callable[[AttemptUpdate], None]) -> None:
         """Start the attempt, or watch it if it runs already; `observe` is called from the event loop.
 
         Returns when the attempt is accepted; it may wait for room, and RUNNING is observed when it really runs.

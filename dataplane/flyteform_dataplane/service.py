@@ -7,7 +7,6 @@ import contextlib
 import fcntl
 import logging
 import os
-from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from flyteform.objects import open_store
 from flyteform_dataplane.admin import AdminClient
 from flyteform_dataplane.catalog import DataCatalogClient
 from flyteform_dataplane.channel import open_channel
+from flyteform_dataplane.clock import SystemClock
 from flyteform_dataplane.connectors.directory import Directory
 from flyteform_dataplane.connectors.jobs import JobExecutor
 from flyteform_dataplane.executors import Executors
@@ -26,10 +26,10 @@ from flyteform_dataplane.process.executor import ProcessExecutor
 from flyteform_dataplane.process.images import ImageTable
 from flyteform_dataplane.report import EventReporter
 from flyteform_dataplane.runner import Runner, RunnerConfig
+from flyteform_dataplane.runner.log import ExecutionLog
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
-    from datetime import timedelta
     from pathlib import Path
 
     from flyteform_dataplane.settings import Settings
@@ -38,18 +38,6 @@ logger = logging.getLogger(__name__)
 
 _LOCK_PATIENCE = 5.0  # seconds: a predecessor whose platform was killed needs a moment to end
 _LOCK_INTERVAL = 0.05
-
-
-class SystemClock:
-    """The machine's time."""
-
-    def now(self) -> datetime:
-        """Return the current time in UTC."""
-        return datetime.now(UTC)
-
-    async def sleep(self, duration: timedelta) -> None:
-        """Wait."""
-        await asyncio.sleep(duration.total_seconds())
 
 
 @contextlib.asynccontextmanager
@@ -73,9 +61,9 @@ async def running(settings: Settings) -> AsyncIterator[None]:
         stack.push_async_callback(connectors.close)
         jobs = JobExecutor(connectors, objects, settings.logs, clock.now)
         runner = Runner(
-            settings.state_dir / "dataplane.db",
+            ExecutionLog(settings.state_dir / "dataplane.db"),
             objects,
-            Executors(executor, jobs),
+            Executors(jobs, processes=executor),
             DataCatalogClient(channel, objects),
             reporter,
             AdminClient(channel),

@@ -14,16 +14,18 @@ from flyteform_dataplane.engine.failures import FailureKind
 from flyteform_dataplane.kubernetes.api import KubernetesApi, connect
 from flyteform_dataplane.kubernetes.executor import PodExecutor
 from flyteform_dataplane.kubernetes.profile import PodProfile
-from flyteform_dataplane.kubernetes.requests import PodRequest
-from flyteform_dataplane.kubernetes.states import Ended, Failed, Running, Waiting
-from support.kubernetes import kubectl
+from flyteform_dataplane.ports import AttemptPhase, PodRequest
+from support.kubernetes import get, kubectl
 from support.pods import amounts
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
-    from flyteform_dataplane.kubernetes.states import PodState
+    from flyteform_dataplane.ports import AttemptUpdate
 
+NAMESPACE = "flytesnacks-development"
+EXITED = AttemptPhase.EXITED
+FOR_EVER = "import time; time.sleep(1000)"
 PROFILE = PodProfile(cpu="50m", memory="64Mi", pod_security={"runAsNonRoot": True, "runAsUser": 65534})
 
 
@@ -31,30 +33,38 @@ class Watched:
     """What an executor tells of one attempt."""
 
     def __init__(self) -> None:
-        self.states: list[PodState] = []
+        self.updates: dict[AttemptPhase, AttemptUpdate] = {}
         self._changed = asyncio.Event()
 
-    def __call__(self, state: PodState) -> None:
-        """Take in a state."""
-        self.states.append(state)
+    def __call__(self, update: AttemptUpdate) -> None:
+        """Take in an update; each phase is told once."""
+        assert update.phase not in self.updates
+        self.updates[update.phase] = update
         self._changed.set()
 
-    async def until(self, *kinds: type) -> PodState:
-        """Wait for a state of one of these kinds."""
+    async def until(self, phase: AttemptPhase) -> AttemptUpdate:
+        """Wait for an update of this phase."""
         async with asyncio.timeout(60):
-            while True:
-                found = next((state for state in self.states if isinstance(state, kinds)), None)
-                if found is not None:
-                    return found
+            while phase not in self.updates:
                 self._changed.clear()
                 await self._changed.wait()
+            return self.updates[phase]
 
 
 def request(name: str, code: str, memory: str = "64Mi") -> PodRequest:
     """Return an attempt that runs Python code in a pod."""
     task = TaskTemplate(type="python-task", container=Container(image="localhost/python:test"))
     task.container.resources.limits.extend(amounts(MEMORY=memory))
-    return PodRequest(name, "default", task, ("python3", "-c", code), (), {})
+    labels = {"execution-id": name.partition("/")[0]}
+    return PodRequest(f"flytesnacks/development/{name}", task, ("python3", "-c", code), (), {}, labels)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _namespace() -> Iterator[None]:
+    """Make the namespace of the attempts, and remove it afterwards with all that is left in it."""
+    kubectl("create", "namespace", NAMESPACE)
+    yield
+    kubectl("delete", "namespace", NAMESPACE)
 
 
 @pytest.fixture
@@ -71,84 +81,97 @@ async def executor(api: KubernetesApi) -> AsyncIterator[PodExecutor]:
     await running.open()
     yield running
     await running.close()
-    kubectl("delete", "pods", "--selector=app.kubernetes.io/managed-by=flyteform", "--now", "--wait=false")
+    kubectl("delete", "pods", "--all", f"--namespace={NAMESPACE}", "--now", "--wait=false")
 
 
 async def test_attempts_run_and_end(executor: PodExecutor) -> None:
     """Success, an error and too much memory are told apart."""
-    seen = {name: Watched() for name in ("good", "bad", "big")}
-    executor.start(request("f1/good/0/0", "print(1)"), seen["good"])
-    executor.start(request("f1/bad/0/0", "raise SystemExit(3)"), seen["bad"])
-    executor.start(request("f1/big/0/0", "b'x' * 10**9"), seen["big"])
-    good, bad, big = [await seen[name].until(Ended, Failed) for name in ("good", "bad", "big")]
-    assert isinstance(good, Ended)
-    assert good.exit_code == 0
-    assert isinstance(bad, Ended)
-    assert bad.exit_code == 3
-    assert isinstance(big, Failed)
+    codes = {"good": "print(1)", "bad": "raise SystemExit(3)", "big": "b'x' * 10**9"}
+    seen = {name: Watched() for name in codes}
+    for name, code in codes.items():
+        await executor.start(request(f"f1/{name}/0", code), seen[name])
+    good, bad, big = [await seen[name].until(EXITED) for name in codes]
+    assert (good.exit_code, good.failure) == (0, None)
+    assert (bad.exit_code, bad.failure) == (3, None)
+    assert big.failure is not None
     assert (big.failure.code, big.failure.kind) == ("OOMKilled", FailureKind.USER)
 
 
 async def test_an_executor_takes_over_what_runs(api: KubernetesApi, executor: PodExecutor) -> None:
     """After a crash the attempt's pod is found as it is: nothing is started twice."""
     first, again = Watched(), Watched()
-    attempt = request("f2/n0/0/0", "import time; time.sleep(3)")
-    executor.start(attempt, first)
-    await first.until(Running)
+    attempt = request("f2/n0/0", "import time; time.sleep(3)")
+    await executor.start(attempt, first)
+    await first.until(AttemptPhase.RUNNING)
+    uid = get("pod", "f2-n0-0", NAMESPACE)["metadata"]["uid"]
     await executor.close()
     successor = PodExecutor(api, PROFILE)
     await successor.open()
     try:
-        successor.start(attempt, again)
-        assert isinstance(await again.until(Ended, Failed), Ended)
+        await successor.start(attempt, again)
+        assert (await again.until(EXITED)).exit_code == 0
     finally:
         await successor.close()
-    pod = await api.get("/api/v1/namespaces/default/pods/f2-n0-0-0")
-    assert pod["status"]["containerStatuses"][0]["restartCount"] == 0
+    assert get("pod", "f2-n0-0", NAMESPACE)["metadata"]["uid"] == uid
 
 
-async def test_stopping_leaves_nothing(api: KubernetesApi, executor: PodExecutor) -> None:
-    """Returned from a stop, the pod is gone."""
+async def test_stopping_leaves_nothing(executor: PodExecutor) -> None:
+    """Returned from a stop, the pod is gone, and its end was nobody's news."""
     seen = Watched()
-    attempt = request("f3/n0/0/0", "import time; time.sleep(1000)")
-    executor.start(attempt, seen)
-    await seen.until(Running)
-    await executor.stop(attempt)
-    pods = await api.get("/api/v1/namespaces/default/pods")
-    assert "f3-n0-0-0" not in [pod["metadata"]["name"] for pod in pods["items"]]
-    assert not any(isinstance(state, Ended | Failed) for state in seen.states)
+    attempt = request("f3/n0/0", FOR_EVER)
+    await executor.start(attempt, seen)
+    await seen.until(AttemptPhase.RUNNING)
+    await executor.stop(attempt.name)
+    assert "f3-n0-0" not in kubectl("get", "pods", "--output=name", f"--namespace={NAMESPACE}")
+    assert EXITED not in seen.updates
+
+
+async def test_forgetting_an_execution_deletes_its_pods(api: KubernetesApi, executor: PodExecutor) -> None:
+    """Those of another life of the operator too; other executions go on."""
+    seen = [Watched(), Watched(), Watched()]
+    for name, watched in zip(("f7/n0/0", "f7/n1/0", "f77/n0/0"), seen, strict=True):
+        await executor.start(request(name, FOR_EVER), watched)
+    for watched in seen:
+        await watched.until(AttemptPhase.RUNNING)
+    stranger = PodExecutor(api, PROFILE)
+    await stranger.forget("flytesnacks/development/f7")
+    gone = ("wait", "pods", "--for=delete", f"--namespace={NAMESPACE}", "--timeout=60s")
+    await asyncio.to_thread(kubectl, *gone, "--selector=execution-id=f7")
+    assert get("pod", "f77-n0-0", NAMESPACE)["status"]["phase"] == "Running"
 
 
 async def test_a_pod_that_somebody_deletes(executor: PodExecutor) -> None:
     """It is the platform's failure, and another attempt may follow."""
     seen = Watched()
-    executor.start(request("f4/n0/0/0", "import time; time.sleep(1000)"), seen)
-    await seen.until(Running)
-    kubectl("delete", "pod", "f4-n0-0-0", "--now", "--wait=false")
-    end = await seen.until(Ended, Failed)
-    assert isinstance(end, Failed)
+    await executor.start(request("f4/n0/0", FOR_EVER), seen)
+    await seen.until(AttemptPhase.RUNNING)
+    kubectl("delete", "pod", "f4-n0-0", f"--namespace={NAMESPACE}", "--now", "--wait=false")
+    end = await seen.until(EXITED)
+    assert end.failure is not None
     assert (end.failure.kind, end.failure.recoverable) == (FailureKind.SYSTEM, True)
 
 
-async def test_a_full_namespace_is_waited_for(executor: PodExecutor) -> None:
+async def test_a_full_namespace_is_waited_for(executor: PodExecutor, caplog: pytest.LogCaptureFixture) -> None:
     """A quota that is used up is no error: the attempt starts when there is room."""
     seen = Watched()
-    kubectl("create", "quota", "full", "--hard=pods=0")
+    kubectl("create", "quota", "full", "--hard=pods=0", f"--namespace={NAMESPACE}")
     try:
-        executor.start(request("f5/n0/0/0", "print(1)"), seen)
-        await seen.until(Waiting)
+        await executor.start(request("f5/n0/0", "print(1)"), seen)
+        async with asyncio.timeout(60):
+            while "exceeded quota" not in caplog.text:
+                await asyncio.to_thread(kubectl, "version")
     finally:
-        kubectl("delete", "quota", "full")
-    assert isinstance(await seen.until(Ended, Failed), Ended)
+        kubectl("delete", "quota", "full", f"--namespace={NAMESPACE}")
+    assert (await seen.until(EXITED)).exit_code == 0
 
 
 async def test_a_pod_that_kubernetes_refuses(executor: PodExecutor) -> None:
     """What is wrong with it is said as Kubernetes says it, and no other attempt follows."""
     seen = Watched()
-    attempt = request("f6/n0/0/0", "print(1)")
+    attempt = request("f6/n0/0", "print(1)")
     attempt.task.container.image = ""
-    executor.start(attempt, seen)
-    end = await seen.until(Ended, Failed)
-    assert isinstance(end, Failed)
+    await executor.start(attempt, seen)
+    end = await seen.until(EXITED)
+    assert end.failure is not None
     assert "image: Required value" in end.failure.message
     assert not end.failure.recoverable

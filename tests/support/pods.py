@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from flyteidl.core.tasks_pb2 import Container, Resources, TaskTemplate
 
-from flyteform_dataplane.kubernetes.requests import PodRequest
+from flyteform_dataplane.ports import PodRequest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,8 +34,7 @@ def container_task(requests: Mapping[str, str] | None = None, limits: Mapping[st
 def request(task: TaskTemplate | None = None, **fields: Any) -> PodRequest:
     """Return a request for the first attempt of a node."""
     given: Json = {
-        "name": "f1/n0/0/0",
-        "namespace": "default",
+        "name": "flytesnacks/development/f1/n0/0",
         "task": task or container_task(),
         "command": ("run",),
         "arguments": ("--fast",),

@@ -26,13 +26,12 @@ START_SECONDS = 60.0
 REGION = "us-east-1"
 KEY, SECRET = "flyteform-tests", "not-a-secret-of-anybody"  # the server's own, on loopback, for as long as a test
 BUCKET = "tests"
+LOOPBACK = "127.0.0.1"
 S3_PORT = "s3.port"
 SERVERS = ("master", "volume", "filer", "s3", "admin")
 PORTS = (*(f"{name}.port" for name in SERVERS), *(f"{name}.port.grpc" for name in SERVERS), "webdav.port")
 # On loopback alone, with nothing beside it, and telling nobody about it.
 OPTIONS = (
-    "-ip=127.0.0.1",
-    "-ip.bind=127.0.0.1",
     "-s3.port.iceberg=0",
     "-s3.port.lance=0",
     "-admin.ui=false",
@@ -43,16 +42,17 @@ _numbers = count(1)
 
 @dataclass
 class S3Server:
-    """A server on loopback ports; `directory` holds its data and its log."""
+    """A server on free ports; `directory` holds its data and its log."""
 
     directory: Path
     ports: Mapping[str, int]
+    address: str = LOOPBACK
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @property
     def endpoint(self) -> str:
         """Where clients find it."""
-        return f"http://127.0.0.1:{self.ports[S3_PORT]}"
+        return f"http://{self.address}:{self.ports[S3_PORT]}"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -68,7 +68,8 @@ class S3Server:
         """Start it and wait until it answers."""
         (self.directory / "data").mkdir(exist_ok=True)
         ports = [f"-{name}={port}" for name, port in self.ports.items()]
-        command = [_program(), "mini", f"-dir={self.directory}/data", f"-bucket={BUCKET}", *ports, *OPTIONS]
+        where = [f"-dir={self.directory}/data", f"-ip={self.address}", f"-ip.bind={self.address}"]
+        command = [_program(), "mini", f"-bucket={BUCKET}", *where, *ports, *OPTIONS]
         with (self.directory / "log").open("ab") as log:
             environment = os.environ | {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd=self.directory)
@@ -99,10 +100,10 @@ class S3Server:
 
 
 @contextmanager
-def running_s3() -> Iterator[S3Server]:
-    """Run a server for the length of the block."""
+def running_s3(address: str = LOOPBACK) -> Iterator[S3Server]:
+    """Run a server for the length of the block: on loopback, or where the pods of a test cluster reach it."""
     directory = Path(tempfile.mkdtemp(prefix="flyteform-s3-"))
-    server = S3Server(directory, dict(zip(PORTS, _free_ports(len(PORTS)), strict=True)))
+    server = S3Server(directory, dict(zip(PORTS, _free_ports(len(PORTS)), strict=True)), address)
     try:
         server.start()
         yield server
@@ -122,5 +123,5 @@ def _free_ports(number: int) -> list[int]:
     with ExitStack() as held:
         sockets = [held.enter_context(socket.socket()) for _ in range(number)]
         for one in sockets:
-            one.bind(("127.0.0.1", 0))
+            one.bind((LOOPBACK, 0))
         return [one.getsockname()[1] for one in sockets]

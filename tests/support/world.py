@@ -15,6 +15,7 @@ from flyteform.errors import InvalidInputError, NotFoundError, UnavailableError
 from flyteform.objects.ports import ObjectInfo
 from flyteform_dataplane.ports import AttemptPhase, AttemptUpdate, CachedOutputs
 from flyteform_dataplane.runner import Runner, RunnerConfig
+from flyteform_dataplane.runner.log import ExecutionLog
 from support.control import FakeControl
 from support.legality import AdminRows
 
@@ -318,7 +319,7 @@ class World:
 
     def _runner(self) -> Runner:
         ports = (self.store, self.executor, self.catalog, self.reporter, self.control, SystemClock())
-        runner = Runner(self.path, *ports, self.config)
+        runner = Runner(ExecutionLog(self.path), *ports, self.config)
         runner.on_finished(self._finished)
         return runner
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 PAUSE = "localhost/pause:1"
+_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 # What an archive holds follows from how it is made, too.
 _MAKER = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -201,15 +202,17 @@ def _python_files(base: Path, version: str) -> Iterator[tuple[str, Content]]:
     for program in programs:
         yield str(program), program.resolve()
     extensions = [*base.glob("lib/*.so*"), *(library / "lib-dynload").glob("*.so")]
-    for needed in _libraries([*programs, interpreter, *extensions]):
+    for needed in libraries([*programs, interpreter, *extensions]):
         yield needed, Path(needed).resolve()
     yield "/tmp", SharedFolder()  # noqa: S108 - where programs expect it
     yield "/etc/passwd", b"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n"
     yield "/etc/group", b"root:x:0:\nnogroup:x:65534:\n"
+    if _CERTIFICATES.exists():
+        yield str(_CERTIFICATES), _CERTIFICATES
     yield "/etc/nsswitch.conf", b"hosts: files dns\n"
 
 
-def _libraries(programs: Iterable[Path]) -> set[str]:
+def libraries(programs: Iterable[Path]) -> set[str]:
     """Return the shared libraries that programs and extensions load."""
     found = set()
     for program in programs:

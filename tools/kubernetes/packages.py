@@ -8,7 +8,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tools.kubernetes.images import Image, Script, python_layer, write_image, write_layer
+from tools.kubernetes.images import Image, Script, libraries, python_layer, write_image, write_layer
 from tools.kubernetes.settings import CACHE
 
 if TYPE_CHECKING:
@@ -31,22 +31,27 @@ _NOBODY = "65534"
 
 def task_image(name: str) -> Path:
     """Return the archive of an image in which tasks of this SDK run, as it is in the checkout now."""
-    libraries = _layer("libraries", dict(_libraries()))
+    required = _layer("libraries", dict(_libraries()))
     sources = _layer("sdk", dict(_sources()))
-    target = CACHE / "images" / f"task-{_digest_of(f'{name} {libraries.name} {sources.name}')}.tar"
+    target = CACHE / "images" / f"task-{_digest_of(f'{name} {required.name} {sources.name}')}.tar"
     if not target.exists():
         environment = {"PYTHONPATH": _LIBRARY, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"}
-        layers = (python_layer(), libraries, sources)
+        layers = (python_layer(), required, sources)
         write_image(Image(name, layers, environment=environment, user=_NOBODY, workdir="/tmp"), target)  # noqa: S108 - where every user may write
     return target
 
 
 def _libraries() -> Iterator[tuple[str, Content]]:
     """Yield the files of all that the SDK requires, as their installation recorded them."""
+    extensions = []
     for distribution in _required():
         for file in distribution.files or ():
             if ".." not in file.parts and file.suffix != ".pyc":
-                yield f"{_LIBRARY}/{file}", Path(str(distribution.locate_file(file)))
+                path = Path(str(distribution.locate_file(file)))
+                yield f"{_LIBRARY}/{file}", path
+                extensions += [path] if file.suffix == ".so" else []
+    for library in sorted(libraries(extensions)):
+        yield library, Path(library).resolve()
 
 
 def _sources() -> Iterator[tuple[str, Content]]:

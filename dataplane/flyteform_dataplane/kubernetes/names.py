@@ -27,6 +27,17 @@ def pod_name(attempt: str) -> str:
     return f"{kept}-{digest}" if kept else f"a-{digest}"
 
 
+def namespace_of(project: str, domain: str) -> str:
+    """Return the namespace of a project's domain, as Flyte's template makes it."""
+    return pod_name(f"{project}-{domain}")
+
+
+def place_of(attempt: str) -> tuple[str, str]:
+    """Return namespace and name of an attempt's pod; an attempt's name begins with project, domain and execution."""
+    project, domain, rest = attempt.split("/", 2)
+    return namespace_of(project, domain), pod_name(rest)
+
+
 def label_value(value: str) -> str:
     """Return a value as a label may have it: other characters become `-`, and what is too long is cut."""
     return _NOT_IN_LABELS.sub("-", value)[:_LABEL_LENGTH].strip("-._")

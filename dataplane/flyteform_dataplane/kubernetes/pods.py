@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from google.protobuf.json_format import MessageToDict
 
 from flyteform_dataplane.errors import UserError
-from flyteform_dataplane.kubernetes.names import label_value, pod_name
+from flyteform_dataplane.kubernetes.names import label_value, place_of
 from flyteform_dataplane.kubernetes.resources import requirements
 from flyteform_dataplane.kubernetes.scheduling import accelerate, place
 from flyteform_dataplane.kubernetes.templates import merged
@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from flyteform_dataplane.kubernetes.profile import Json, PodProfile
-    from flyteform_dataplane.kubernetes.requests import PodRequest
+    from flyteform_dataplane.ports import PodRequest
 
 # Where a pod says which attempt it is: its name may be a hash.
 ATTEMPT_ANNOTATION = "flyteform.dev/attempt"
 MANAGED_LABEL = "app.kubernetes.io/managed-by"
 MANAGER = "flyteform"
+# Flyte's labels, by which people find pods.
+EXECUTION_LABEL = "execution-id"
 PRIMARY_ANNOTATION = "primary_container_name"
 _SHARED_MEMORY = "flyte-shared-memory"
 
@@ -33,7 +35,7 @@ def pod_of(request: PodRequest, profile: PodProfile) -> Json:
     if task.WhichOneof("target") == "k8s_pod":
         spec, primary = _own_pod(request, profile)
     else:
-        primary = pod_name(request.name)
+        primary = place_of(request.name)[1]
         spec = {"containers": [_container(request, profile, primary)]}
     _set_defaults(spec, request, profile)
     place(spec, profile, interruptible=request.interruptible)
@@ -102,6 +104,7 @@ def _variables(variables: Mapping[str, str]) -> list[Json]:
 
 def _set_defaults(spec: Json, request: PodRequest, profile: PodProfile) -> None:
     spec.setdefault("restartPolicy", "Never")
+    spec.setdefault("terminationGracePeriodSeconds", profile.termination_grace_seconds)
     if request.service_account:
         spec.setdefault("serviceAccountName", request.service_account)
     # A task that talks to the API server mounts a token by its own template.
@@ -122,9 +125,10 @@ def _metadata(request: PodRequest, profile: PodProfile, primary: str) -> Json:
     own = request.task.k8s_pod.metadata if request.task.WhichOneof("target") == "k8s_pod" else None
     labels = {**profile.labels, **(own.labels if own is not None else {}), **request.labels, MANAGED_LABEL: MANAGER}
     annotations = {**profile.annotations, **(own.annotations if own is not None else {}), **request.annotations}
+    namespace, name = place_of(request.name)
     metadata: Json = {
-        "name": pod_name(request.name),
-        "namespace": request.namespace,
+        "name": name,
+        "namespace": namespace,
         "labels": {key: label_value(value) for key, value in labels.items()},
         "annotations": {**annotations, PRIMARY_ANNOTATION: primary, ATTEMPT_ANNOTATION: request.name},
     }

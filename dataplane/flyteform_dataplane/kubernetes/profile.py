@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping  # noqa: TC003 - read by pydantic
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from typing import Any
 
 Json = dict[str, Any]
 
@@ -67,6 +65,8 @@ class PodProfile:
     dns: Json | None = None
     host_network: bool = False
     image_pull_secrets: tuple[str, ...] = ()
+    # What a program has between SIGTERM and SIGKILL.
+    termination_grace_seconds: int = 30
     # Restricted pod security: a pod that asks for more has to say so in its own template.
     pod_security: Json = field(
         default_factory=lambda: {

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from flyteidl.core.literals_pb2 import LiteralMap
     from flyteidl.core.tasks_pb2 import TaskTemplate
 
-    from flyteform_dataplane.ports import AttemptSpec, JobSpec
+    from flyteform_dataplane.ports import AnyAttempt
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,8 @@ class TaskContext:
     environment: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
+    service_account: str = ""
+    interruptible: bool = False
 
     @property
     def checkpoint_prefix(self) -> str:
@@ -60,7 +62,7 @@ class Plugin(Protocol):
         """The task types that it runs."""
         ...
 
-    def prepare(self, context: TaskContext) -> AttemptSpec | JobSpec | LiteralMap:
+    def prepare(self, context: TaskContext) -> AnyAttempt | LiteralMap:
         """Return the attempt to start, or the outputs of a task that needs none; `UserError` if it can't be."""
         ...
 

@@ -188,6 +188,8 @@ class Attempts:
             environment={pair.key: pair.value for pair in context.lease.spec.envs.values},
             labels=context.lease.spec.labels.values,
             annotations=context.lease.spec.annotations.values,
+            service_account=context.lease.spec.security_context.run_as.k8s_service_account,
+            interruptible=command.interruptible,
         )
 
     async def _write_template(self, node: str, task: TaskTemplate) -> str:

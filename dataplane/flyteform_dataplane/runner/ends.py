@@ -62,6 +62,8 @@ async def judge_exit(
 
 def failure_of_exit(update: AttemptUpdate) -> Failure:
     """Say what an exit without any file means, and whose fault it is."""
+    if update.failure is not None:
+        return update.failure
     code = update.exit_code
     if update.user_error:
         # It never ran, which no retry mends, or it used more than it may, which another attempt may not.

@@ -42,14 +42,14 @@ if TYPE_CHECKING:
     from flyteform_dataplane.runner.config import RunnerConfig
     from flyteform_dataplane.runner.context import ExecutionContext
     from flyteform_dataplane.runner.data import LiteralCache
-    from flyteform_dataplane.runner.log import ExecutionLog, LoggedExecution
+    from flyteform_dataplane.runner.log import Log, LoggedExecution
 
 
 @dataclass(frozen=True, slots=True)
 class World:
     """What all executions of a data plane share."""
 
-    log: ExecutionLog
+    log: Log
     objects: ObjectStore
     executor: Executor
     catalog: Catalog

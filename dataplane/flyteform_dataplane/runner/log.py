@@ -11,7 +11,7 @@ import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from flyteform.errors import UnavailableError
 
@@ -72,8 +72,48 @@ class LoggedExecution:
     steps: Sequence[LoggedStep]
 
 
+class Log(Protocol):
+    """Where executions are logged. Appends are durable when they return; `UnavailableError` when it cannot be used."""
+
+    async def open(self) -> None:
+        """Begin to use it, creating what is missing."""
+        ...
+
+    async def close(self) -> None:
+        """Write what waits, and end."""
+        ...
+
+    async def accept(self, key: str, lease: bytes, at: float) -> None:
+        """Keep a new execution, instead of whatever there is of a former life of it."""
+        ...
+
+    async def append(self, key: str, step: LoggedStep, snapshot: Snapshot | None = None) -> None:
+        """Keep a step, and with it a snapshot that replaces the one before."""
+        ...
+
+    def acknowledge(self, key: str, event: int) -> None:
+        """Note up to which event the control plane knows all; written with what is written next."""
+        ...
+
+    async def finish(self, key: str) -> None:
+        """Keep of an execution only that it was here."""
+        ...
+
+    async def remove(self, key: str) -> None:
+        """Keep nothing of an execution, not even that it was here."""
+        ...
+
+    async def finished(self, key: str) -> bool:
+        """Say whether an execution was here and is done with."""
+        ...
+
+    async def unfinished(self) -> list[LoggedExecution]:
+        """Return what has to go on, oldest first."""
+        ...
+
+
 class ExecutionLog:
-    """Appends are durable when they return. `UnavailableError` when the file cannot be written or read."""
+    """The log in one file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -15,17 +15,17 @@ from flyteform_dataplane.runner.context import ExecutionContext, key_of
 from flyteform_dataplane.runner.data import LiteralCache
 from flyteform_dataplane.runner.dynamics import regrow
 from flyteform_dataplane.runner.execution import Execution, World
-from flyteform_dataplane.runner.log import ExecutionLog, LoggedExecution
+from flyteform_dataplane.runner.log import LoggedExecution
 from flyteform_dataplane.runner.recovery import look_back
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from pathlib import Path
 
     from flyteidl.core.identifier_pb2 import WorkflowExecutionIdentifier
 
     from flyteform.objects.ports import ObjectStore
     from flyteform_dataplane.ports import Catalog, Clock, ControlPlane, Executor, Reporter
+    from flyteform_dataplane.runner.log import Log
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class Runner:
 
     def __init__(
         self,
-        log_path: Path,
+        log: Log,
         objects: ObjectStore,
         executor: Executor,
         catalog: Catalog,
@@ -47,7 +47,7 @@ class Runner:
         config: RunnerConfig | None = None,
     ) -> None:
         config = config or RunnerConfig()
-        self._log = ExecutionLog(log_path)
+        self._log = log
         cache = LiteralCache(config.cached_bytes)
         endings = Endings()
         self._world = World(self._log, objects, executor, catalog, reporter, control, endings, clock, config, cache)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ import msgpack  # type: ignore[import-untyped]
 
 from flyteform.errors import AlreadyExistsError, ConflictError, InvalidInputError, NotFoundError, UnavailableError
 from flyteform.proto.flyteform.v1.link_pb2 import Lease
-from flyteform_dataplane.kubernetes.names import label_value, pod_name
+from flyteform_dataplane.kubernetes.names import label_value, namespace_of, pod_name
 from flyteform_dataplane.kubernetes.workflows.definition import API_VERSION, FINALIZER, GROUP, KIND, PLURAL, VERSION
 from flyteform_dataplane.runner.log import LoggedExecution, LoggedStep, Snapshot
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from flyteform.objects.ports import ObjectStore
     from flyteform_dataplane.kubernetes.api import KubernetesApi
     from flyteform_dataplane.kubernetes.profile import Json
+
+logger = logging.getLogger(__name__)
 
 LARGEST_LOG = 256 * 1024
 TERMINATED = {"termination-status": "terminated"}
@@ -59,7 +62,8 @@ class WorkflowLog:
     async def accept(self, key: str, lease: bytes, at: float) -> None:
         """Keep a new execution, instead of whatever there is of a former life of it."""
         parsed = Lease.FromString(lease)
-        prefix = f"{parsed.metadata_prefix}/log"
+        # Not among the execution's own files, which are cleared when it begins.
+        prefix = f"{self._objects.prefix}/metadata/log/{key}"
         references = {
             "leaseReference": (f"{prefix}/lease.pb", lease),
             "workflowClosureReference": (f"{prefix}/closure.pb", parsed.closure.SerializeToString()),
@@ -71,7 +75,8 @@ class WorkflowLog:
         try:
             await self._api.create(path.rpartition("/")[0], resource)
         except AlreadyExistsError:
-            await self.remove(key)
+            await self._api.patch(path, {"metadata": {"finalizers": None}})
+            await self._api.delete(path)
             await self._api.create(path.rpartition("/")[0], resource)
         await self._api.patch(f"{path}/status", {"status": _fresh_status()})
         self._acknowledged.pop(key, None)
@@ -116,10 +121,12 @@ class WorkflowLog:
         """Keep nothing of an execution, not even that it was here."""
         path = _path(key)
         try:
+            resource = await self._api.get(path)
             await self._api.patch(path, {"metadata": {"finalizers": None}})
             await self._api.delete(path)
+            await self._delete_objects(resource)
         except NotFoundError:
-            pass
+            logger.info("execution %s was removed before", key)
         self._forget(key)
 
     async def finished(self, key: str) -> bool:
@@ -132,7 +139,13 @@ class WorkflowLog:
 
     async def unfinished(self) -> list[LoggedExecution]:
         """Return what has to go on, oldest first."""
-        found = [await self._logged(resource) for resource in await self._resources()]
+        found = []
+        for resource in await self._resources():
+            try:
+                found.append(await self._logged(resource))
+            except NotFoundError as error:
+                # The others go on: one whose log is lost must not stop them all.
+                logger.error("execution %s cannot go on: %s", resource["executionId"], error.message)  # noqa: TRY400 - its place says nothing
         return sorted(found, key=lambda logged: (logged.accepted_at, logged.key))
 
     async def _resources(self) -> list[Json]:
@@ -210,11 +223,6 @@ class WorkflowLog:
     def _forget(self, key: str) -> None:
         self._acknowledged.pop(key, None)
         self._sizes.pop(key, None)
-
-
-def namespace_of(project: str, domain: str) -> str:
-    """Return the namespace of a project's domain, as Flyte's template makes it."""
-    return pod_name(f"{project}-{domain}")
 
 
 def _path(key: str) -> str:

@@ -1,0 +1,122 @@
+"""The settings of an operator: its command line, and the profile of its cluster from a file."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from flyteform.errors import InvalidInputError
+from flyteform_dataplane.connectors.endpoints import Endpoint, parse_endpoint
+from flyteform_dataplane.kubernetes.profile import Accelerators, GracePeriods, PodProfile, Spot
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+_NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorSettings:
+    """What an operator needs to know: `objects` is the URI prefix of its cluster's bucket.
+
+    Without a `kubeconfig` it is the service account of its own pod. `token_file` holds the token for a control plane
+    that asks for one. Operators with the same `lease` in the same `namespace` take turns; `identity` tells them apart.
+    """
+
+    control_plane: str
+    objects: str
+    cluster: str
+    state_dir: Path
+    kubeconfig: Path | None = None
+    namespace: str = "flyteform"
+    lease: str = "flyteform-operator"
+    identity: str = ""
+    token_file: Path | None = None
+    connectors: tuple[Endpoint, ...] = ()
+    profile: PodProfile = field(default_factory=PodProfile)
+    log_level: str = "INFO"
+
+
+def parse(arguments: Sequence[str]) -> OperatorSettings:
+    """Read the command line and the files that it names; `InvalidInputError` names the field that is wrong."""
+    parser = argparse.ArgumentParser(prog="flyteform_dataplane.kubernetes", description="Runs executions as pods.")
+    parser.add_argument("--control-plane", required=True, metavar="HOST:PORT")
+    parser.add_argument("--objects", required=True, metavar="URI", help="the cluster's own bucket: s3://…")
+    parser.add_argument("--cluster", required=True, help="the name under which the control plane knows it")
+    parser.add_argument("--state-dir", required=True, type=Path, help="for what connectors' jobs are known by")
+    parser.add_argument("--kubeconfig", type=Path, help="without it: this pod's service account")
+    parser.add_argument("--namespace", default=_own_namespace(), help="where its lease is (default: its own)")
+    parser.add_argument("--lease", default="flyteform-operator", help="operators that share it take turns")
+    parser.add_argument("--identity", default=f"{socket.gethostname()}-{os.getpid()}")
+    parser.add_argument("--token-file", type=Path, metavar="PATH", help="the token for a control plane with login")
+    parser.add_argument("--connector", action="append", default=[], metavar="[TYPE,…=][grpcs://]HOST:PORT")
+    parser.add_argument("--profile", type=Path, metavar="FILE", help="what the cluster wants of its pods, in YAML")
+    parser.add_argument("--log-level", default="INFO", choices=_LEVELS)
+    given = vars(parser.parse_args(arguments))
+    profile, connectors = given.pop("profile"), given.pop("connector")
+    return OperatorSettings(
+        **given,
+        connectors=tuple(parse_endpoint(text) for text in connectors),
+        profile=PodProfile() if profile is None else read_profile(profile),
+    )
+
+
+def read_profile(path: Path) -> PodProfile:
+    """Read a profile; what is left out has its default, what is unknown or wrong is an error with its place."""
+    try:
+        document = yaml.safe_load(path.read_text()) or {}
+        return _Profile.model_validate(document).profile()
+    except OSError as error:
+        raise InvalidInputError(f"the profile {path} cannot be read: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise InvalidInputError(f"the profile {path} is no YAML: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "it"
+        raise InvalidInputError(f"the profile {path}: {place}: {first['msg']}") from error
+
+
+def _own_namespace() -> str:
+    return _NAMESPACE_FILE.read_text().strip() if _NAMESPACE_FILE.exists() else "flyteform"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", alias_generator=lambda name: name.replace("_", "-"))
+
+
+class _Profile(_Section):
+    """The file's form: the fields of `PodProfile` with hyphens, as Flyte writes its own settings."""
+
+    labels: dict[str, str] = Field(default_factory=dict)
+    annotations: dict[str, str] = Field(default_factory=lambda: dict(PodProfile().annotations))
+    environment: dict[str, str] = Field(default_factory=dict)
+    cpu: str = PodProfile().cpu
+    memory: str = PodProfile().memory
+    tolerations: tuple[dict[str, Any], ...] = ()
+    resource_tolerations: dict[str, tuple[dict[str, Any], ...]] = Field(default_factory=dict)
+    node_selector: dict[str, str] = Field(default_factory=dict)
+    affinity: dict[str, Any] | None = None
+    scheduler: str = ""
+    dns: dict[str, Any] | None = None
+    host_network: bool = False
+    image_pull_secrets: tuple[str, ...] = ()
+    termination_grace_seconds: int = Field(PodProfile().termination_grace_seconds, ge=0)
+    pod_security: dict[str, Any] = Field(default_factory=lambda: dict(PodProfile().pod_security))
+    container_security: dict[str, Any] = Field(default_factory=lambda: dict(PodProfile().container_security))
+    finalizer: str = PodProfile().finalizer
+    inject_finalizer: bool = False
+    accelerators: Accelerators = Field(default_factory=Accelerators)
+    spot: Spot = Field(default_factory=Spot)
+    grace: GracePeriods = Field(default_factory=GracePeriods)
+
+    def profile(self) -> PodProfile:
+        """Return it as the rest of the operator knows it."""
+        return PodProfile(**{name: getattr(self, name) for name in type(self).model_fields})
