@@ -185,7 +185,7 @@ async def test_two_applies_at_once_of_which_one_waits(tmp_path: Path) -> None:
 async def test_an_interrupted_apply_finishes_what_runs(tmp_path: Path) -> None:
     """After SIGINT nothing further begins, what ran is recorded, what is left is named, and the next apply does it."""
     path = write_project(tmp_path / "work")
-    many = "".join(f'LaunchPlan(everyday, name="p{number}")\n' for number in range(40))
+    many = "".join(f'LaunchPlan(everyday, name="p{number}")\n' for number in range(15))
     write_project(path.parent, pipelines=PIPELINES + many)
     async with control_plane(tmp_path) as client:
         run = Shell(tmp_path, client)
