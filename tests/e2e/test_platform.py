@@ -48,6 +48,18 @@ def test_it_is_ready_with_the_sandbox_project(tmp_path: Path) -> None:
         assert [domain["id"] for domain in projects[0]["domains"]] == ["development", "staging", "production"]
 
 
+def test_it_takes_a_configuration_below_its_flags(tmp_path: Path) -> None:
+    """The file's domains are served, the flags' ports win over its own; what is wrong in it ends the start."""
+    file = tmp_path / "config.yaml"
+    file.write_text("{server: {httpPort: 1, grpc: {port: 1}}, domains: [{id: only}]}")
+    with running(tmp_path, f"--config={file}") as platform:
+        (project,) = json.loads(platform.get("/api/v1/projects"))["projects"]
+        assert [domain["id"] for domain in project["domains"]] == ["only"]
+    file.write_text("{dispatch: {attempts: 0}}")
+    refused = dev(tmp_path, f"--config={file}", f"--state-dir={tmp_path / 'state'}")
+    assert_clear_refusal(refused, f"{file}: dispatch.attempts: ")
+
+
 def test_a_second_start_is_refused_and_harms_nothing(tmp_path: Path) -> None:
     """A second platform on the same directory says who holds it; the first one goes on serving."""
     with running(tmp_path) as platform:
