@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from typing import TYPE_CHECKING
 
-from flyteform.provision.model import REMOVALS, Action
+from flyteform.provision.model import REMOVALS, Action, Kind
 from flyteform.provision.redaction import redact_field
 
 if TYPE_CHECKING:
@@ -55,7 +55,9 @@ def short(version: str | None) -> str:
 
 def place(address: Address) -> str:
     """Say where something lies, "" for a project."""
-    return f"{address.project}/{address.domain}" if address.domain else ""
+    if address.kind is Kind.PROJECT:
+        return ""
+    return f"{address.project}/{address.domain}" if address.domain else address.project
 
 
 def shown_fields(change: Change) -> list[FieldChange]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from flyteform.provision.impact.cache import judge_cache
-from flyteform.provision.impact.compatibility import judge_interface
+from flyteform.provision.impact.compatibility import Callers, callers_of, judge_interface
 from flyteform.provision.impact.diff import LaunchPlanDefinition, TaskDefinition, differences_of, wanted
 from flyteform.provision.impact.executions import judge_executions
 from flyteform.provision.impact.model import Severity
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def assess(changes: Iterable[Change], desired: Desired, facts: Facts, now: datetime) -> tuple[Change, ...]:
     """Return the changes with their differences, without secrets, and with their impacts."""
     entities = {entity.address: entity for entity in desired.entities}
-    judge = _Judge(entities, facts, now)
+    judge = _Judge(entities, facts, callers_of(facts, entities), now)
     return tuple(judge.change(each) for each in changes)
 
 
@@ -36,6 +36,7 @@ def assess(changes: Iterable[Change], desired: Desired, facts: Facts, now: datet
 class _Judge:
     entities: Mapping[Address, Entity]
     facts: Facts
+    callers: Callers
     now: datetime
 
     def change(self, change: Change) -> Change:
@@ -79,7 +80,7 @@ class _Judge:
     def _new_version(self, change: Change) -> Iterator[Impact]:
         previous = self.facts.previous.get(change.address)
         if previous is not None:
-            yield from judge_interface(change.address, previous, self.facts, self.entities)
+            yield from judge_interface(change.address, previous, self.facts, self.entities, self.callers)
             match previous.definition, wanted(self.entities[change.address]):
                 case TaskDefinition(old), TaskDefinition(new):
                     origin = change.moved_from or change.address

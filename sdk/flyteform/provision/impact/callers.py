@@ -49,6 +49,16 @@ def address_of(identifier: identifier_pb2.Identifier) -> Address:
     return Address(kind, identifier.project, identifier.domain, identifier.name)
 
 
+def called_by(definition: WorkflowDefinition) -> frozenset[Address]:
+    """Return all that a workflow, or one of those inside of it, runs."""
+    return frozenset(
+        address_of(each)
+        for template in (definition.template, *definition.sub_workflows)
+        for node, _ in _runners(template)
+        for each in references(node)
+    )
+
+
 def calls_of(caller: Address, definition: WorkflowDefinition, called: Address, interface: Interface) -> Iterator[Call]:
     """Yield how a workflow uses what is `called`, in its own nodes and in those of the workflows inside of it.
 

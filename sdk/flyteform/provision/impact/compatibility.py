@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
+from collections import defaultdict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flyteform.provision.impact.callers import address_of, calls_of, launch_plan_call
+from flyteform.provision.impact.callers import address_of, called_by, calls_of, launch_plan_call
 from flyteform.provision.impact.diff import LaunchPlanDefinition, TaskDefinition, WorkflowDefinition, wanted
 from flyteform.provision.impact.interfaces import incompatibilities, interface_of, launch_plan_interface, problems
 from flyteform.provision.impact.model import Impact, ImpactKind, Severity
 from flyteform.provision.model import Address, Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from flyteidl.core import interface_pb2
 
@@ -39,8 +42,31 @@ def wanted_interface(address: Address, entities: Mapping[Address, Entity]) -> In
             return None if workflow is None else launch_plan_interface(spec, workflow)
 
 
+@dataclass(frozen=True, slots=True)
+class Callers:
+    """Who calls what: workflows as others have registered them, and workflows as they are declared."""
+
+    others: Mapping[Address, tuple[Address, ...]]
+    declared: Mapping[Address, tuple[Address, ...]]
+
+
+def callers_of(facts: Facts, entities: Mapping[Address, Entity]) -> Callers:
+    """Find out once who calls what, as there may be thousands of both."""
+    others = {caller: called_by(definition) for caller, definition in facts.workflows.items()}
+    declared = {caller: each.depends_on for caller, each in entities.items() if caller.kind is Kind.WORKFLOW}
+    return Callers(_inverted(others), _inverted(declared))
+
+
+def _inverted(calls: Mapping[Address, Iterable[Address]]) -> dict[Address, tuple[Address, ...]]:
+    found: defaultdict[Address, list[Address]] = defaultdict(list)
+    for caller, all_called in calls.items():
+        for called in all_called:
+            found[called].append(caller)
+    return {called: tuple(sorted(users)) for called, users in found.items()}
+
+
 def judge_interface(
-    address: Address, previous: Previous, facts: Facts, entities: Mapping[Address, Entity]
+    address: Address, previous: Previous, facts: Facts, entities: Mapping[Address, Entity], callers: Callers
 ) -> Iterator[Impact]:
     """Yield who can no longer call the entity; a loss that no caller was found for is a warning."""
     after = wanted_interface(address, entities)
@@ -48,7 +74,11 @@ def judge_interface(
     if after is None or not losses:
         return
     broken = False
-    for call in _calls(address, previous.interface, after, facts, entities):
+    calls = itertools.chain(
+        _others_calls(address, previous.interface, facts, entities, callers),
+        _declared_calls(address, after, entities, callers),
+    )
+    for call in calls:
         if found := problems(previous.interface, after, call.usage):
             broken = True
             yield _breaking(call, found)
@@ -82,28 +112,28 @@ def _follows_its_workflow(entity: Entity, facts: Facts) -> bool:
     return isinstance(definition, LaunchPlanDefinition) and address_of(definition.spec.workflow_id) in facts.previous
 
 
-def _calls(
-    address: Address, before: Interface, after: Interface, facts: Facts, entities: Mapping[Address, Entity]
+def _others_calls(
+    address: Address, before: Interface, facts: Facts, entities: Mapping[Address, Entity], callers: Callers
 ) -> Iterator[Call]:
-    """Yield the calls by others as they are registered, and those by the declaration as they are declared."""
-    for caller, definition in sorted(facts.workflows.items(), key=lambda each: each[0]):
-        for call in calls_of(caller, definition, address, before):
+    """Yield the calls by others as they are registered."""
+    for caller in callers.others.get(address, ()):
+        for call in calls_of(caller, facts.workflows[caller], address, before):
             if call.inside not in entities:  # a copy of what is declared here is no caller
                 yield call
     if address.kind is Kind.WORKFLOW:
         for launch_plan in facts.launch_plans:
             if address_of(launch_plan.spec.workflow_id) == address and address_of(launch_plan.id) not in entities:
                 yield launch_plan_call(launch_plan)
-    yield from _declared_calls(address, after, entities)
 
 
-def _declared_calls(address: Address, after: Interface, entities: Mapping[Address, Entity]) -> Iterator[Call]:
+def _declared_calls(
+    address: Address, after: Interface, entities: Mapping[Address, Entity], callers: Callers
+) -> Iterator[Call]:
     """Yield the calls by the declaration: they are written for the new interface, so that says what they give."""
-    for caller, entity in entities.items():
-        if caller.kind is Kind.WORKFLOW and address in entity.depends_on:
-            declared = wanted(entity)
-            if isinstance(declared, WorkflowDefinition):
-                yield from calls_of(caller, declared, address, after)
+    for caller in callers.declared.get(address, ()):
+        declared = wanted(entities[caller])
+        if isinstance(declared, WorkflowDefinition):
+            yield from calls_of(caller, declared, address, after)
 
 
 def _defaults(workflow: Address, entities: Mapping[Address, Entity]) -> frozenset[str]:

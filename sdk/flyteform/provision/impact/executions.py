@@ -19,15 +19,17 @@ def judge_executions(found: InFlight | None) -> Iterator[Impact]:
     """Yield how many executions are in flight, by version; nothing if there are none."""
     if found is None or found.count == Count(0):
         return
-    versions = ", ".join(
-        f"{number} on {version[:_VERSION_CHARACTERS]}" for version, number in sorted(found.versions.items())
-    )
-    verb, noun = ("goes", "execution") if found.count == Count(1) else ("go", "executions")
-    message = f"{found.count} {noun} in flight {verb} on with the old version ({versions})"
+    versions = tuple(sorted(found.versions.items()))
+    if found.count is None:
+        message = "an unknown number of executions is in flight: they cannot be listed"
+    else:
+        shown = ", ".join(f"{number} on {version[:_VERSION_CHARACTERS]}" for version, number in versions)
+        verb, noun = ("goes", "execution") if found.count == Count(1) else ("go", "executions")
+        message = f"{found.count} {noun} in flight {verb} on with the old version ({shown})"
     fields = (
-        ("executions", found.count.number),
-        ("more", found.count.more),
-        ("versions", tuple(f"{version}={number}" for version, number in sorted(found.versions.items()))),
+        ("executions", "unknown" if found.count is None else found.count.number),
+        ("more", found.count is not None and found.count.more),
+        ("versions", tuple(f"{version}={number}" for version, number in versions)),
         ("names", found.names),
     )
     yield Impact(ImpactKind.EXECUTIONS, Severity.INFO, message, fields)

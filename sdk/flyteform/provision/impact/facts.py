@@ -47,10 +47,10 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class InFlight:
-    """Executions that have not ended, by the version that they run."""
+    """Executions that have not ended, by the version that they run; a count of None if they cannot be listed."""
 
-    count: Count
-    versions: Mapping[str, int]
+    count: Count | None
+    versions: Mapping[str, int] = field(default_factory=dict)
     names: tuple[str, ...] = ()
 
 

@@ -257,7 +257,10 @@ async def _in_flight(client: AdminClient, changes: Iterable[Change]) -> dict[Add
 
 async def _running(client: AdminClient, kind: Kind, place: Place, chunk: Sequence[str]) -> dict[Address, InFlight]:
     filters = f"{_names(chunk, f'{kind.value}.name')}+{_IN_FLIGHT}"
-    rows = [row async for row in client.list_executions(*place, filters=filters, newest=MOST_EXECUTIONS)]
+    try:
+        rows = [row async for row in client.list_executions(*place, filters=filters, newest=MOST_EXECUTIONS)]
+    except (UnsupportedError, AccessDeniedError, InvalidInputError):
+        return {Address(kind, *place, name): InFlight(None) for name in chunk}
     by_address: defaultdict[Address, list[tuple[str, str]]] = defaultdict(list)
     for row in rows:
         identifier = row.closure.workflow_id if kind is Kind.WORKFLOW else row.spec.launch_plan
