@@ -102,7 +102,7 @@ class Cluster:
             FLYTEFORM, *arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             stdin=subprocess.DEVNULL,
         )  # fmt: skip
-        out, err = await asyncio.wait_for(process.communicate(), 150)
+        out, err = await asyncio.wait_for(process.communicate(), 300)
         return subprocess.CompletedProcess(arguments, process.returncode or 0, out.decode(), err.decode())
 
 
@@ -129,6 +129,7 @@ def resources() -> list[dict[str, Any]]:
     return list(json.loads(listed)["items"])
 
 
+@pytest.mark.timeout(400)
 async def test_workflows_run_in_pods(tmp_path: Path, s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sub-workflows with data between their tasks, and a failure with the user's own message."""
     async with started(tmp_path, s3, monkeypatch) as cluster:
