@@ -40,7 +40,8 @@ def test_a_task_is_one_container() -> None:
     assert {"name": "A", "value": "1"} in container["env"]
     assert pod["spec"]["restartPolicy"] == "Never"
     assert pod["spec"]["serviceAccountName"] == "worker"
-    assert pod["metadata"]["annotations"]["flyteform.dev/attempt"] == "f1/n0/0/0"
+    assert (pod["metadata"]["namespace"], pod["metadata"]["name"]) == ("flytesnacks-development", "f1-n0-0")
+    assert pod["metadata"]["annotations"]["flyteform.dev/attempt"] == "flytesnacks/development/f1/n0/0"
 
 
 def test_a_pod_is_restricted() -> None:
