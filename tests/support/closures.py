@@ -290,11 +290,10 @@ class Flow:
             task.template.id.resource_type = ResourceType.TASK
             task.template.metadata.runtime.version = "1"
         nodes = [node for node in template.nodes if node.id not in (START, END)]
+        tasks = {task.template.id.name: task.template.id for task in self.closure.tasks}
         for node in nodes:
             if node.WhichOneof("target") == "task_node":
-                name = node.task_node.reference_id.name
-                task = next(task.template for task in self.closure.tasks if task.template.id.name == name)
-                node.task_node.reference_id.CopyFrom(task.id)
+                node.task_node.reference_id.CopyFrom(tasks[node.task_node.reference_id.name])
         bindings = [Binding(var=name, binding=data) for name, data in outputs.items()]
         return DynamicJobSpec(nodes=nodes, tasks=[task.template for task in self.closure.tasks], outputs=bindings)
 

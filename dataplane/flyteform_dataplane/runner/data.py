@@ -11,13 +11,13 @@ from flyteidl.core.types_pb2 import Error
 from google.protobuf.message import DecodeError
 
 from flyteform.errors import InvalidInputError, NotFoundError
-from flyteform_dataplane.engine.graph import START_NODE
+from flyteform_dataplane.engine.graph import START_NODE, NodeKind
 from flyteform_dataplane.engine.phases import ItemPhase
 from flyteform_dataplane.errors import UserError
-from flyteform_dataplane.runner.literals import collect, give_error, referenced_nodes, resolve
+from flyteform_dataplane.runner.literals import collect, give_error, looked_into, referenced_nodes, resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from flyteidl.core.interface_pb2 import Variable
     from flyteidl.core.literals_pb2 import Binding
@@ -26,6 +26,11 @@ if TYPE_CHECKING:
     from flyteform_dataplane.engine.state import State
     from flyteform_dataplane.ports import ControlPlane
     from flyteform_dataplane.runner.context import ExecutionContext
+
+# The kinds that look at their inputs themselves, so that these have to be at hand.
+_LOOKING = (NodeKind.ARRAY, NodeKind.BRANCH)
+# Flyte's greatest size of a literal in an object of its own.
+_OFFLOADED_BYTES = 1 << 30
 
 
 class LiteralCache:
@@ -202,7 +207,11 @@ class ExecutionData:
         record = self._context.graph.nodes[node]
         outputs = await self._outputs_of(record.bindings, record.scope)
         variables = self._input_variables(node)
+        for spec_id, var in looked_into(record.bindings):
+            outputs[spec_id] = await self._loaded(outputs[spec_id], (var,))
         resolved = resolve(record.bindings, outputs, variables)
+        if record.kind in _LOOKING:
+            resolved = await self._loaded(resolved, resolved.literals)
         if self._is_failure_node(node):
             failure = self._state.nodes[record.scope].failure if record.scope else self._state.failure
             message = "" if failure is None else failure.message
@@ -210,6 +219,21 @@ class ExecutionData:
         # Not durable: after a crash they are made again before an attempt that needs them starts.
         await self._objects.put(self._context.inputs_uri(node), resolved.SerializeToString(), durable=False)
         return resolved
+
+    async def _loaded(self, literals: LiteralMap, names: Iterable[str]) -> LiteralMap:
+        """Return the literals, with those of these names that lie in an object of their own read from there."""
+        away = [name for name in names if literals.literals[name].HasField("offloaded_metadata")]
+        if not away:
+            return literals
+        loaded = LiteralMap()
+        loaded.CopyFrom(literals)
+        for name in away:
+            uri = literals.literals[name].offloaded_metadata.uri
+            try:
+                loaded.literals[name].ParseFromString(await self._objects.get(uri, limit=_OFFLOADED_BYTES))
+            except (NotFoundError, InvalidInputError, DecodeError) as error:
+                raise UserError(f"{name!r} lies in {uri}, which holds no value that can be read") from error
+        return loaded
 
     def _is_failure_node(self, node: str) -> bool:
         graph, scope = self._context.graph, self._context.graph.nodes[node].scope
@@ -222,9 +246,9 @@ class ExecutionData:
             return task.interface.inputs.variables
         return workflow.interface.inputs.variables if workflow is not None else None
 
-    async def _outputs_of(self, bindings: Sequence[Binding], scope: str) -> Mapping[str, LiteralMap]:
+    async def _outputs_of(self, bindings: Sequence[Binding], scope: str) -> dict[str, LiteralMap]:
         """Return the outputs that bindings in a workflow name, by the ids that the nodes have in it."""
-        outputs = {}
+        outputs: dict[str, LiteralMap] = {}
         for spec_id in sorted(referenced_nodes(bindings)):
             if spec_id != START_NODE:
                 node = self._context.graph.inside(scope, spec_id)

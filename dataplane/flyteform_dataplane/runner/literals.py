@@ -44,6 +44,12 @@ def referenced_nodes(bindings: Iterable[Binding]) -> set[str]:
     return {reference.node_id or START_NODE for binding in bindings for reference in _references(binding.binding)}
 
 
+def looked_into(bindings: Iterable[Binding]) -> set[tuple[str, str]]:
+    """Return the nodes and outputs of which the bindings need a part only."""
+    references = (reference for binding in bindings for reference in _references(binding.binding))
+    return {(reference.node_id or START_NODE, reference.var) for reference in references if reference.attr_path}
+
+
 def resolve(
     bindings: Sequence[Binding],
     outputs: Mapping[str, LiteralMap],

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from flyteidl.core.execution_pb2 import NodeExecution, WorkflowExecution
+from flyteidl.core.literals_pb2 import Literal, LiteralOffloadedMetadata
 
-from support.closures import Flow, compare, literals, promise
+from support.closures import Flow, compare, integers, literals, promise
 from support.world import Broken
 
 if TYPE_CHECKING:
@@ -162,3 +163,44 @@ async def test_failure_node_gets_the_inputs_and_the_error(make_world: MakeWorld)
     union = inputs["err"].scalar.union
     assert union.type.structure.tag == "FlyteError"
     assert (union.value.scalar.error.failed_node_id, union.value.scalar.error.message) == ("fn0", "no")
+
+
+def offloaded(world: World, literal: Literal) -> Literal:
+    """Put a literal into an object of its own and return what stands for it."""
+    uri = "mem://store/offloaded.pb"
+    world.store.objects[uri] = literal.SerializeToString()
+    return Literal(offloaded_metadata=LiteralOffloadedMetadata(uri=uri))
+
+
+async def test_a_map_over_a_list_in_an_object_of_its_own(make_world: MakeWorld) -> None:
+    """A map reads a list that was offloaded; each item gets its own value."""
+    world = await make_world(lambda spec: literals(o=int(spec.name.split("/")[-2])))
+    lease = Flow().map("n0", {"x": promise("", "i")}).returns(r=promise("n0", "o")).lease()
+    lease.inputs.literals["i"].CopyFrom(offloaded(world, integers(5, 6)))
+    rows = await world.execute(lease)
+    assert rows.workflow == WorkflowExecution.SUCCEEDED
+    assert world.outputs(lease).literals["r"] == integers(0, 1)
+
+
+async def test_an_attribute_of_a_value_in_an_object_of_its_own(make_world: MakeWorld) -> None:
+    """One entry of an offloaded list goes into a task; another task, which wants all of it, gets it as it is."""
+    world = await make_world(lambda _: literals(o=1))
+    entry = promise("", "i")
+    entry.promise.attr_path.add(int_value=1)
+    lease = Flow().task("n0", {"x": entry}).task("n1", {"y": promise("", "i")}).lease()
+    whole = offloaded(world, integers(5, 6))
+    lease.inputs.literals["i"].CopyFrom(whole)
+    await world.execute(lease)
+    assert world.store.literals(f"{lease.metadata_prefix}/n0/data/inputs.pb") == literals(x=6)
+    assert world.store.literals(f"{lease.metadata_prefix}/n1/data/inputs.pb") == literals(y=whole)
+
+
+async def test_a_value_that_is_nowhere(make_world: MakeWorld) -> None:
+    """An offloaded list that is gone fails the node with a message that says where it was looked for."""
+    world = await make_world(lambda _: literals(o=1))
+    lease = Flow().map("n0", {"x": promise("", "i")}).lease()
+    lease.inputs.literals["i"].CopyFrom(offloaded(world, integers(1)))
+    world.store.objects.pop("mem://store/offloaded.pb")
+    rows = await world.execute(lease)
+    assert rows.workflow == WorkflowExecution.FAILED
+    assert "mem://store/offloaded.pb" in events_of(world, "n0")[-1].error.message
