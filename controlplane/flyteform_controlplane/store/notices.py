@@ -18,6 +18,8 @@ _CHANNEL: Final = "flyteform"
 # How long to wait before connecting anew, and how often to ask whether the connection still stands.
 _PAUSE_SECONDS: Final = 0.5
 _CHECK_SECONDS: Final = 5.0
+# A word is a transaction for PostgreSQL, which it makes durable: one for all that are said within this time.
+_REST_SECONDS: Final = 0.02
 
 
 class Topic(StrEnum):
@@ -99,6 +101,8 @@ class Notices:
             await driver.execute("SELECT pg_notify($1, $2)", _CHANNEL, topic, timeout=_CHECK_SECONDS)
         # Only now: what could not be said is said on the next connection.
         self._unsaid -= topics
+        if topics:
+            await asyncio.sleep(_REST_SECONDS)
         try:
             await asyncio.wait_for(self._wake.wait(), _CHECK_SECONDS)
         except TimeoutError:

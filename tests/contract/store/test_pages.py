@@ -127,3 +127,20 @@ async def test_a_transaction_that_is_given_up_leaves_nothing(database: Database)
         await given_up
     await add(database, store, task(1))
     assert await names(database, store, Query()) == ["t1"]
+
+
+async def test_a_jump_lands_where_its_offset_says(database: Database) -> None:
+    """Far offsets that nobody read up to: first found, then known, with new rows in front, and beyond the end."""
+    store, count = SqlStore(), 6_000
+    await add(database, store, *(task(number) for number in range(count)))
+
+    async def check(rows: int) -> None:
+        for offset in (2_000, 5_499, 5_500, 2_345, rows - 1, rows, rows + 5_000):
+            for sort, first, step in ((NEWEST, rows - 1, -1), (Sort("created_at", ascending=True), 0, 1)):
+                expected = [f"t{first + step * number}" for number in range(offset, min(offset + 3, rows))]
+                assert await names(database, store, Query(sort=sort, limit=3, offset=offset)) == expected
+
+    await check(count)
+    # Some of them older than the newest that was there.
+    await add(database, store, *(task(number) for number in range(count, count + 700)))
+    await check(count + 700)

@@ -2,7 +2,7 @@
 
 A token is a decimal offset, and skipping costs what it skips. So the end of each page is remembered for a while: the
 page after it starts there. Whoever reads on sees each row at most once while rows are added in front, which an offset
-cannot promise; without a memory (another replica, a token after a long pause) the offset is skipped as it says.
+cannot promise; without a memory (another replica, a jump, a token after a long pause) the offset is skipped as it says.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from sqlalchemy import LargeBinary, bindparam, select, tuple_
 
 from flyteform_controlplane.errors import InvalidArgumentError
 from flyteform_controlplane.store.direct import Direct
+from flyteform_controlplane.store.sql.anchors import LEAST_JUMP, Anchors
 from flyteform_controlplane.store.sql.filters import apply_query
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Pages:
         self._table = table
         self._columns = [table.c[name] for name in columns]
         self._statements: dict[object, Direct] = {}
+        self._anchors: dict[object, Anchors] = {}
         self._ends: OrderedDict[object, tuple[float, Sequence[Any]]] = OrderedDict()
 
     async def rows(self, tx: AsyncConnection, query: Query, where: Mapping[str, str | int]) -> list[Sequence[Any]]:
@@ -46,9 +48,15 @@ class Pages:
             return [tuple(row) for row in await tx.execute(statement)]
         order = self._order(query.sort)
         scope = (query.sort, *where.items())
-        end = self._end(scope, query.offset)
+        end, skip = self._end(scope, query.offset), 0
+        if end is None:
+            skip = query.offset
+            anchors = self._anchors_of(query.sort, tuple(where), order)
+            if skip >= LEAST_JUMP and anchors.serves:
+                anchor = await anchors.nearest(tx, where, skip)
+                end, skip = anchor.end, anchor.skip
         values = {f"is_{name}": value for name, value in where.items()}
-        values |= {"page_limit": query.limit, "page_offset": 0 if end else query.offset}
+        values |= {"page_limit": query.limit, "page_offset": skip}
         if end:
             values |= {f"after_{column.name}": value for column, value in zip(order, end, strict=True)}
         found = await self._statement(query.sort, tuple(where), order, continued=bool(end)).fetch(
@@ -58,6 +66,13 @@ class Pages:
         if len(found) == query.limit and not any(c.nullable or isinstance(c.type, LargeBinary) for c in order):
             self._remember(scope, query.offset + len(found), found[-1][len(self._columns) :])
         return found
+
+    def _anchors_of(self, sort: Sort | None, where: tuple[str, ...], order: Sequence[Column[Any]]) -> Anchors:
+        known = self._anchors.get((sort, where))
+        if known is None:
+            descending = sort is not None and not sort.ascending
+            known = self._anchors[sort, where] = Anchors(self._table, where, order, descending=descending)
+        return known
 
     def _order(self, sort: Sort | None) -> list[Column[Any]]:
         if sort is None or sort.field == "id":

@@ -1,0 +1,125 @@
+"""Where in a long list every so many rows end: a jump to any offset skips the rows behind the nearest of these only.
+
+They are found by one walk along the index, and go with the list for a minute: rows that came in front since then are
+counted each time. Rows that have left the list since (archived ones) are not: by as many a jump may be off until then.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import Integer, bindparam, func, literal, select, tuple_
+
+from flyteform_controlplane.store.direct import Direct
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sqlalchemy import Column, ColumnElement, Table
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+# A jump over fewer rows just skips them.
+LEAST_JUMP: Final = 2_000
+_STEP: Final = 500
+_SECONDS: Final = 60.0
+_LISTS: Final = 100
+# When so many rows are new that counting them takes as long as finding all anew.
+_MOST_NEW: Final = 20_000
+# What never changes of a row, so that rows keep their order.
+_LASTING: Final = frozenset({"id", "created_at"})
+
+
+@dataclass(slots=True)
+class _Found:
+    """The order's values of the rows numbered `_STEP`, 2 x `_STEP`, …; `is_whole` when there are no more."""
+
+    until: float
+    ends: list[Sequence[Any]] = field(default_factory=list)
+    is_whole: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """A row's values of the order's columns, and how many rows to skip behind it; no values: from the start."""
+
+    end: Sequence[Any] | None
+    skip: int
+
+
+class Anchors:
+    """The anchors of one order of a table, whose lists are told apart by the values of `where`."""
+
+    def __init__(self, table: Table, where: Sequence[str], order: Sequence[Column[Any]], *, descending: bool) -> None:
+        self._names = [f"after_{column.name}" for column in order]
+        self.serves = all(column.name in _LASTING for column in order)
+        scope = [table.c[name] == bindparam(f"is_{name}") for name in where]
+        here = tuple_(*order)
+        there = tuple_(*(bindparam(f"after_{column.name}", type_=column.type) for column in order))
+        ordered = [column.desc() if descending else column.asc() for column in order]
+
+        def walk(*more: ColumnElement[bool]) -> Direct:
+            number = func.row_number().over(order_by=ordered).label("number")
+            rows = select(*order, number).where(*scope, *more).order_by(*ordered).limit(bindparam("walked")).subquery()
+            ends = [rows.c[column.name] for column in order]
+            return Direct(select(*ends).where(rows.c.number % literal(_STEP, Integer) == 0).order_by(rows.c.number))
+
+        self._walk = walk()
+        self._walk_on = walk(here < there if descending else here > there)
+        before = here >= there if descending else here <= there
+        counted = select(literal(1)).select_from(table).where(*scope, before).limit(bindparam("counted")).subquery()
+        self._count = Direct(select(func.count()).select_from(counted))
+        self._lists: OrderedDict[object, _Found] = OrderedDict()
+
+    async def nearest(self, tx: AsyncConnection, where: Mapping[str, Any], offset: int) -> Anchor:
+        """Return the nearest anchor before an offset in the list whose columns have these values."""
+        scope = {f"is_{name}": value for name, value in where.items()}
+        found = self._known(where)
+        new = await self._new(tx, found, scope)
+        if new > _MOST_NEW:
+            found, new = self._forget(where), 0
+        await self._find(tx, found, scope, offset - new)
+        number = min((offset - new) // _STEP, len(found.ends))
+        if number < 1:
+            return Anchor(None, offset)
+        return Anchor(found.ends[number - 1], offset - new - number * _STEP)
+
+    def _known(self, where: Mapping[str, Any]) -> _Found:
+        found = self._lists.get(tuple(where.values()))
+        return self._forget(where) if found is None or found.until < time.monotonic() else found
+
+    def _forget(self, where: Mapping[str, Any]) -> _Found:
+        key = tuple(where.values())
+        found = self._lists[key] = _Found(time.monotonic() + _SECONDS)
+        self._lists.move_to_end(key)
+        if len(self._lists) > _LISTS:
+            self._lists.popitem(last=False)
+        return found
+
+    async def _new(self, tx: AsyncConnection, found: _Found, scope: Mapping[str, Any]) -> int:
+        """Count the rows that have come before the first anchor since it was found."""
+        if not found.ends:
+            return 0
+        values = {**scope, **self._after(found.ends[0]), "counted": _STEP + _MOST_NEW + 1}
+        ((count,),) = await self._count.fetch(tx, values, scans=True)
+        return max(int(count) - _STEP, 0)
+
+    async def _find(self, tx: AsyncConnection, found: _Found, scope: Mapping[str, Any], offset: int) -> None:
+        """Walk on until there is an anchor at most a step before the offset, or the list has ended."""
+        missing = offset // _STEP - len(found.ends)
+        if missing < 1 or found.is_whole:
+            return
+        statement, values = self._walk, {**scope, "walked": missing * _STEP}
+        if found.ends:
+            statement, values = self._walk_on, values | self._after(found.ends[-1])
+        known = len(found.ends)
+        ends = await statement.fetch(tx, values, scans=True)
+        # Another call may have walked the same way meanwhile.
+        if len(found.ends) == known:
+            found.ends += [tuple(end) for end in ends]
+            found.is_whole = len(ends) < missing
+
+    def _after(self, end: Sequence[Any]) -> dict[str, Any]:
+        return dict(zip(self._names, end, strict=True))
