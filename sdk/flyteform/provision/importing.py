@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -40,10 +41,12 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from flyteform.client.admin import AdminClient
-    from flyteform.provision.inventory import FoundLaunchPlan
+    from flyteform.provision.inventory import FoundLaunchPlan, FoundWorkflow
 
 _DATETIME = ("UTC", "datetime", "timedelta")
 _SDK = ("CronSchedule", "FixedRate", "Resources")
+# FlyteAdmin's filters, by which names and versions are looked up, have no quoting.
+_FINDABLE = re.compile(r"[^\s;,()+/]{1,255}").fullmatch
 _BEHAVIOR = "CONCURRENCY_BEHAVIOR_"
 _BUILTINS = {each.__name__: each for each in (int, float, str, bool, list, dict)}
 # What evaluates the text that was written, to compare it with what was read.
@@ -85,7 +88,7 @@ class _Text:
     blocks: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     count: int = 0
-    taken: set[str] = field(default_factory=lambda: set(_NAMES))
+    taken: set[str] = field(default_factory=lambda: {*_NAMES, *dir(builtins)})
     variables: dict[Address, str] = field(default_factory=dict)
 
     def written(self, endpoint: str) -> Imported:
@@ -108,16 +111,17 @@ class _Text:
 
     def note(self, text: str) -> None:
         """Say what is left out."""
-        self.blocks.append(f"# Left out: {text}")
-        self.notes.append(text)
+        line = " ".join(text.split())
+        self.blocks.append(f"# Left out: {line}")
+        self.notes.append(line)
 
     def settings(self, row: MatchableAttributesConfiguration, project: str) -> None:
         """Declare settings, if the text says just what was read."""
         where = "/".join(part for part in (row.project, row.domain, row.workflow) if part)
         try:
             value = _settings(row)
-        except (InexpressibleError, FlyteformError, ValueError) as error:
-            self.note(f"settings of {_plain(where)}: {error}")
+        except (InexpressibleError, FlyteformError, ValueError, TypeError) as error:
+            self.note(f"settings of {where}: {error}")
             return
         self.add(call("Settings", [value, project], {"domain": _text(row.domain), "workflow": _text(row.workflow)}))
 
@@ -125,31 +129,47 @@ class _Text:
         """Declare what a domain has: tasks, workflows, launch plans, and what is said about their names."""
         begin = len(self.blocks)
         for address, version in _of(domain, self.inventory.tasks):
-            self.add(_registered("RegisteredTask", address, version, project))
+            if self._can_be_found(address, version):
+                self.add(_registered("RegisteredTask", address, version, project))
         for address, workflow in _of(domain, self.inventory.workflows):
-            inputs = _inputs(workflow.inputs)
-            text = _registered("RegisteredWorkflow", address, workflow.version, project, inputs=inputs)
-            if inputs is not None and self._is_launched(address, workflow.version):
-                self.variables[address] = identifier(address.name.rpartition(".")[2], self.taken)
-                text = f"{self.variables[address]} = {text}"
-            self.add(text)
+            if self._can_be_found(address, workflow.version):
+                self.workflow(address, workflow, project)
         for address, found in _of(domain, self.inventory.launch_plans):
-            self.launch_plan(address, found, project)
+            if self._can_be_found(address, found.plan.id.version):
+                self.launch_plan(address, found, project)
         for address, description in _of(domain, self.inventory.descriptions):
+            if not _FINDABLE(address.name):
+                continue
             what = [quoted(address.kind.value), quoted(address.name), project, quoted(domain)]
             self.add(call("Metadata", what, {"description": quoted(description)}))
         if len(self.blocks) > begin:
             self.blocks.insert(begin, f"\n# {_plain(address.project)}/{_plain(domain)}")
 
+    def workflow(self, address: Address, found: FoundWorkflow, project: str) -> None:
+        """Declare a workflow by its version, with a variable if a launch plan can use that."""
+        inputs = _inputs(found.inputs)
+        text = _registered("RegisteredWorkflow", address, found.version, project, inputs=inputs)
+        if inputs is not None and self._is_launched(address, found.version):
+            self.variables[address] = identifier(address.name.rpartition(".")[2], self.taken)
+            text = f"{self.variables[address]} = {text}"
+        self.add(text)
+
     def launch_plan(self, address: Address, found: FoundLaunchPlan, project: str) -> None:
         """Declare a launch plan with all that it says, or else by its version."""
         try:
             self.add(self._said(address, found))
-        except (InexpressibleError, FlyteformError, ValueError):
+        except (InexpressibleError, FlyteformError, ValueError, TypeError):
             version = found.plan.id.version
             self.add(_registered("RegisteredLaunchPlan", address, version, project, active=repr(found.active)))
             if found.policy is not None:
                 self.note(f"the policy of launch plan {address.name}")
+
+    def _can_be_found(self, address: Address, version: str) -> bool:
+        """Tell whether a plan can ask for it, and note it otherwise."""
+        if _FINDABLE(address.name) and _FINDABLE(version.replace("/", "")):
+            return True
+        self.note(f"version {version!r} of {address}: filters of FlyteAdmin cannot ask for it")
+        return False
 
     def _is_launched(self, workflow: Address, version: str) -> bool:
         return any(

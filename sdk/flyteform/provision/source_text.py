@@ -41,7 +41,7 @@ def call(name: str, positional: Iterable[str], keywords: Mapping[str, str | None
 
 def identifier(text: str, taken: set[str]) -> str:
     """Return a name for a variable, unlike those that are taken, and take it."""
-    base = re.sub(r"\W+", "_", text).strip("_").lower() or "resource"
+    base = re.sub(r"[^0-9A-Za-z_]+", "_", text).strip("_").lower() or "resource"
     base = f"_{base}" if base[0].isdigit() else base
     base = f"{base}_" if keyword.iskeyword(base) else base
     name, number = base, 1

@@ -15,6 +15,7 @@ from flyteform.provision.errors import DeclarationError
 from flyteform.provision.importing import import_declaration
 from flyteform.provision.model import Action
 from flyteform.provision.provisioner import apply_plan, make_plan
+from flyteform.provision.source_text import identifier
 from flyteform.provision.state_memory import MemoryStateStore
 from support.control_plane import control_plane
 from support.declarations import PIPELINES, TASKS, write_project
@@ -157,7 +158,7 @@ async def test_launch_plans_of_others_are_imported_as_they_are(tmp_path: Path) -
     path = write_project(tmp_path / "work")
     async with control_plane(tmp_path) as client:
         await apply(path, client)
-        (nightly,) = [row async for row in client.list_launch_plans("acme", "development", name="nightly")]
+        nightly = await _nightly(client)
         spec = launch_plan_pb2.LaunchPlanSpec()
         spec.CopyFrom(nightly.spec)
         spec.labels.values["by"] = "hand"
@@ -172,12 +173,39 @@ async def test_launch_plans_of_others_are_imported_as_they_are(tmp_path: Path) -
         assert not (await make_plan(declaration, client, MemoryStateStore())).has_changes
 
 
+async def _nightly(client: AdminClient) -> launch_plan_pb2.LaunchPlan:
+    (found,) = [row async for row in client.list_launch_plans("acme", "development", name="nightly")]
+    return found
+
+
 async def _register(client: AdminClient, name: str, version: str, spec: launch_plan_pb2.LaunchPlanSpec) -> None:
     identifier = identifier_pb2.Identifier(
         resource_type=identifier_pb2.LAUNCH_PLAN, project="acme", domain="development", name=name, version=version
     )
     await client.create_launch_plan(identifier, spec)
     await client.set_launch_plan_active(identifier, active=True)
+
+
+async def test_names_that_are_no_trouble(tmp_path: Path) -> None:
+    """Names that mean something in Python, or nothing in a filter, make no text that cannot be read or planned."""
+    path = write_project(tmp_path / "work")
+    async with control_plane(tmp_path) as client:
+        await apply(path, client)
+        total = (await _nightly(client)).spec
+        for name in ('quote"s', "it's", "x.import", "new\nline", "(odd)", "a;b", "back\\slash", "# no comment"):
+            await _register(client, name, "v1", total)
+        found = await import_declaration(client, "acme")
+        assert len(found.notes) == 4
+        declaration = tmp_path / "acme.py"
+        declaration.write_text(found.text)
+        assert not (await make_plan(declaration, client, MemoryStateStore())).has_changes
+
+
+def test_variables_have_names_of_their_own() -> None:
+    """A name that Python, or the declaration, has in use gets a number or a line."""
+    taken = {"int", "total"}
+    names = [identifier(text, taken) for text in ("int", "total", "total", "import", "²", "3d", "Größe")]
+    assert names == ["int_2", "total_2", "total_3", "import_", "resource", "_3d", "gr_e"]
 
 
 async def test_what_is_out_of_use_is_left_out(tmp_path: Path) -> None:
