@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from pathlib import Path
@@ -13,8 +14,7 @@ import uvloop
 
 from flyteform.errors import FlyteformError
 from flyteform_controlplane import logs
-from flyteform_controlplane.configuration import CONFIG_VARIABLE
-from flyteform_controlplane.configuration.reading import configured, read_configuration
+from flyteform_controlplane.configuration import CONFIG_VARIABLE, is_configured
 from flyteform_controlplane.server import ControlPlane
 from flyteform_controlplane.settings import GRPC_PORT, HTTP_PORT, ControlPlaneSettings
 
@@ -74,9 +74,12 @@ def command(
 ) -> None:
     """Serve a flyteform control plane: gRPC, REST and objects."""
     logs.configure(log_level, log_format)
-    configuration = read_configuration(config)
-    settings = configured({"public_url": public_url.rstrip("/"), **options}, context, configuration)
-    uvloop.run(_serve(ControlPlaneSettings(admin=configuration.admin, dispatch=configuration.dispatch, **settings)))
+    settings = {"public_url": public_url.rstrip("/"), **options}
+    if is_configured(config, os.environ):
+        from flyteform_controlplane.configuration.reading import configured, read_configuration
+
+        settings = configured(settings, context, read_configuration(config))
+    uvloop.run(_serve(ControlPlaneSettings(**settings)))
 
 
 async def _serve(settings: ControlPlaneSettings) -> None:

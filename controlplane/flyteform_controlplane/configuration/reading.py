@@ -65,12 +65,13 @@ class Configuration:
 
 
 def configured(options: Mapping[str, Any], context: click.Context, configuration: Configuration) -> dict[str, Any]:
-    """Return a command's options, with what is configured in place of what nobody gave on the command line."""
+    """Return arguments of `ControlPlaneSettings`: a command's options, and what is configured where nobody gave one."""
 
     def left_open(name: str) -> bool:
         return name not in options or context.get_parameter_source(name) is ParameterSource.DEFAULT
 
-    return {**options, **{name: value for name, value in configuration.process.items() if left_open(name)}}
+    given = {name: value for name, value in configuration.process.items() if left_open(name)}
+    return {**options, **given, "admin": configuration.admin, "dispatch": configuration.dispatch}
 
 
 def read_configuration(file: Path | None, environ: Mapping[str, str] | None = None) -> Configuration:

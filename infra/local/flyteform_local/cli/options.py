@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flyteform.errors import InvalidInputError
-from flyteform_controlplane.configuration import CONFIG_VARIABLE, VARIABLE_PREFIX
+from flyteform_controlplane.configuration import CONFIG_VARIABLE, is_configured
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -107,12 +107,10 @@ def platform_options(
     from flyteform_local.state import default_state_dir
 
     control_plane: dict[str, Any] = {}
-    # Reading a configuration takes 100 ms, which who has none does not pay.
-    if config is not None or any(name.startswith(VARIABLE_PREFIX) for name in os.environ):
+    if is_configured(config, os.environ):
         from flyteform_controlplane.configuration.reading import configured, read_configuration
 
-        configuration = read_configuration(config)
-        told = configured(listening, context, configuration)
+        told = configured(listening, context, read_configuration(config))
         if told.get("auth") and "auth" not in listening:
             raise InvalidInputError(
                 f"`flyteform {context.info_name}` asks for no login, and the configuration does",
@@ -120,7 +118,7 @@ def platform_options(
             )
         listening = {name: told.pop(name) for name in listening}
         told.pop("auth", None)
-        control_plane = {**told, "admin": configuration.admin, "dispatch": configuration.dispatch}
+        control_plane = told
     if stock:
         control_plane["stock"] = True
     directory = state_dir or default_state_dir()
