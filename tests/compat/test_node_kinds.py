@@ -34,6 +34,16 @@ print(json.dumps({"error": error, "outputs": literals, "nodes": nodes}))
 """
 
 
+RECOVER = """
+import sys
+from flytekit.configuration import Config
+from flytekit.remote import FlyteRemote
+from flyteidl.admin.execution_pb2 import ExecutionRecoverRequest
+from flyteidl.core.identifier_pb2 import WorkflowExecutionIdentifier
+remote = FlyteRemote(Config.for_endpoint(sys.argv[1], insecure=True), "flytesnacks", "development")
+former = WorkflowExecutionIdentifier(project="flytesnacks", domain="development", name=sys.argv[2])
+print(remote.client._stub.RecoverExecution(ExecutionRecoverRequest(id=former)).id.name)
+"""
 # Answers the gates as they are reached.
 ANSWER = """
 import sys, time
@@ -77,7 +87,7 @@ def run(programs: Path, platform: Platform, workflow: str, *arguments: str) -> d
     seen: dict[str, Any] = json.loads(
         call(platform, programs / "python", "-c", LOOK, platform.grpc, execution.group(1)).splitlines()[-1]
     )
-    return seen
+    return seen | {"name": execution.group(1)}
 
 
 def call(platform: Platform, program: Path, *arguments: str) -> str:
@@ -165,3 +175,18 @@ def test_gates_of_the_stock_client(programs: Path, platform: Platform) -> None:
     )
     assert (seen["error"], seen["outputs"]) == (None, {"o0": "28"})
     assert set(seen["nodes"].values()) == {NodeExecution.SUCCEEDED}
+
+
+def test_recovery_of_the_stock_client(programs: Path, platform: Platform, tmp_path: Path) -> None:
+    """A recovered execution takes over what succeeded; a child that failed is recovered by one of its own."""
+    flag = tmp_path / "mended"
+    failed = run(programs, platform, "recoverable", "--n", "1", "--flag", str(flag))
+    assert "not mended yet" in failed["error"]
+    flag.touch()
+    recovered = call(platform, programs / "python", "-c", RECOVER, platform.grpc, failed["name"]).split()[-1]
+    seen = json.loads(call(platform, programs / "python", "-c", LOOK, platform.grpc, recovered).splitlines()[-1])
+    assert (seen["error"], seen["outputs"]) == (None, {"o0": str(1 * 2 * 20 * 20 * 20)})
+    assert seen["nodes"]["n0"] == NodeExecution.RECOVERED
+    listed = json.loads(platform.get("/api/v1/executions/flytesnacks/development?limit=99"))["executions"]
+    metadata = [one["spec"]["metadata"] for one in listed]
+    assert sorted(one.get("nesting", 0) for one in metadata if one.get("mode") == "RECOVERED") == [0, 1]

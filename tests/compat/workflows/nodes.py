@@ -1,6 +1,7 @@
 """Nodes that have others below them in stock flytekit: sub-workflows and branches, one in the other."""
 
 from datetime import timedelta
+from pathlib import Path
 from typing import List, Optional
 
 from flytekit import LaunchPlan, approve, conditional, dynamic, map_task, sleep, task, wait_for_input, workflow
@@ -120,3 +121,27 @@ def gated(n: int) -> int:
     agreed = approve(double(n=given), "agreed", timeout=timedelta(minutes=5))
     rested >> agreed
     return double(n=agreed)
+
+
+@task
+def mend(n: int, flag: str) -> int:
+    assert Path(flag).exists(), "not mended yet"
+    return 10 * n
+
+
+@workflow
+def mended(n: int, flag: str) -> int:
+    return mend(n=double(n=n), flag=flag)
+
+
+mended_plan = LaunchPlan.get_or_create(mended, name="mended")
+
+
+@dynamic
+def mended_below(n: int, flag: str) -> int:
+    return mend(n=double(n=n), flag=flag)
+
+
+@workflow
+def recoverable(n: int, flag: str) -> int:
+    return mended_below(n=mended(n=mended_plan(n=double(n=n), flag=flag), flag=flag), flag=flag)
