@@ -89,7 +89,7 @@ def count(number: int, noun: str) -> str:
 
 def one_line(text: str, limit: int | None = None) -> str:
     """Return a text without line ends and without what a terminal would act on, cut after `limit` characters."""
-    line = " ".join("".join(map(_printable, text)).split())
+    line = " ".join((text if text.isprintable() else "".join(map(_printable, text))).split())
     if limit is None or len(line) <= limit:
         return line
     return f"{line[:limit]}… ({len(line)} characters)"

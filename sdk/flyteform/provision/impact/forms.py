@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One field: its text, and what it is compared by where the text does not say all."""
+    """One field: its text, what it is compared by where the text does not say all, and what tells more then."""
 
     text: str
     exact: bytes | None = None
     detail: str = ""
+    message: Message | None = None
 
     def is_same(self, other: Shown) -> bool:
         """Tell whether there is no difference."""
@@ -56,7 +57,7 @@ def _change(path: str, before: Shown | None, after: Shown | None) -> FieldChange
     """Show both texts; the details too where the texts alone look the same."""
     texts = [None if each is None else each.text for each in (before, after)]
     if before is not None and after is not None and before.text == after.text:
-        texts = [f"{each.text} {each.detail}".rstrip() for each in (before, after)]
+        texts = [f"{each.text} {_more(each)}".rstrip() for each in (before, after)]
         if texts[0] == texts[1]:
             texts[1] = f"{texts[1]} (differs)"
     return FieldChange(path, *texts)
@@ -69,12 +70,15 @@ def exact(message: Message) -> bytes:
 
 def of_message(text: str, message: Message) -> Shown:
     """Return a field that is compared by its whole message, which is shown where the text does not tell two apart."""
-    return Shown(text, exact(message), compact(message))
+    return Shown(text, exact(message), message=message)
 
 
-def compact(message: Message) -> str:
-    """Write a message as one line of JSON."""
-    return json.dumps(MessageToDict(message, preserving_proto_field_name=True), sort_keys=True, ensure_ascii=False)
+def _more(shown: Shown) -> str:
+    """Write what is behind a text as one line of JSON: only where it is needed, as it takes long."""
+    if shown.message is None:
+        return shown.detail
+    document = MessageToDict(shown.message, preserving_proto_field_name=True)
+    return json.dumps(document, sort_keys=True, ensure_ascii=False)
 
 
 def interface_form(interface: interface_pb2.TypedInterface) -> Form:
