@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest_asyncio
+
 from support.pulumi.stacks import OWN, REAL, Stack, has_cli, stack_in
 
 if TYPE_CHECKING:

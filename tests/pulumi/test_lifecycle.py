@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import pytest
 from flyteidl.admin import common_pb2
 from flyteidl.core.identifier_pb2 import LAUNCH_PLAN, TASK, Identifier
-from support.pulumi.programs import SIMPLE, TASKS
-from support.pulumi.stacks import OWN, REAL, Stack, has_cli, real_engine
 
 from flyteform.errors import NotFoundError
 from flyteform.provision.desired import Target, declare
 from flyteform.provision.model import Kind
+from support.pulumi.programs import SIMPLE, TASKS
+from support.pulumi.stacks import OWN, REAL, Stack, has_cli, real_engine
 
 if TYPE_CHECKING:
     from collections.abc import Callable

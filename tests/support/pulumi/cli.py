@@ -121,7 +121,7 @@ def _take_step(done: dict[str, object], result: Result) -> None:
         return
     operation = _VERBS.get(str(metadata["op"]), str(metadata["op"]))
     diff = metadata.get("detailedDiff")
-    paths = {path: "" for path in diff} if isinstance(diff, dict) else {}
+    paths = dict.fromkeys(diff, "") if isinstance(diff, dict) else {}
     if operation == "same" and paths:
         operation = "update"
     result.steps.append(Step(operation, str(metadata["urn"]), paths))

@@ -20,6 +20,7 @@ import grpc.aio
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import engine_pb2_grpc, provider_pb2, resource_pb2_grpc
 
+from support.pulumi.hosts import HOST
 from support.pulumi.monitor import EngineService, MonitorService
 from support.pulumi.plugins import Cloud, Plugin
 from support.pulumi.states import Saved, State
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from pulumi.runtime.proto import resource_pb2
 
 _STACK_TYPE = "pulumi:pulumi:Stack"
-_PROGRAM = Path(__file__).with_name("program.py")
 _LARGEST = 400 * 1024 * 1024
 _OPTIONS = [("grpc.max_receive_message_length", _LARGEST), ("grpc.max_send_message_length", _LARGEST)]
 
@@ -48,6 +48,7 @@ class Engine:
     parallel: int = 16
     on_step: Callable[[Step], None] | None = None
     sends_unknown_configuration: bool = True
+    saves_each_step: bool = True
     running: Run | None = None
 
     @property
@@ -121,7 +122,7 @@ class Engine:
         finally:
             self.running = None
             if not preview:
-                run.checkpoint()
+                run.checkpoint(ended=True)
             await run.stop()
 
 
@@ -134,6 +135,7 @@ class Run:
         self.state = State(engine.state_file)
         self.seen: set[str] = set()
         self.replaced: list[Saved] = []
+        self.unconfigured: list[Any] = []
         self.slots = asyncio.Semaphore(engine.parallel)
         self._engine = engine
         self._calls: Counter[str] = Counter()
@@ -173,22 +175,16 @@ class Run:
 
     async def program(self) -> str:
         """Run the program; return what it wrote if it failed."""
-        words = [sys.executable, str(_PROGRAM), "--monitor", self._address, "--engine", self._address]
+        words = ["--monitor", self._address, "--engine", self._address]
         words += ["--config", json.dumps(self._engine.config), *(["--dry-run"] if self.preview else [])]
-        process = await asyncio.create_subprocess_exec(
-            *words,
-            str(self._engine.program),
-            env=self.environment,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
+        output = self._engine.folder / "program.out"
+        program = str(self._engine.program)
         try:
-            output, _ = await process.communicate()
+            code = await asyncio.to_thread(HOST.run, [*words, program], self.environment, output)
         except asyncio.CancelledError:
-            process.kill()
-            await process.wait()
+            HOST.kill()
             raise
-        return f"{output.decode()}\nexit code {process.returncode}" if process.returncode else ""
+        return f"{output.read_text()}\nexit code {code}" if code else ""
 
     async def call(self, plugin: Any, method: str, request: Any) -> Any:
         """Call a plugin."""
@@ -239,7 +235,10 @@ class Run:
         return await Plugin.start(package, self._address, self.environment, log, self._engine.command)
 
     async def _configure(self, plugin: Any, given: dict[str, Any]) -> None:
-        if isinstance(plugin, Cloud) or (has_unknown(given) and not self._engine.sends_unknown_configuration):
+        if isinstance(plugin, Cloud):
+            return
+        if has_unknown(given) and not self._engine.sends_unknown_configuration:
+            self.unconfigured.append(plugin)  # its resources are previewed without it
             return
         checked = await self.call(plugin, "CheckConfig", provider_pb2.CheckRequest(news=write(given)))
         if checked.failures:
@@ -269,9 +268,10 @@ class Run:
                 return saved
         return None
 
-    def checkpoint(self) -> None:
+    def checkpoint(self, *, ended: bool = False) -> None:
         """Save the state, and tell who watches."""
-        self.state.save()
+        if self._engine.saves_each_step or ended:
+            self.state.save()
         if self._engine.on_step is not None and self.result.steps:
             self._engine.on_step(self.result.steps[-1])
 

@@ -139,9 +139,12 @@ class Registration:
         self._plugin = await run.plugin_of(request.type, request.provider, request.version)
         if request.importId and (old is None or old.id != request.importId):
             return await self._import(inputs)
+        if self._plugin in run.unconfigured:
+            return self._keep("create", self._saved("", inputs, inputs), None)
         inputs = await self._checked(old, inputs)
-        if old is None:
-            return await self._create(inputs, "create")
+        return await (self._create(inputs, "create") if old is None else self._compared(old, inputs))
+
+    async def _compared(self, old: Saved, inputs: dict[str, Any]) -> Saved:
         diff = await self._diff(old, inputs)
         paths = {path: _KINDS.Name(each.kind) for path, each in diff.detailedDiff.items()}
         if diff.replaces:

@@ -73,7 +73,15 @@ LaunchPlan(
     notifications=[Email("a@example.org")],
     environment={"TOKEN": pulumi.Output.secret(secret.result)},
 )
-Metadata("about", "task", "tasks.add", project=acme, domain="development", description="Sums", opts=pulumi.ResourceOptions(provider=platform, depends_on=[everyday]))
+Metadata(
+    "about",
+    "task",
+    "tasks.add",
+    project=acme,
+    domain="development",
+    description="Sums",
+    opts=pulumi.ResourceOptions(provider=platform, depends_on=[everyday]),
+)
 pulumi.export("version", everyday.version)
 """
 

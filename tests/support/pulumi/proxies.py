@@ -50,7 +50,9 @@ class _Forward(grpc.GenericRpcHandler):
             try:
                 answer: bytes = await call(request)
             except grpc.aio.AioRpcError as error:
-                await context.abort(error.code(), error.details() or "", trailing_metadata=error.trailing_metadata())
+                await context.abort(
+                    error.code(), error.details() or "", trailing_metadata=tuple(error.trailing_metadata())
+                )
             return answer
 
         return grpc.unary_unary_rpc_method_handler(forward)

@@ -42,7 +42,7 @@ def check_inputs(
     """Return the inputs with `defaults` filled in, and what is wrong with them."""
     inputs = {name: value for name, value in given.items() if value is not None}
     for name, each in described.inputs.items():
-        if name in defaults and each.address:
+        if name in defaults and each.address and not each.required:
             # Settings without a domain are those of the whole project.
             inputs.setdefault(name, "" if described.kind is Kind.SETTINGS and name == "domain" else defaults[name])
     failures = tuple(_shape_failures(described.inputs.values(), inputs))
