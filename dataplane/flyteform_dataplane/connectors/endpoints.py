@@ -35,11 +35,11 @@ def parse_endpoint(text: str) -> Endpoint:
     """
     place, _, query = text.partition("?")
     types, separator, url = place.rpartition("=")
-    parts = urlsplit(url if "://" in url else f"grpc://{url}")
     try:
+        parts = urlsplit(url if "://" in url else f"grpc://{url}")
         port = parts.port
     except ValueError:
-        port = None
+        parts, port = urlsplit(""), None
     named = frozenset(filter(None, (one.strip() for one in types.split(","))))
     wrong = parts.scheme not in ("grpc", "grpcs") or parts.path or parts.username
     if wrong or not parts.hostname or not port or (separator and not named):

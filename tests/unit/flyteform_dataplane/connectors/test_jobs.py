@@ -1,0 +1,288 @@
+"""Attempts as jobs of a connector: created once, watched, ended in the engine's words, deleted when unwanted."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import grpc
+import pytest
+from flyteidl.admin import agent_pb2 as messages
+from flyteidl.core.errors_pb2 import ContainerError, ErrorDocument
+from flyteidl.core.execution_pb2 import ExecutionError, TaskExecution, TaskLog
+from flyteidl.core.tasks_pb2 import TaskTemplate
+
+from flyteform.errors import UnavailableError
+from flyteform_dataplane.connectors.directory import Directory
+from flyteform_dataplane.connectors.endpoints import Endpoint
+from flyteform_dataplane.connectors.jobs import JobExecutor
+from flyteform_dataplane.ports import AttemptPhase, AttemptUpdate, JobSpec
+from support.attempts import until
+from support.closures import literals
+from support.connectors import FakeConnector
+from support.world import MemoryStore
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+SUCCEEDED, FAILED, RUNNING = TaskExecution.SUCCEEDED, TaskExecution.FAILED, TaskExecution.RUNNING
+
+
+class Office:
+    """An executor of jobs, a connector and a store."""
+
+    def __init__(self, folder: Path, connector: FakeConnector) -> None:
+        self.folder = folder
+        self.connector = connector
+        self.store = MemoryStore()
+        self.patience = 20.0
+        self.updates: dict[str, list[AttemptUpdate]] = {}
+
+    async def open(self) -> None:
+        """Open the executor, as after a crash if there was one before."""
+        endpoint = Endpoint(self.connector.address, poll=0.05, patience=self.patience, timeout=5)
+        self.directory = Directory((endpoint,))
+        self.executor = JobExecutor(self.directory, self.store, self.folder, lambda: datetime.now(UTC))
+        await self.executor.open()
+
+    async def close(self) -> None:
+        """Close it; jobs go on."""
+        await self.executor.close()
+        await self.directory.close()
+
+    async def start(self, name: str = "p/d/e/n/0", task_type: str = "job") -> None:
+        """Start an attempt."""
+        spec = JobSpec(
+            name,
+            TaskTemplate(type=task_type),
+            literals(x=1),
+            f"mem://store/{name}",
+            messages.TaskExecutionMetadata(namespace="p-d"),
+        )
+        await self.executor.start(spec, self.updates.setdefault(name, []).append)
+
+    async def end(self, name: str = "p/d/e/n/0") -> AttemptUpdate:
+        """Wait for the end of an attempt."""
+        seen = self.updates[name]
+        await until(lambda: bool(seen) and seen[-1].phase is not AttemptPhase.RUNNING)
+        return seen[-1]
+
+    def error(self, name: str = "p/d/e/n/0") -> ContainerError:
+        """Return the error that was left."""
+        return ErrorDocument.FromString(self.store.objects[f"mem://store/{name}/error.pb"]).error
+
+    def log(self, name: str = "p/d/e/n/0") -> str:
+        """Return the log."""
+        return (self.folder / f"{name}.log").read_text()
+
+    @property
+    def records(self) -> list[str]:
+        """The jobs that are remembered."""
+        return [uri for uri in self.store.objects if "/metadata/connectors/" in uri]
+
+
+@pytest.fixture
+async def office(tmp_path: Path) -> AsyncIterator[Office]:
+    """Give one."""
+    connector = FakeConnector()
+    await connector.start()
+    made = Office(tmp_path, connector)
+    await made.open()
+    yield made
+    await made.close()
+    await connector.stop()
+
+
+async def test_outputs_logs_and_links_of_a_job(office: Office) -> None:
+    """Its outputs are where a process leaves them, its lines in the log, its links beside the log's."""
+    await office.start()
+    await until(lambda: len(office.connector.asked) > 1)
+    link = TaskLog(name="Page", uri="https://example.com/1")
+    office.connector.resource = messages.Resource(
+        phase=SUCCEEDED, outputs=literals(o=7), log_links=[link], message="well done"
+    )
+    ended = await office.end()
+    assert (ended.phase, ended.exit_code) == (AttemptPhase.EXITED, 0)
+    assert office.store.literals("mem://store/p/d/e/n/0/outputs.pb") == literals(o=7)
+    assert [line.split("\t")[0] for line in ended.log_uri.splitlines()] == ["Logs", "Page"]
+    for text in ("RUNNING", "SUCCEEDED: well done", "line one\nline two"):
+        assert text in office.log()
+    assert office.records == []
+    (request,) = office.connector.created
+    assert (request.inputs, request.task_execution_metadata.namespace) == (literals(x=1), "p-d")
+    assert {asked.task_category.name for asked in office.connector.asked} == {"job"}
+
+
+@pytest.mark.parametrize(
+    ("resource", "kind", "origin"),
+    [
+        (messages.Resource(phase=FAILED, message="bad"), ContainerError.NON_RECOVERABLE, ExecutionError.USER),
+        (
+            messages.Resource(phase=TaskExecution.RETRYABLE_FAILED, message="bad"),
+            ContainerError.RECOVERABLE,
+            ExecutionError.USER,
+        ),
+        (
+            messages.Resource(
+                phase=FAILED,
+                message="bad",
+                agent_error=messages.AgentError(
+                    code="Quota", kind=messages.AgentError.RECOVERABLE, origin=ExecutionError.SYSTEM
+                ),
+            ),
+            ContainerError.RECOVERABLE,
+            ExecutionError.SYSTEM,
+        ),
+        (messages.Resource(phase=TaskExecution.ABORTED, message="bad"), ContainerError.NON_RECOVERABLE, 1),
+        (messages.Resource(state=messages.PERMANENT_FAILURE, message="bad"), ContainerError.NON_RECOVERABLE, 1),
+    ],
+    ids=["failed", "retryable", "the connector's error", "aborted", "an old connector"],
+)
+async def test_failures_say_whether_to_try_again(
+    office: Office, resource: messages.Resource, kind: int, origin: int
+) -> None:
+    """The phase decides, or the connector's own error."""
+    office.connector.resource = resource
+    await office.start()
+    assert (await office.end()).exit_code == 1
+    error = office.error()
+    assert (error.kind, error.origin) == (kind, origin)
+    assert "bad" in error.message
+    assert error.code == (resource.agent_error.code or "TaskFailedWithError")
+
+
+async def test_a_crash_creates_no_second_job(office: Office) -> None:
+    """After a new start the same job is asked about."""
+    await office.start()
+    await until(lambda: len(office.connector.asked) > 1)
+    await office.close()
+    await office.open()
+    office.connector.resource = messages.Resource(phase=SUCCEEDED, outputs=literals(o=7))
+    await office.start()
+    assert (await office.end()).exit_code == 0
+    assert len(office.connector.created) == 1
+    assert {asked.resource_meta for asked in office.connector.asked} == {b"job-0"}
+
+
+async def test_a_job_that_was_never_claimed_again_is_deleted_by_its_stop(office: Office) -> None:
+    """An abort right after a crash needs no watching of the job."""
+    await office.start()
+    await until(lambda: bool(office.records))
+    await office.close()
+    await office.open()
+    await office.executor.stop("p/d/e/n/0")
+    assert office.connector.deleted == [b"job-0"]
+    assert office.records == []
+
+
+async def test_an_executions_jobs_are_forgotten_without_a_word(office: Office) -> None:
+    """All of them are deleted, nobody is told, and those of others go on."""
+    for name in ("p/d/e/n/0", "p/d/e/m/0", "p/d/ee/n/0"):
+        await office.start(name)
+    await until(lambda: len(office.records) == 3)
+    await office.executor.forget("p/d/e")
+    assert len(office.connector.deleted) == 2
+    assert len(office.records) == 1
+    ends = [update for seen in office.updates.values() for update in seen if update.phase is not AttemptPhase.RUNNING]
+    assert ends == []
+
+
+async def test_a_connector_that_stays_away_loses_the_attempt_and_then_its_job(office: Office) -> None:
+    """Its silence is the system's failure; when it is back the job is deleted, after a restart too."""
+    office.patience = 0.3
+    await office.close()
+    await office.open()
+    await office.start()
+    await until(lambda: bool(office.records))
+    address = office.connector.address
+    await office.connector.stop()
+    assert (await office.end()).phase is AttemptPhase.LOST
+    await office.close()
+    await office.connector.start(address)
+    await office.open()
+    await until(lambda: office.connector.deleted == [b"job-0"])
+    await until(lambda: office.records == [])
+
+
+async def test_a_connector_that_refuses_a_job_says_so(office: Office) -> None:
+    """What it refuses for good is the user's final error; what its own code raised may be tried again."""
+    for number, (code, kind) in enumerate(
+        (
+            (grpc.StatusCode.INVALID_ARGUMENT, ContainerError.NON_RECOVERABLE),
+            (grpc.StatusCode.INTERNAL, ContainerError.RECOVERABLE),
+        )
+    ):
+        office.connector.refusal = code
+        name = f"p/d/e/n/{number}"
+        await office.start(name)
+        assert (await office.end(name)).exit_code == 1
+        assert office.error(name).kind == kind
+        assert f"{code.name}: no luck" in office.error(name).message
+    assert office.records == []
+
+
+async def test_a_stumble_while_polled_is_asked_again(office: Office) -> None:
+    """An exception in a connector's `get` is no failure of the job."""
+    await office.start()
+    await until(lambda: bool(office.connector.asked))
+    office.connector.refusal = grpc.StatusCode.INTERNAL
+    seen = len(office.connector.asked)
+    await until(lambda: len(office.connector.asked) > seen + 1)
+    office.connector.refusal = None
+    office.connector.resource = messages.Resource(phase=SUCCEEDED)
+    assert (await office.end()).exit_code == 0
+
+
+async def test_a_synchronous_task_may_answer_in_parts(office: Office) -> None:
+    """Header and outputs come in messages of their own; there is no job to remember."""
+    header = messages.ExecuteTaskSyncResponseHeader(resource=messages.Resource(phase=SUCCEEDED))
+    office.connector.synchronous = (
+        messages.ExecuteTaskSyncResponse(header=header),
+        messages.ExecuteTaskSyncResponse(outputs=literals(a=1)),
+        messages.ExecuteTaskSyncResponse(outputs=literals(b=2)),
+    )
+    await office.start(task_type="now")
+    assert (await office.end()).exit_code == 0
+    assert office.store.literals("mem://store/p/d/e/n/0/outputs.pb") == literals(a=1, b=2)
+    assert office.records == []
+
+
+async def test_stopping_waits_for_no_answer(office: Office) -> None:
+    """A synchronous call is given up, a job whose connector is away is deleted later."""
+    await office.start(task_type="now")
+    office.connector.refusal = grpc.StatusCode.UNAVAILABLE
+    await until(lambda: bool(office.updates["p/d/e/n/0"]))
+    await office.executor.stop("p/d/e/n/0")
+    assert office.updates["p/d/e/n/0"][-1].reason == "it was stopped"
+
+
+async def test_task_types_are_asked_for_when_they_are_unknown(office: Office) -> None:
+    """Listed versions count; what is known is not asked for again; a service that is away is no refusal."""
+    directory = office.directory
+    assert await directory.claims("job", 1)
+    assert await directory.claims("now", 5)
+    assert not await directory.claims("job", 2)
+    asked = office.connector.listed
+    assert not await directory.claims("other", 0)
+    assert office.connector.listed == asked
+    away = Directory((Endpoint("127.0.0.1:1", timeout=1),))
+    with pytest.raises(UnavailableError, match=r"127\.0\.0\.1:1 cannot be reached"):
+        await away.claims("other", 0)
+    await away.close()
+    routed = Directory((Endpoint(office.connector.address, task_types=frozenset({"python-task"})),))
+    assert routed.routes("python-task")
+    connector, is_sync = await routed.find("python-task", 3)
+    assert (connector.endpoint.address, is_sync) == (office.connector.address, False)
+    await routed.close()
+
+
+async def test_many_jobs_at_once(office: Office) -> None:
+    """Two hundred jobs are created once each, and all end."""
+    office.connector.resource = messages.Resource(phase=SUCCEEDED, outputs=literals(o=7))
+    names = [f"p/d/e/n/{number}/0" for number in range(200)]
+    await asyncio.gather(*map(office.start, names))
+    assert {(await office.end(name)).exit_code for name in names} == {0}
+    assert len(office.connector.created) == 200
+    assert office.records == []
