@@ -1,4 +1,7 @@
-"""Overhead per process-isolated task on the embedded platform: a chain of 40, and a map over 1,000 items.
+"""Overhead per process-isolated task on the embedded platform: a chain, a map over 1,000 items, many executions.
+
+A chain is 40 tasks of 10 ms one after the other; 100 executions of three such tasks begin at once. With `--peers`
+Prefect, Dagster and Airflow do the same in the same run, each as it is installed from PyPI (`benchmarks/peers.py`).
 
 The floor, in the same run: a process forked from a warm parent that reads and durably writes a small file, which is
 what any platform that isolates tasks by process has to pay.
@@ -15,41 +18,138 @@ import sys
 import tempfile
 import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import grpc
+from flyteidl.admin.common_pb2 import NamedEntityIdentifier, ResourceListRequest
+from flyteidl.admin.execution_pb2 import ExecutionCreateRequest, ExecutionSpec
+from flyteidl.core.execution_pb2 import WorkflowExecution
+from flyteidl.service.admin_pb2_grpc import AdminServiceStub
+
 from benchmarks.measure import report
+from benchmarks.peers import PEERS, measure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from benchmarks.peers import Peer
+
 SUBJECTS = Path(__file__).parent / "subjects"
 FLYTEFORM = str(Path(sys.executable).with_name("flyteform"))
+PROJECT, DOMAIN = "flytesnacks", "development"
+_SUCCEEDED, _FAILED, _ABORTED = WorkflowExecution.SUCCEEDED, WorkflowExecution.FAILED, WorkflowExecution.ABORTED
 CHAIN = 40
 ITEMS = 1000
 ROUNDS = 5
-GOAL_MS = 20.0
+GOAL_MS = 10.0
+NAP_MS = 10.0
+EXECUTIONS = 100
 
 
 def main() -> None:
-    """Print the overhead per task and how many floors that is."""
+    """Print the overhead per task and how many floors that is; with `--peers`, how many times faster than others."""
     floor_ms = floor_seconds(200) * 1000
-    with tempfile.TemporaryDirectory() as folder, platform(Path(folder)) as http:
-        for what, workflow, arguments, count in (
-            (f"chain of {CHAIN} tasks", "chain", (), CHAIN),
-            (f"map over {ITEMS} items", "fan_out", ("--xs", json.dumps(list(range(ITEMS)))), ITEMS),
-        ):
-            run(http, workflow, arguments)  # registers, and starts the warm template
-            per_task = [run(http, workflow, arguments) * 1000 / count for _ in range(ROUNDS)]
-            middle = statistics.median(per_task)
-            report(
-                f"{what}, overhead per task as a share of the goal of {GOAL_MS:.0f} ms",
-                middle / GOAL_MS,
-                goal="goal: below 1",
-                detail=f"{middle / floor_ms:.1f} times the floor (fork, read, durable write); ms per task: median "
-                f"{middle:.1f}, least {min(per_task):.1f}, most {max(per_task):.1f}, floor {floor_ms:.1f}",
+    with tempfile.TemporaryDirectory() as folder, platform(Path(folder)) as addresses:
+        ours = [
+            _chains(addresses["http"], floor_ms),
+            _maps(addresses["http"], floor_ms),
+            _executions(addresses),
+        ]
+    if "--peers" in sys.argv:
+        for peer in PEERS:
+            _beside(peer, ours)
+
+
+def _chains(http: str, floor_ms: float) -> float:
+    run(http, "naps", ())  # registers, and starts the warm template
+    per_task = [run(http, "naps", ()) * 1000 / CHAIN - NAP_MS for _ in range(ROUNDS)]
+    return _tell(f"chain of {CHAIN} tasks", per_task, floor_ms)
+
+
+def _maps(http: str, floor_ms: float) -> float:
+    arguments = ("--xs", json.dumps(list(range(ITEMS))))
+    run(http, "fan_out", arguments)
+    return _tell(
+        f"map over {ITEMS} items", [run(http, "fan_out", arguments) * 1000 / ITEMS for _ in range(ROUNDS)], floor_ms
+    )
+
+
+def _tell(what: str, per_task: list[float], floor_ms: float) -> float:
+    middle = statistics.median(per_task)
+    report(
+        f"{what}, overhead per task as a share of the goal of {GOAL_MS:.0f} ms",
+        middle / GOAL_MS,
+        goal="goal: below 1",
+        detail=f"{middle / floor_ms:.1f} times the floor (fork, read, durable write); ms per task: median "
+        f"{middle:.1f}, least {min(per_task):.1f}, most {max(per_task):.1f}, floor {floor_ms:.1f}",
+    )
+    return middle
+
+
+def _executions(addresses: dict[str, Any]) -> float:
+    """Start many executions at once and wait for all; the tasks of 10 ms among them run beside each other."""
+    run(addresses["http"], "three", ())
+    seconds = many_at_once(addresses["grpc"], EXECUTIONS)
+    each = seconds * 1000 / EXECUTIONS
+    report(
+        f"{EXECUTIONS} executions of three tasks at once, per task as a share of the goal of {GOAL_MS:.0f} ms",
+        each / 3 / GOAL_MS,
+        goal="goal: below 1",
+        detail=f"{seconds:.1f} s in all, {each:.1f} ms for each execution",
+    )
+    return each
+
+
+def _beside(peer: Peer, ours: list[float]) -> None:
+    figures = measure(peer)
+    if isinstance(figures, str):
+        print(f"{peer.package}: not measured, {figures}")
+        return
+    theirs = (figures.chain, figures.item, figures.execution)
+    for what, mine, other in zip(("task of a chain", "item of a map", "execution of three"), ours, theirs, strict=True):
+        report(
+            f"{peer.package}, {what}, how many times longer than here",
+            other / mine,
+            goal="goal: above 1",
+            detail=f"ms: {other:.1f} there, {mine:.1f} here",
+        )
+
+
+def many_at_once(endpoint: str, count: int) -> float:
+    """Return the seconds from the start of the first execution to the end of the last."""
+    prefix = f"m{secrets.token_hex(6)}"
+    with grpc.insecure_channel(endpoint) as channel:
+        admin = AdminServiceStub(channel)
+        plan = admin.ListLaunchPlans(
+            ResourceListRequest(
+                id=NamedEntityIdentifier(project=PROJECT, domain=DOMAIN, name="many_tasks.three"), limit=1
             )
+        ).launch_plans[0]
+        spec = ExecutionSpec(launch_plan=plan.id)
+
+        def create(number: int) -> None:
+            name = f"{prefix}{number}"
+            admin.CreateExecution(ExecutionCreateRequest(project=PROJECT, domain=DOMAIN, name=name, spec=spec))
+
+        with ThreadPoolExecutor(16) as pool:
+            list(pool.map(create, range(count)))
+        filters = f"contains(execution_name,{prefix})"
+        while True:
+            listed = ResourceListRequest(
+                id=NamedEntityIdentifier(project=PROJECT, domain=DOMAIN), limit=count, filters=filters
+            )
+            closures = [execution.closure for execution in admin.ListExecutions(listed).executions]
+            failed = [closure for closure in closures if closure.phase in (_FAILED, _ABORTED)]
+            if failed:
+                raise SystemExit(f"an execution failed: {failed[0].error.message}")
+            if len(closures) == count and all(closure.phase == _SUCCEEDED for closure in closures):
+                break
+            time.sleep(0.05)
+    begun = min(closure.created_at.ToNanoseconds() for closure in closures)
+    return (max(closure.updated_at.ToNanoseconds() for closure in closures) - begun) / 1e9
 
 
 def floor_seconds(rounds: int) -> float:
@@ -76,8 +176,8 @@ def floor_seconds(rounds: int) -> float:
 
 
 @contextmanager
-def platform(folder: Path) -> Iterator[str]:
-    """Run the embedded platform; yield its REST address; point the commands that follow at it."""
+def platform(folder: Path) -> Iterator[dict[str, Any]]:
+    """Run the embedded platform; yield its addresses; point the commands that follow at it."""
     command = [FLYTEFORM, "dev", "--grpc-port=0", "--http-port=0", f"--state-dir={folder / 'state'}"]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
@@ -89,7 +189,7 @@ def platform(folder: Path) -> Iterator[str]:
             time.sleep(0.05)
         found = json.loads(addresses.read_text())
         os.environ.update(FLYTEFORM_ENDPOINT=found["grpc"], FLYTEFORM_INSECURE="true")
-        yield found["http"]
+        yield found
     finally:
         process.terminate()
         process.wait(timeout=30)

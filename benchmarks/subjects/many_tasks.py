@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from flyteform import map_task, task, workflow
 
 CHAIN = 40
@@ -13,12 +15,25 @@ def increment(x: int) -> int:
     return x + 1
 
 
+@task
+def nap(x: int) -> int:
+    """Take 10 ms, add one."""
+    time.sleep(0.01)
+    return x + 1
+
+
 @workflow
-def chain(x: int = 0) -> int:
-    """Call the task 40 times, each on the result of the one before."""
+def naps(x: int = 0) -> int:
+    """Call a task of 10 ms 40 times, each on the result of the one before."""
     for _ in range(CHAIN):
-        x = increment(x=x)
+        x = nap(x=x)
     return x
+
+
+@workflow
+def three(x: int = 0) -> int:
+    """Call it three times."""
+    return nap(x=nap(x=nap(x=x)))
 
 
 @workflow
