@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.controlplane.bare import postgres_rates, sqlite_rates
+from benchmarks.controlplane.goals import CLIENTS as GOAL_CLIENTS
+from benchmarks.controlplane.goals import report_goals
 from benchmarks.controlplane.lists import deep_lists, fill_postgres, fill_sqlite
 from benchmarks.controlplane.load import Client, Round
 from benchmarks.controlplane.requests import SUBJECTS
@@ -55,7 +57,10 @@ def main() -> None:
             with postgres(folder) as address:
                 rates = {number: postgres_rates(address, number) for number in clients}
                 with control_plane(folder / "on-postgres", f"postgresql+asyncpg://{address}") as server:
-                    _database("PostgreSQL", server, clients, seconds, empty, rates)
+                    rows = _database("PostgreSQL", server, clients, seconds, empty, rates)
+                    report_goals(
+                        {name: row.rate for name, row in rows.items()}, {name: row.cpu for name, row in rows.items()}
+                    )
                     fill_postgres(address, executions)
                     deep_lists("PostgreSQL", server.address, executions)
 
@@ -67,11 +72,13 @@ def _database(
     seconds: float,
     empty: dict[int, Row],
     floors: dict[int, tuple[float, float]],
-) -> None:
+) -> dict[str, Row]:
+    """Measure and print all that is wanted; return what came out where the goals are."""
     inserts = ", ".join(f"{number}: {floors[number][0]:.0f}" for number in clients)
     selects = ", ".join(f"{number}: {floors[number][1]:.0f}" for number in clients)
     print(f"\n{name}; bare INSERTs/s by clients {inserts}; bare SELECTs/s {selects}", flush=True)
     client = Client(server.address)
+    compared = {}
     try:
         client.prepare()
         before = server.resident_mib()
@@ -79,10 +86,12 @@ def _database(
             if (wanted := _wanted()) and subject.name.split()[0] not in wanted:
                 continue
             rows = _rounds(server, number, clients, seconds, subject.units, client)
+            compared[subject.name] = rows[GOAL_CLIENTS]
             _print(subject.name, clients, rows, empty, {n: floors[n][0 if subject.writes else 1] for n in clients})
         print(f"resident memory: {before:.0f} MiB before the load, {server.resident_mib():.0f} MiB after", flush=True)
     finally:
         client.close()
+    return compared
 
 
 def _wanted() -> set[str]:
