@@ -99,7 +99,8 @@ def workflow_drawing(desired: Desired, name: str) -> Drawing:
     boxes.append(Box(_OUTPUTS, "outputs", Shape.END))
     for output in template.outputs:
         edges |= {Edge(source or START, _OUTPUTS, output.var) for source in sources(output.binding)}
-    return Drawing(tuple(boxes), tuple(sorted(edges)))
+    known = {box.key for box in boxes}
+    return Drawing(tuple(boxes), tuple(sorted(each for each in edges if {each.source, each.target} <= known)))
 
 
 def dot(drawing: Drawing) -> str:
@@ -150,34 +151,36 @@ def _template(desired: Desired, name: str) -> WorkflowTemplate:
     return definition.template
 
 
-def _boxes(node: Node) -> Iterator[Box]:
+def _boxes(node: Node, inside: str = "") -> Iterator[Box]:
+    """Yield the box of a node; those in the arms of a branch have ids of their own, which may be used outside too."""
+    key = f"{inside}{node.id}"
     if node.WhichOneof("target") == "branch_node":
-        yield Box(node.id, f"{node.id}\nbranch", Shape.DIAMOND)
-        for _, inner in arms(node.branch_node.if_else):
-            yield from _boxes(inner)
+        yield Box(key, f"{node.id}\nbranch", Shape.DIAMOND)
+        for label, inner in arms(node.branch_node.if_else):
+            yield from _boxes(inner, f"{key}/{label}/")
     else:
-        yield Box(node.id, f"{node.id}\n{runs_text(node)}")
+        yield Box(key, f"{node.id}\n{runs_text(node)}")
 
 
-def _edges(node: Node) -> Iterator[Edge]:
+def _edges(node: Node, inside: str = "") -> Iterator[Edge]:
     """Yield what flows into a node, what it waits for, and which way a branch goes."""
-    used = set()
+    used, key = set(), f"{inside}{node.id}"
     for binding in node.inputs:
         for source in sources(binding.binding):
             used.add(source or START)
-            yield Edge(source or START, node.id, binding.var)
+            yield Edge(source or START, key, binding.var.removeprefix("."))
     for source in sorted(set(node.upstream_node_ids) - used - IMPLICIT - {""}):
-        yield Edge(source, node.id)
+        yield Edge(source, key)
     if node.WhichOneof("target") == "branch_node":
-        yield from _arm_edges(node)
+        yield from _arm_edges(node, key)
 
 
-def _arm_edges(node: Node) -> Iterator[Edge]:
+def _arm_edges(node: Node, key: str) -> Iterator[Edge]:
     block = node.branch_node.if_else
     conditions = [condition_text(arm.condition) for arm in (block.case, *block.other)]
-    for label, (_, inner) in zip([*conditions, "else"], arms(block), strict=False):
-        yield Edge(node.id, inner.id, label)
-        yield from _edges(inner)
+    for condition, (label, inner) in zip([*conditions, "else"], arms(block), strict=False):
+        yield Edge(key, f"{key}/{label}/{inner.id}", condition)
+        yield from _edges(inner, f"{key}/{label}/")
 
 
 def _quoted(text: str) -> str:

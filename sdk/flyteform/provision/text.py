@@ -160,7 +160,7 @@ def condition_text(expression: condition_pb2.BooleanExpression) -> str:
 def _operand_text(operand: condition_pb2.Operand) -> str:
     match operand.WhichOneof("val"):
         case "var":
-            return operand.var
+            return f"inputs{operand.var}" if operand.var.startswith(".") else operand.var
         case "scalar":
             return scalar_text(operand.scalar)
         case _:

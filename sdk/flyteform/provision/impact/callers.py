@@ -110,7 +110,7 @@ def _runners(template: WorkflowTemplate) -> Iterator[tuple[Node, tuple[str, ...]
     while waiting:
         node, ids = waiting.pop(0)
         if node.WhichOneof("target") == "branch_node":
-            waiting += [(inner, (*ids, inner.id)) for _, inner in arms(node.branch_node.if_else)]
+            waiting += [(inner, ids) for _, inner in arms(node.branch_node.if_else)]
         else:
             yield node, ids
 

@@ -169,8 +169,8 @@ def _rename_condition(expression: condition_pb2.BooleanExpression, rename: Calla
 
 
 def _rename_operand(variable: str, rename: Callable[[str], str]) -> str:
-    node, dot, output = variable.partition(".")
-    return f"{rename(node)}{dot}{output}" if dot else variable
+    node, dot, output = variable.partition(".")  # no node stands for the workflow's own inputs
+    return f"{rename(node)}{dot}{output}" if node and dot else variable
 
 
 def _waits_for(node: workflow_pb2.Node) -> list[str]:
@@ -232,6 +232,6 @@ def _runs(node: workflow_pb2.Node) -> Shown:
 
 def _input_text(binding: literals_pb2.Binding) -> str:
     if binding.binding.WhichOneof("value") == "promise":
-        return f"{binding.var}←{binding_text(binding.binding)}"
+        return f"{binding.var.removeprefix('.')}←{binding_text(binding.binding)}"
     text = HIDDEN if is_secret_name(binding.var) else " ".join(binding_text(binding.binding).split())
     return f"{binding.var}={text if len(text) <= _VALUE_CHARACTERS else f'{text[:_VALUE_CHARACTERS]}…'}"

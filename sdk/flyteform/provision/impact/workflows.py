@@ -46,6 +46,7 @@ def workflow_differences(before: WorkflowTemplate, after: WorkflowTemplate) -> t
     return (
         *differences(interface_form(before.interface), interface_form(after.interface)),
         *_node_differences(before, after, names, rename),
+        *_failure_differences(before, after, rename),
         *differences(_rest_form(before, rename), _rest_form(after, lambda each: each)),
     )
 
@@ -55,10 +56,16 @@ def _canonical(template: WorkflowTemplate) -> WorkflowTemplate:
     copy = workflow_pb2.WorkflowTemplate()
     copy.CopyFrom(template)
     del copy.nodes[:]
-    copy.nodes.extend(renamed(node, lambda source: source or START) for node in template.nodes)
+    copy.nodes.extend(renamed(node, _named) for node in template.nodes)
+    if template.HasField("failure_node"):
+        copy.failure_node.CopyFrom(renamed(template.failure_node, _named))
     for output in copy.outputs:
-        rename_binding(output.binding, lambda source: source or START)
+        rename_binding(output.binding, _named)
     return copy
+
+
+def _named(source: str) -> str:
+    return source or START
 
 
 def called_versions(template: WorkflowTemplate) -> dict[str, str]:
@@ -99,6 +106,18 @@ def _node_differences(
     yield from _moved(names)
 
 
+def _failure_differences(
+    before: WorkflowTemplate, after: WorkflowTemplate, rename: Callable[[str], str]
+) -> Iterator[FieldChange]:
+    old, new = (each.failure_node if each.HasField("failure_node") else None for each in (before, after))
+    if old is not None and new is not None:
+        found = differences(node_form(renamed(old, rename)), node_form(new))
+        yield from (FieldChange(f"on_failure.{each.path}", each.before, each.after) for each in found)
+    elif old is not None or new is not None:
+        texts = (None if each is None else node_text(each) for each in (old, new))
+        yield FieldChange("on_failure", *texts)
+
+
 def _changed(old: Node, new: Node, rename: Callable[[str], str]) -> Iterator[FieldChange]:
     if old.id != new.id and not _both_numbered(old.id, new.id):
         yield FieldChange(f"nodes.{new.id}.id", old.id, new.id)
@@ -133,10 +152,6 @@ def _rest_form(template: WorkflowTemplate, rename: Callable[[str], str]) -> Form
         binding.CopyFrom(output.binding)
         rename_binding(binding, rename)
         form[f"outputs.{output.var}.from"] = of_message(binding_text(binding), binding)
-    if template.HasField("failure_node"):
-        form["on_failure"] = Shown(node_text(template.failure_node))
-        inner = node_form(renamed(template.failure_node, rename))
-        form |= {f"on_failure.{path}": shown for path, shown in inner.items() if path != "runs"}
     policy = workflow_pb2.WorkflowMetadata.OnFailurePolicy.Name(template.metadata.on_failure)
     if template.metadata.on_failure:
         form["failure_policy"] = Shown(policy.lower())

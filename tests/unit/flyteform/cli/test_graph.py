@@ -69,7 +69,10 @@ def test_branches_show_their_conditions() -> None:
     block.else_node.CopyFrom(node("n3", "m.b"))
     drawing = workflow_drawing(declared(workflow(branch)), "m.w")
     assert Box("n1", "n1\nbranch", Shape.DIAMOND) in drawing.boxes
-    assert set(drawing.edges) == {Edge("n1", "n2", "x == 1"), Edge("n1", "n3", "else")}
+    assert set(drawing.edges) == {
+        Edge("n1", "n1/case[0]/n2", "x == 1"),
+        Edge("n1", "n1/else/n3", "else"),
+    }
 
 
 def test_a_workflow_that_is_not_there_names_those_that_are() -> None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flyteidl.core import condition_pb2, types_pb2
+import pytest
+from flyteidl.admin import workflow_pb2
+from flyteidl.core import compiler_pb2, condition_pb2, types_pb2
 from flyteidl.core import workflow_pb2 as core_workflow
+from google.protobuf import json_format
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -89,10 +94,14 @@ def test_settings_of_a_node_and_of_the_workflow() -> None:
         ("nodes.n1.overrides.resources.requests.CPU", "", "2"),
         ("nodes.n1.retries", "", "3"),
         ("nodes.n1.timeout", "", "60s"),
+        ("on_failure", "", "m.tidy()"),
         ("failure_policy", "", "fail_after_executable_nodes_complete"),
         ("interruptible", "", "true"),
-        ("on_failure", "", "m.tidy()"),
     ]
+    other = core_workflow.WorkflowTemplate()
+    other.CopyFrom(after)
+    other.failure_node.metadata.retries.retries = 1
+    assert lines(after, other) == [("on_failure.retries", "", "1")]
 
 
 def branch(operator: int, value: int, then: str, otherwise: str, source: str = "n0") -> core_workflow.Node:
@@ -168,6 +177,22 @@ def test_types_that_read_the_same_are_still_told_apart() -> None:
     (found,) = lines(before, after)
     assert "csv" in found[1]
     assert "json" in found[2]
+
+
+DATA = Path(__file__).parents[2] / "compiler" / "data"
+SPECS = {each["template"]["id"]["name"]: each for each in json.loads((DATA / "workflows.json").read_text())}
+
+
+@pytest.mark.parametrize("path", sorted(DATA.glob("*.closure.json")), ids=lambda path: path.name.partition(".")[0])
+def test_what_a_stock_admin_compiles_is_what_the_client_wrote(path: Path) -> None:
+    """Closures of FlyteAdmin do not differ from flytekit's specs: branches, maps, gates, failure nodes and all."""
+    closure = json_format.ParseDict(json.loads(path.read_text()), compiler_pb2.CompiledWorkflowClosure())
+    template = closure.primary.template
+    spec = json_format.ParseDict(SPECS[template.id.name], workflow_pb2.WorkflowSpec())
+    assert workflow_differences(template, spec.template) == ()
+    # And every node of it is named when all of it is new.
+    paths = {each.path for each in workflow_differences(core_workflow.WorkflowTemplate(), spec.template)}
+    assert {f"nodes.{node.id}" for node in spec.template.nodes} <= paths
 
 
 @given(workflows())
