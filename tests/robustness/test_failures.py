@@ -24,7 +24,7 @@ from flyteidl.service.admin_pb2_grpc import AdminServiceStub
 from flyteidl.service.dataproxy_pb2 import CreateUploadLocationRequest
 from flyteidl.service.dataproxy_pb2_grpc import DataProxyServiceStub
 
-from flyteform.objects import files
+from flyteform.objects import batches, files
 from flyteform.proto.flyteform.v1 import link_pb2
 from flyteform.proto.flyteform.v1.link_pb2_grpc import DataPlaneLinkStub
 from robustness.conftest import Server, serving
@@ -132,12 +132,13 @@ def test_a_read_only_object_store(tmp_path: Path, disk: SmallDisk) -> None:
 def test_objects_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     """Whatever the file system says, a write to it is UNAVAILABLE with that reason, until it works again."""
 
-    def fail(_file: object, _data: bytes) -> None:
+    def fail(*_: object) -> None:
         raise OSError(number, os.strerror(number))
 
     with serving(tmp_path) as server:
         with monkeypatch.context() as broken:
             broken.setattr(files.StagedFile, "write", fail)
+            broken.setattr(batches, "_finish", fail)
             code, text = refused(lambda: register_workflow(server))
             assert (code, os.strerror(number) in text) == (grpc.StatusCode.UNAVAILABLE, True), text
             assert upload(server, b"content") == 503
