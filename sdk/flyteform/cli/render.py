@@ -38,12 +38,12 @@ _VALUE_CHARACTERS = 160
 
 
 def print_lines(content: Group | Text, *, color: bool | None = None) -> None:
-    """Print for people, with no line broken elsewhere than on a terminal.
+    """Print for people, with no line broken elsewhere than on a terminal, where that does it by words.
 
     Colour is for terminals, and for those who set FORCE_COLOR, unless `color` says otherwise.
     """
     console = Console(highlight=False, force_terminal=color, no_color=True if color is False else None)
-    console.print(content, soft_wrap=not console.is_terminal)
+    console.print(content, soft_wrap=not console.file.isatty())
 
 
 def render(plan: Plan, *, full: bool = False) -> Group:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from flyteform.provision.model import Change, Entity, Plan
 
-    Check = Callable[..., "Iterable[Finding] | None"]
+    Check = Callable[..., "Iterable[Finding] | Finding | None"]
     Definition = TypeVar("Definition", TaskDefinition, WorkflowDefinition, LaunchPlanDefinition)
 
 
@@ -196,8 +196,9 @@ def judge_by(plan: Plan, policies: Iterable[Policy]) -> Plan:
 
 def _verdicts(each: Policy, proposal: Proposal) -> list[Verdict]:
     try:
-        findings = list(each.check(proposal, **each.parameters) or ())
-    except Exception as error:  # what users' code raises cannot be foreseen
+        given = each.check(proposal, **each.parameters)
+        findings = [given] if isinstance(given, Finding) else list(given or ())
+    except (Exception, SystemExit) as error:  # what users' code raises cannot be foreseen
         raise PolicyError(
             f"policy {each.name} fails at {_line_of(error)}: {type(error).__name__}: {error}",
             remedy="mend it; nothing is applied that a policy could not judge",
@@ -210,7 +211,7 @@ def _verdicts(each: Policy, proposal: Proposal) -> list[Verdict]:
     return [Verdict(each.name, finding.level, finding.message, finding.addresses) for finding in findings]
 
 
-def _line_of(error: Exception) -> str:
+def _line_of(error: BaseException) -> str:
     at = error.__traceback__
     while at is not None and at.tb_next is not None:
         at = at.tb_next

@@ -55,7 +55,7 @@ def _module(name: str) -> ModuleType:
                 f"there is no module and no file {name!r} with policies", remedy="name a .py file or a module"
             ) from error
         raise _broken(name, error) from error
-    except Exception as error:  # what users' code raises cannot be foreseen
+    except (Exception, SystemExit) as error:  # what users' code raises cannot be foreseen
         raise _broken(name, error) from error
 
 
@@ -73,7 +73,7 @@ def _from_file(path: Path) -> ModuleType:
     sys.path.insert(0, folder)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # as above
+    except (Exception, SystemExit) as error:  # as above
         del sys.modules[name]
         raise _broken(str(path), error) from error
     finally:
@@ -81,7 +81,7 @@ def _from_file(path: Path) -> ModuleType:
     return module
 
 
-def _broken(name: str, error: Exception) -> PolicyError:
+def _broken(name: str, error: BaseException) -> PolicyError:
     lines = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
     if isinstance(error, SyntaxError):
         where = f"{error.filename}:{error.lineno}"

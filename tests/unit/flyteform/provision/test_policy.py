@@ -116,6 +116,12 @@ def test_a_check_that_fails_is_an_error_with_its_line() -> None:
 
     assert judge_by(plan_of(entities()), [silent]).verdicts == ()
 
+    @policy
+    def single(_: Proposal) -> Finding:
+        return warn("just one")
+
+    assert verdicts(plan_of(entities()), single) == [(Level.WARN, "just one", ())]
+
 
 def test_breaking_needs_leave_and_denial_has_none() -> None:
     """A breaking plan is allowed on demand; what a policy denies never; a warning holds up nothing."""
@@ -251,6 +257,7 @@ def test_policies_of_a_module() -> None:
         ("rules.py", "POLICIES = 3\n", "has no policies"),
         ("rules.py", "import no_such_thing\n", r"ModuleNotFoundError at .*rules.py:1: No module named 'no_such_thing'"),
         ("rules.py", "def f(:\n", r"SyntaxError at .*rules.py:1"),
+        ("rules.py", "import sys\nsys.exit(0)\n", r"SystemExit at .*rules.py:2"),
         ("rules.py", "\n1 / 0\n", r"ZeroDivisionError at .*rules.py:2: division by zero"),
     ],
 )
