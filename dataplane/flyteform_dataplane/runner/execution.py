@@ -109,7 +109,7 @@ class Execution:
             observe=self.observe,
             limit=config.commands,
         )
-        renderer = Renderer(context, config.cluster)
+        renderer = Renderer(context, config.cluster, caching.reservations.status)
         self._outbox = Outbox(context, renderer, world.reporter, clock, config.array_report_seconds)
 
     @property

@@ -9,7 +9,7 @@ from flyteidl.admin.event_pb2 import (
     TaskExecutionEventRequest,
     WorkflowExecutionEventRequest,
 )
-from flyteidl.core.catalog_pb2 import CatalogCacheStatus, CatalogMetadata
+from flyteidl.core.catalog_pb2 import CatalogCacheStatus, CatalogMetadata, CatalogReservation
 from flyteidl.core.execution_pb2 import ExecutionError, NodeExecution, TaskExecution, TaskLog, WorkflowExecution
 from flyteidl.core.identifier_pb2 import NodeExecutionIdentifier
 from flyteidl.event.event_pb2 import (
@@ -29,6 +29,8 @@ from flyteform_dataplane.engine.phases import CacheStatus, NodePhase, WorkflowPh
 from flyteform_dataplane.runner.context import key_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from flyteidl.core.identifier_pb2 import Identifier, WorkflowExecutionIdentifier
     from flyteidl.core.tasks_pb2 import TaskTemplate
 
@@ -75,9 +77,15 @@ _TASK_PHASES = {
 class Renderer:
     """Writes the messages of one execution."""
 
-    def __init__(self, context: ExecutionContext, cluster: str) -> None:
+    def __init__(
+        self,
+        context: ExecutionContext,
+        cluster: str,
+        reservation: Callable[[str], CatalogReservation.Status] = lambda _: CatalogReservation.RESERVATION_DISABLED,
+    ) -> None:
         self._context = context
         self._cluster = cluster
+        self._reservation = reservation
 
     def render(self, sequence: int, event: EngineEvent) -> Event:
         """Return the message; `sequence` grows from event to event and serves as the phase's version."""
@@ -161,7 +169,9 @@ class Renderer:
             message.deck_uri = f"{self._context.output_prefix(event.node, 0, event.attempt)}/deck.html"
 
     def _task_metadata(self, event: NodeEvent) -> TaskNodeMetadata:
-        metadata = TaskNodeMetadata(cache_status=CatalogCacheStatus.Name(event.cache))
+        metadata = TaskNodeMetadata(
+            cache_status=CatalogCacheStatus.Name(event.cache), reservation_status=self._reservation(event.node)
+        )
         if event.key:
             metadata.catalog_key.CopyFrom(CatalogMetadata.FromString(event.key))
         if not self._context.is_array(event.node):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from flyteidl.core.catalog_pb2 import CatalogCacheStatus
+from flyteidl.core.catalog_pb2 import CatalogCacheStatus, CatalogReservation
 from flyteidl.core.execution_pb2 import NodeExecution, WorkflowExecution
 
 from support.closures import Flow, integers, literals, promise
@@ -52,6 +52,13 @@ def statuses(world: World, name: str) -> list[int]:
     return [event.task_node_metadata.cache_status for event in mine if event.phase == NodeExecution.SUCCEEDED]
 
 
+def reservations(world: World, name: str) -> list[int]:
+    """Return what the node's events say of its reservation."""
+    events = [event.node.event for _, event in world.reporter.sent if event.HasField("node")]
+    mine = [event for event in events if (event.id.execution_id.name, event.id.node_id) == (name, "n0")]
+    return [event.task_node_metadata.reservation_status for event in mine]
+
+
 async def two(make_world: MakeWorld) -> tuple[World, Tasks]:
     """Start two executions of one result; the first computes and the second waits."""
     tasks = Tasks()
@@ -80,6 +87,9 @@ async def test_one_computes_and_the_other_takes_its_result(make_world: MakeWorld
     assert statuses(world, "first") == [CatalogCacheStatus.CACHE_POPULATED]
     assert statuses(world, "second") == [CatalogCacheStatus.CACHE_HIT]
     assert world.catalog.reserved == {}
+    assert reservations(world, "first")[0] == CatalogReservation.RESERVATION_ACQUIRED
+    assert reservations(world, "first")[-1] == CatalogReservation.RESERVATION_RELEASED
+    assert reservations(world, "second")[-1] == CatalogReservation.RESERVATION_EXISTS
 
 
 async def test_a_failure_gives_the_right_to_the_next(make_world: MakeWorld) -> None:
