@@ -187,6 +187,11 @@ class _Builder:
         project = resource.project or (shared.project if shared else None) or self._target.project
         domain = resource.domain or (self._place(shared).domain if shared else "")
         workflow = owner if isinstance(owner, str) else getattr(shared.entity if shared else owner, "name", "")
+        if isinstance(resource.value, QualityOfService):
+            raise DeclarationError(
+                "Settings(QualityOfService(…)): Flyte takes it from executions and launch plans alone",
+                remedy="write LaunchPlan(…, quality_of_service=QualityOfService(…))",
+            )
         value = attributes_of(resource.value)
         address = settings_address(
             project.id if isinstance(project, Project) else project, domain, workflow, resource.value.attribute

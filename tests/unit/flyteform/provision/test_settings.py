@@ -169,6 +169,14 @@ async def test_what_a_stock_platform_lacks_is_refused_in_the_plan(tmp_path: Path
         assert not (await make_plan(path, client, store)).has_changes
 
 
+async def test_quality_of_service_is_refused_as_a_setting(tmp_path: Path) -> None:
+    """FlyteAdmin refuses it for projects and workflows: the plan says so, and where it belongs."""
+    path = write_project(tmp_path / "work", pipelines=HEADER + 'Settings(QualityOfService("HIGH"), project=acme)\n')
+    async with control_plane(tmp_path) as client:
+        with pytest.raises(DeclarationError, match="executions and launch plans alone"):
+            await make_plan(path, client, MemoryStateStore())
+
+
 async def test_what_somebody_else_changed_is_drift_and_is_mended(tmp_path: Path) -> None:
     """Settings, policy and description changed behind its back are told apart from a declaration that changed."""
     path = write_project(tmp_path / "work", pipelines=EVERYTHING)
