@@ -69,7 +69,9 @@ async def running(settings: Settings) -> AsyncIterator[None]:
             AdminClient(channel),
             clock,
             RunnerConfig(
-                cluster=settings.cluster, plugins=default_registry(connectors if settings.connectors else None)
+                cluster=settings.cluster,
+                deadlines=settings.deadlines,
+                plugins=default_registry(connectors if settings.connectors else None),
             ),
         )
         link = LinkClient(channel, runner, cluster=settings.cluster, version=version("flyteform"))

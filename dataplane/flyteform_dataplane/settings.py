@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flyteform_dataplane.connectors.endpoints import Endpoint, parse_endpoint
+from flyteform_dataplane.engine.graph import Deadlines
 from flyteform_dataplane.process.images import ImageRule, parse_rule
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_DEADLINES = {
+    "attempt": "the longest time of an attempt of a task that has no timeout of its own (default: no limit)",
+    "node": "the longest time of a node with all its attempts and all below it (default: no limit)",
+    "workflow": "the longest time of an execution (default: no limit)",
+}
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
@@ -34,6 +41,7 @@ class Settings:
     parent: int | None = None
     token_file: Path | None = None
     log_level: str = "INFO"
+    deadlines: Deadlines = field(default_factory=Deadlines)
 
     @property
     def logs(self) -> Path:
@@ -63,6 +71,8 @@ def parse(arguments: Sequence[str]) -> Settings:
     parser.add_argument("--max-attempts", type=_count, help="how many attempts run at once (default: 2 per CPU)")
     parser.add_argument("--parent", type=_count, metavar="PID", help="end when this process, its parent, ends")
     parser.add_argument("--token-file", type=Path, metavar="PATH", help="the token for a control plane with login")
+    for what, meaning in _DEADLINES.items():
+        parser.add_argument(f"--{what}-deadline", type=_seconds, default=0.0, metavar="SECONDS", help=meaning)
     parser.add_argument("--log-level", default="INFO", choices=_LEVELS)
     given = parser.parse_args(arguments)
     return Settings(
@@ -76,7 +86,15 @@ def parse(arguments: Sequence[str]) -> Settings:
         parent=given.parent,
         token_file=given.token_file,
         log_level=given.log_level,
+        deadlines=Deadlines(given.attempt_deadline, given.node_deadline, given.workflow_deadline),
     )
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 <= seconds < inf:
+        raise argparse.ArgumentTypeError(f"{text} is no number of seconds")
+    return seconds
 
 
 def _count(text: str) -> int:

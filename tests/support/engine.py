@@ -10,6 +10,7 @@ from flyteform_dataplane.engine.snapshots import restore, take
 
 if TYPE_CHECKING:
     from flyteform_dataplane.engine import Advance
+    from flyteform_dataplane.engine.graph import Deadlines
     from flyteform_dataplane.engine.observations import Observation
     from flyteform_dataplane.engine.phases import NodePhase
     from support.closures import Flow
@@ -18,9 +19,22 @@ if TYPE_CHECKING:
 class Engine:
     """One execution; each step is checked against a replay of its changes."""
 
-    def __init__(self, flow: Flow, *, max_parallelism: int = 0, overwrite_cache: bool = False) -> None:
-        closure = flow.build()
-        self.graph = index_closure(closure, max_parallelism=max_parallelism, overwrite_cache=overwrite_cache)
+    def __init__(
+        self,
+        flow: Flow,
+        *,
+        max_parallelism: int = 0,
+        overwrite_cache: bool = False,
+        interruptible: bool | None = None,
+        deadlines: Deadlines | None = None,
+    ) -> None:
+        self.graph = index_closure(
+            flow.build(),
+            max_parallelism=max_parallelism,
+            overwrite_cache=overwrite_cache,
+            interruptible=interruptible,
+            deadlines=deadlines,
+        )
         self.state = State()
 
     def see(self, *observations: Observation) -> Advance:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, assert_never
 from flyteform_dataplane.engine import ends
 from flyteform_dataplane.engine import items as item_life
 from flyteform_dataplane.engine import nodes as node_life
+from flyteform_dataplane.engine.commands import EXECUTION, WHOLE
 from flyteform_dataplane.engine.events import events_of
 from flyteform_dataplane.engine.observations import (
     AbortRequested,
@@ -76,6 +77,9 @@ def advance(graph: Graph, state: State, observations: Sequence[Observation]) -> 
                 TakenOver() | ArrayMeasured() | WorkflowEntered() | BranchDecided() | OutputsCollected() | NodeRefused()
             ):
                 _observe_node(step, seen)
+            case TimerFired(index=index) if index == WHOLE:
+                if seen.node == EXECUTION or seen.node in state.nodes:
+                    ends.expire(step, seen.node, seen.at)
             case _:
                 _observe_item(step, seen)
         if state.phase is not WorkflowPhase.READY:

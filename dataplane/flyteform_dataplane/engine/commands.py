@@ -73,9 +73,13 @@ class StopAttempt:
     attempt: int
 
 
+# The index of timers of whole nodes, and the node of those of the execution.
+WHOLE, EXECUTION = -1, ""
+
+
 @dataclass(frozen=True, slots=True)
 class SetTimer:
-    """Say so when the time `at` has come."""
+    """Say so when the time `at` has come, of an attempt, a whole node or the execution."""
 
     node: str
     index: int

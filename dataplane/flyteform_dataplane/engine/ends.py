@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from flyteform_dataplane.engine import items as item_life
 from flyteform_dataplane.engine.changes import NodeChanged, WorkflowChanged
+from flyteform_dataplane.engine.commands import EXECUTION
 from flyteform_dataplane.engine.failures import Failure, FailureKind
 from flyteform_dataplane.engine.graph import SINGLE, NodeKind
 from flyteform_dataplane.engine.phases import CacheStatus, NodePhase, WorkflowPhase
@@ -16,6 +17,14 @@ if TYPE_CHECKING:
     from flyteform_dataplane.engine.step import Step
 
 _ABORT_CODE = "ExecutionAborted"
+_EXPIRED = "TimeoutExpired"
+# Where a node can be stopped because its time is up: it is not ending already.
+_EXPIRING = frozenset(
+    {
+        *(NodePhase.RECOVERING, NodePhase.PREPARING, NodePhase.QUEUED, NodePhase.STARTING),
+        *(NodePhase.RUNNING, NodePhase.DYNAMIC_RUNNING),
+    }
+)
 
 
 def abort(step: Step, cause: str, at: float) -> None:
@@ -33,9 +42,35 @@ def fail_workflow(step: Step, failure: Failure, at: float) -> None:
     _abort_top(step, at, Failure(_ABORT_CODE, f"the execution failed: {failure.message}", failure.kind))
 
 
-def fail_node(step: Step, node: str, failure: Failure, at: float) -> None:
+def expire(step: Step, node: str, at: float) -> None:
+    """End a node, or the execution, that has taken longer than it may; what it started ends first."""
+    if node == EXECUTION:
+        limit = step.graph.deadlines.workflow
+        if step.state.phase is WorkflowPhase.RUNNING and limit and at >= step.state.begun + limit:
+            fail_workflow(step, Failure(_EXPIRED, f"the execution took longer than it may [{limit:g}s]"), at)
+        return
+    limit, state = step.graph.deadlines.node, step.state.nodes[node]
+    if state.phase not in _EXPIRING or not limit or at < state.begun + limit:
+        return
+    failure = Failure(_EXPIRED, f"node {node} took longer than it may [{limit:g}s], with all its attempts")
+    move(step, node, NodePhase.TIMING_OUT, at, failure=failure)
+    if state.items is not None:
+        item_life.stop_all(step, node, state.items, at, failure)
+    _abort_nodes(step, step.graph.nodes[node].children, at, failure)
+    end_expired(step, node, at)
+
+
+def end_expired(step: Step, node: str, at: float) -> None:
+    """End a node whose time is up if nothing of it is left."""
+    state = step.state.nodes[node]
+    if state.children == 0 and (state.items is None or state.items.in_flight == 0):
+        failure = state.failure or Failure(_EXPIRED, f"node {node} took longer than it may")
+        fail_node(step, node, failure, at, phase=NodePhase.TIMED_OUT)
+
+
+def fail_node(step: Step, node: str, failure: Failure, at: float, *, phase: NodePhase = NodePhase.FAILED) -> None:
     """End a node as failed, and with it what it is a part of where the policy says so."""
-    move(step, node, NodePhase.FAILED, at, failure=failure)
+    move(step, node, phase, at, failure=failure)
     record = step.graph.nodes[node]
     end = record.kind is NodeKind.END
     if record.parent:

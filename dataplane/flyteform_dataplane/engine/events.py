@@ -99,12 +99,14 @@ _REPORTED_NODE_PHASES = frozenset(
         NodePhase.ABORTED,
         NodePhase.SKIPPED,
         NodePhase.RECOVERED,
+        NodePhase.TIMED_OUT,
     }
 )
 _TASK_PHASES = {
     NodePhase.RUNNING: TaskPhase.RUNNING,
     NodePhase.SUCCEEDED: TaskPhase.SUCCEEDED,
     NodePhase.FAILED: TaskPhase.FAILED,
+    NodePhase.TIMED_OUT: TaskPhase.FAILED,
     NodePhase.ABORTED: TaskPhase.ABORTED,
 }
 _BEFORE_ANY_ATTEMPT = (NodePhase.NOT_STARTED, NodePhase.RECOVERING, NodePhase.PREPARING, NodePhase.QUEUED)

@@ -68,6 +68,19 @@ PARENTS = frozenset({NodeKind.WORKFLOW, NodeKind.BRANCH})
 
 
 @dataclass(frozen=True, slots=True)
+class Deadlines:
+    """How long things may take at most, in seconds, 0 for as long as they like (Flyte's `default-deadlines`).
+
+    `attempt` holds for tasks that have no timeout of their own, `node` for a node with all its attempts and all that
+    runs below it, `workflow` for an execution.
+    """
+
+    attempt: float = 0.0
+    node: float = 0.0
+    workflow: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class NodeRecord:
     """What the engine and its drivers know of one node.
 
@@ -136,6 +149,7 @@ class Graph:
     max_parallelism: int = 0
     overwrite_cache: bool = False
     interruptible: bool | None = None
+    deadlines: Deadlines = field(default_factory=Deadlines)
     refusal: Failure | None = None
 
     def inside(self, scope: str, spec_id: str) -> str:

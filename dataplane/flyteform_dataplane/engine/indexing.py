@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING
 from flyteidl.core.workflow_pb2 import WorkflowMetadata
 
 from flyteform_dataplane.engine.failures import Failure
-from flyteform_dataplane.engine.graph import END_NODE, START_NODE, Graph, Growth, NodeKind, NodeRecord, unique_id
+from flyteform_dataplane.engine.graph import (
+    END_NODE,
+    START_NODE,
+    Deadlines,
+    Graph,
+    Growth,
+    NodeKind,
+    NodeRecord,
+    unique_id,
+)
 from flyteform_dataplane.engine.tasks import array_settings, gate_settings, key_of_entity, node_settings, task_settings
 
 if TYPE_CHECKING:
@@ -40,12 +49,15 @@ def index_closure(
     max_parallelism: int = 0,
     overwrite_cache: bool = False,
     interruptible: bool | None = None,
+    deadlines: Deadlines | None = None,
 ) -> Graph:
     """Index the primary workflow of the closure with all below it; `max_parallelism` 0 means unlimited.
 
-    `interruptible` is the execution's own wish, which nodes and tasks may override.
+    `interruptible` is the execution's own wish, which nodes and tasks may override; `deadlines` hold where they have
+    none of their own.
     """
-    indexer = _Indexer(closure, {}, interruptible=interruptible)
+    deadlines = deadlines or Deadlines()
+    indexer = _Indexer(closure, {}, interruptible=interruptible, attempt_seconds=deadlines.attempt)
     indexer.add_all(closure.primary, "", 0)
     return Graph(
         nodes=indexer.nodes,
@@ -54,13 +66,15 @@ def index_closure(
         max_parallelism=max_parallelism,
         overwrite_cache=overwrite_cache,
         interruptible=interruptible,
+        deadlines=deadlines,
         refusal=indexer.refusal,
     )
 
 
 def index_growth(graph: Graph, node: str, attempt: int, closure: CompiledWorkflowClosure) -> Growth | Failure:
     """Index what an attempt of a dynamic task made, as nodes below the task's; a failure if it cannot be run."""
-    indexer = _Indexer(closure, graph.nodes, interruptible=graph.interruptible)
+    seconds = graph.deadlines.attempt
+    indexer = _Indexer(closure, graph.nodes, interruptible=graph.interruptible, attempt_seconds=seconds)
     children = indexer.add_all(closure.primary, node, attempt)
     if indexer.refusal is not None:
         return indexer.refusal
@@ -73,8 +87,14 @@ class _Indexer:
     """Fills the table of nodes. What cannot run is refused before anything has: a half-run workflow helps nobody."""
 
     def __init__(
-        self, closure: CompiledWorkflowClosure, others: Mapping[str, NodeRecord], *, interruptible: bool | None
+        self,
+        closure: CompiledWorkflowClosure,
+        others: Mapping[str, NodeRecord],
+        *,
+        interruptible: bool | None,
+        attempt_seconds: float,
     ) -> None:
+        self._attempt_seconds = attempt_seconds
         self._others = others
         self._interruptible = interruptible
         self._tasks = {key_of_entity(task.template.id): task.template for task in closure.tasks}
@@ -167,7 +187,9 @@ class _Indexer:
             return {"work": NodeKind.LAUNCH_PLAN, "target": target} | node_settings(node.metadata)
         defaults = self.workflows[scope].metadata_defaults
         interruptible = defaults.interruptible if self._interruptible is None else self._interruptible
-        return task_settings(node.task_node, node.metadata, self._tasks, interruptible=interruptible)
+        settings = task_settings(node.task_node, node.metadata, self._tasks, interruptible=interruptible)
+        settings["timeout"] = settings.get("timeout") or self._attempt_seconds
+        return settings
 
     def _add_sub_workflow(self, node: Node, record: NodeRecord, path: tuple[Key, ...]) -> None:
         reference = node.workflow_node.sub_workflow_ref

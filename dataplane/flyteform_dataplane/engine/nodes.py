@@ -6,8 +6,17 @@ from typing import TYPE_CHECKING
 
 from flyteform_dataplane.engine import items as item_life
 from flyteform_dataplane.engine.changes import ArraySized, WorkflowChanged
-from flyteform_dataplane.engine.commands import CollectOutputs, DecideBranch, EnterWorkflow, MeasureArray, TakeOver
-from flyteform_dataplane.engine.ends import fail_node, fail_parent, fail_workflow, move
+from flyteform_dataplane.engine.commands import (
+    EXECUTION,
+    WHOLE,
+    CollectOutputs,
+    DecideBranch,
+    EnterWorkflow,
+    MeasureArray,
+    SetTimer,
+    TakeOver,
+)
+from flyteform_dataplane.engine.ends import end_expired, fail_node, fail_parent, fail_workflow, move
 from flyteform_dataplane.engine.failures import Failure
 from flyteform_dataplane.engine.graph import SINGLE, START_NODE, WORKING, NodeKind
 from flyteform_dataplane.engine.phases import NodePhase, WorkflowPhase
@@ -15,12 +24,13 @@ from flyteform_dataplane.engine.phases import NodePhase, WorkflowPhase
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from flyteform_dataplane.engine.commands import NodeCommand
+    from flyteform_dataplane.engine.commands import Command, NodeCommand
     from flyteform_dataplane.engine.graph import Graph, NodeRecord
     from flyteform_dataplane.engine.observations import BranchDecided, TakenOver
-    from flyteform_dataplane.engine.state import Items, NodeState
+    from flyteform_dataplane.engine.state import Items, NodeState, State
     from flyteform_dataplane.engine.step import Step
 
+_ENDS = (NodeKind.START, NodeKind.END)
 # What has to be found out before nodes of these kinds go on.
 PREPARATIONS: dict[NodeKind, Callable[[str], NodeCommand]] = {
     NodeKind.ARRAY: MeasureArray,
@@ -35,6 +45,7 @@ def begin(step: Step, at: float) -> None:
     if step.graph.refusal is not None:
         fail_workflow(step, step.graph.refusal, at)
     else:
+        step.commands.extend(timers(step.graph, step.state))
         move(step, START_NODE, NodePhase.SUCCEEDED, at)
         _reach_downstream(step, START_NODE, at)
 
@@ -124,13 +135,31 @@ def look_again(step: Step, node: str, at: float, *, key: bytes = b"") -> None:
     items = state.items
     if items is None or state.phase.terminal:
         return
-    if state.phase is NodePhase.ABORTING:
+    if state.phase is NodePhase.TIMING_OUT:
+        end_expired(step, node, at)
+    elif state.phase is NodePhase.ABORTING:
         if items.in_flight == 0:
             move(step, node, NodePhase.ABORTED, at, failure=state.failure)
     elif record.kind in SINGLE:
         _look_at_single(step, node, items, at, key=key)
     else:
         _look_at_array(step, record, state, items, at)
+
+
+def timers(graph: Graph, state: State) -> list[Command]:
+    """Return the timer of the whole execution, if its time is limited."""
+    limit = graph.deadlines.workflow
+    if not limit or state.phase is not WorkflowPhase.RUNNING:
+        return []
+    return [SetTimer(EXECUTION, WHOLE, 0, state.begun + limit)]
+
+
+def node_timers(graph: Graph, node: str, state: NodeState) -> list[Command]:
+    """Return the timer of a whole node, if its time is limited."""
+    limit = graph.deadlines.node
+    if not limit or not state.phase.active or graph.nodes[node].kind in _ENDS:
+        return []
+    return [SetTimer(node, WHOLE, 0, state.begun + limit)]
 
 
 def looks_up(graph: Graph, record: NodeRecord) -> bool:
@@ -188,6 +217,8 @@ def _look_at_parent(step: Step, node: str, at: float) -> None:
         return
     if state.phase is NodePhase.ABORTING:
         move(step, node, NodePhase.ABORTED, at, failure=state.failure)
+    elif state.phase is NodePhase.TIMING_OUT:
+        end_expired(step, node, at)
     elif state.phase.open:
         fail_parent(step, node, state.failure or _stuck(), at)
     elif state.phase is NodePhase.FAILING and not _clean_up(step, step.graph.nodes[node].failure_node, at):
@@ -208,6 +239,7 @@ def _begin_node(step: Step, node: str, at: float) -> None:
         step.commands.append(TakeOver(node))
     else:
         _begin_afresh(step, node, at)
+    step.commands.extend(node_timers(step.graph, node, step.state.nodes[node]))
 
 
 def _begin_afresh(step: Step, node: str, at: float) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from flyteform_dataplane.engine import items as item_life
 from flyteform_dataplane.engine.commands import CollectOutputs, TakeOver
 from flyteform_dataplane.engine.graph import SINGLE
-from flyteform_dataplane.engine.nodes import PREPARATIONS
+from flyteform_dataplane.engine.nodes import PREPARATIONS, node_timers, timers
 from flyteform_dataplane.engine.phases import NodePhase
 
 if TYPE_CHECKING:
@@ -21,9 +21,11 @@ def pending(graph: Graph, state: State) -> list[Command]:
     commands: list[Command] = []
     if state.phase.terminal:
         return commands
+    commands.extend(timers(graph, state))
     for name, node in state.nodes.items():
         if not node.phase.active:
             continue
+        commands.extend(node_timers(graph, name, node))
         kind = graph.nodes[name].kind
         if node.phase is NodePhase.RECOVERING:
             commands.append(TakeOver(name))

@@ -34,6 +34,7 @@ class NodePhase(IntEnum):
     PREPARING looks at the inputs before the node queues (the cache is asked, an array is measured); STARTING has its
     place among the running nodes but no attempt has been seen to run. DYNAMIC_RUNNING is a task that has made nodes,
     while these run. RECOVERING takes over what a former execution has of the node, and RECOVERED has done so.
+    TIMING_OUT ends what it started, as its time is up, and TIMED_OUT has done so.
     """
 
     NOT_STARTED = 0
@@ -51,16 +52,23 @@ class NodePhase(IntEnum):
     DYNAMIC_RUNNING = 12
     RECOVERING = 13
     RECOVERED = 14
+    TIMING_OUT = 15
+    TIMED_OUT = 16
 
     @property
     def terminal(self) -> bool:
         """The node is done."""
-        return self.good or self in (NodePhase.FAILED, NodePhase.ABORTED, NodePhase.SKIPPED)
+        return self.good or self.bad or self in (NodePhase.ABORTED, NodePhase.SKIPPED)
 
     @property
     def good(self) -> bool:
         """The node is done and its outputs are there."""
         return self in (NodePhase.SUCCEEDED, NodePhase.RECOVERED)
+
+    @property
+    def bad(self) -> bool:
+        """The node is done and the workflow suffers by it."""
+        return self in (NodePhase.FAILED, NodePhase.TIMED_OUT)
 
     @property
     def active(self) -> bool:
@@ -75,7 +83,8 @@ class NodePhase(IntEnum):
     @property
     def holds_slot(self) -> bool:
         """The node counts against the parallelism of its execution."""
-        return self in (NodePhase.STARTING, NodePhase.RUNNING, NodePhase.SUCCEEDING, NodePhase.FAILING)
+        ending = (NodePhase.SUCCEEDING, NodePhase.FAILING, NodePhase.TIMING_OUT)
+        return self in (NodePhase.STARTING, NodePhase.RUNNING, *ending)
 
 
 class ItemPhase(IntEnum):

@@ -19,18 +19,26 @@ if TYPE_CHECKING:
 
 # Snapshots from before there were nodes below others are shorter.
 _WITH_CHILDREN = 4
+_WITH_BEGINNING = 5
 
 
 def take(state: State) -> bytes:
     """Serialize the state."""
     nodes = {
-        name: [node.phase, node.remaining, encode_failure(node.failure), _take_items(node.items), node.children]
+        name: [
+            node.phase,
+            node.remaining,
+            encode_failure(node.failure),
+            _take_items(node.items),
+            node.children,
+            node.begun,
+        ]
         for name, node in state.nodes.items()
     }
     packed: bytes = msgpack.packb(
         [
             *(state.phase, encode_failure(state.failure), state.active, state.slots, list(state.waiting), nodes),
-            list(state.unfolded.items()),
+            *(list(state.unfolded.items()), state.begun),
         ]
     )
     return packed
@@ -40,7 +48,7 @@ def restore(data: bytes) -> State:
     """Make the state that was taken."""
     state = State()
     phase, failure, state.active, state.slots, waiting, nodes, *later = msgpack.unpackb(data)
-    state.unfolded = dict(later[0]) if later else {}  # older snapshots end before it
+    state.unfolded, state.begun = (dict(later[0]), later[1]) if later else ({}, 0.0)  # older snapshots end before it
     state.phase = WorkflowPhase(phase)
     state.failure = decode_failure(failure)
     state.waiting = OrderedDict.fromkeys(waiting)
@@ -50,6 +58,7 @@ def restore(data: bytes) -> State:
         node.failure = decode_failure(row[2])
         node.items = _restore_items(row[3])
         node.children = row[4] if len(row) > _WITH_CHILDREN else 0
+        node.begun = row[5] if len(row) > _WITH_BEGINNING else 0.0
     return state
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _ACTIVE = frozenset(phase for phase in NodePhase if phase.active)
 _SLOTS = frozenset(phase for phase in NodePhase if phase.holds_slot)
+_BAD = frozenset(phase for phase in NodePhase if phase.bad)
 _GOOD = frozenset(phase for phase in NodePhase if phase.good)
 _DONE = frozenset(phase for phase in ItemPhase if phase.terminal)
 
@@ -71,14 +72,16 @@ class Items:
 class NodeState:
     """Where one node execution stands.
 
-    `remaining` counts the upstream nodes that are not done, `children` the nodes below it that are active.
+    `begun` is when it left NOT_STARTED, `remaining` counts the upstream nodes that are not done, `children` the nodes
+    below it that are active.
     """
 
-    __slots__ = ("children", "failure", "items", "phase", "remaining")
+    __slots__ = ("begun", "children", "failure", "items", "phase", "remaining")
 
     def __init__(self, remaining: int) -> None:
         self.phase = NodePhase.NOT_STARTED
         self.remaining = remaining
+        self.begun = 0.0
         self.children = 0
         self.items: Items | None = None
         self.failure: Failure | None = None
@@ -87,10 +90,11 @@ class NodeState:
 class State:
     """Where an execution stands, its nodes by unique execution id. Nodes that nothing has reached have no entry."""
 
-    __slots__ = ("active", "failure", "nodes", "phase", "slots", "unfolded", "waiting")
+    __slots__ = ("active", "begun", "failure", "nodes", "phase", "slots", "unfolded", "waiting")
 
     def __init__(self) -> None:
         self.phase = WorkflowPhase.READY
+        self.begun = 0.0
         self.failure: Failure | None = None
         self.nodes: dict[str, NodeState] = {}
         self.active = 0
@@ -121,6 +125,8 @@ def apply(graph: Graph, state: State, change: Change) -> None:
         case ArraySized():
             state.node(graph, change.node).items = Items(change.size)
         case WorkflowChanged():
+            if state.phase is WorkflowPhase.READY:
+                state.begun = change.at
             state.phase = change.after
             if state.failure is None:
                 state.failure = change.failure
@@ -132,6 +138,8 @@ def _apply_node(graph: Graph, state: State, change: NodeChanged) -> None:
     node, record = state.node(graph, change.node), graph.nodes[change.node]
     before, after = node.phase, change.after
     node.phase = after
+    if before is NodePhase.NOT_STARTED:
+        node.begun = change.at
     node.failure = change.failure or node.failure
     activated = (after in _ACTIVE) - (before in _ACTIVE)
     state.active += activated
@@ -147,7 +155,7 @@ def _apply_node(graph: Graph, state: State, change: NodeChanged) -> None:
     above = state.nodes[record.parent] if record.parent else None
     if above is not None:
         above.children += activated
-    if after is NodePhase.FAILED:
+    if after in _BAD:
         if above is None:
             state.failure = state.failure or change.failure
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from flyteform_dataplane.engine.graph import Deadlines
 from flyteform_dataplane.plugins.registry import Registry, default_registry
 
 
@@ -17,7 +18,8 @@ class RunnerConfig:
     of changes have been logged since the last one, or twice its size.
     Progress of arrays alone is told every `array_report_seconds`; `fold_seconds` is how long an observation that
     nothing waits for may wait for another, to share its write. `console_url` is the address of the console's
-    executions, if there is one. Outputs over `output_bytes` are an error of the task.
+    executions, if there is one. Outputs over `output_bytes` are an error of the task. `deadlines` hold for all
+    executions.
     """
 
     cluster: str = "propeller"
@@ -30,3 +32,4 @@ class RunnerConfig:
     console_url: str = ""
     output_bytes: int = 20 * 1024 * 1024
     cached_bytes: int = 64 * 1024 * 1024
+    deadlines: Deadlines = field(default_factory=Deadlines)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from flyteidl.core.identifier_pb2 import Identifier
 
     from flyteform.proto.flyteform.v1.link_pb2 import Lease
-    from flyteform_dataplane.engine.graph import Graph
+    from flyteform_dataplane.engine.graph import Deadlines, Graph
 
 
 # Flyte's: a longer name of a child execution becomes a hash.
@@ -54,7 +54,7 @@ class ExecutionContext:
     former: dict[str, FormerNode] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, lease: Lease) -> ExecutionContext:
+    def of(cls, lease: Lease, deadlines: Deadlines | None = None) -> ExecutionContext:
         """Index the lease's closure with the settings of its specification."""
         spec = lease.spec
         graph = index_closure(
@@ -62,6 +62,7 @@ class ExecutionContext:
             max_parallelism=spec.max_parallelism,
             overwrite_cache=spec.overwrite_cache,
             interruptible=spec.interruptible.value if spec.HasField("interruptible") else None,
+            deadlines=deadlines,
         )
         return cls(lease, graph)
 

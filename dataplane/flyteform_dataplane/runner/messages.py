@@ -61,6 +61,7 @@ _NODE_PHASES = {
     NodePhase.ABORTED: NodeExecution.ABORTED,
     NodePhase.SKIPPED: NodeExecution.SKIPPED,
     NodePhase.RECOVERED: NodeExecution.RECOVERED,
+    NodePhase.TIMED_OUT: NodeExecution.TIMED_OUT,
 }
 _LAUNCHED = (NodePhase.RUNNING, NodePhase.SUCCEEDED)
 _BEFORE_UNFOLDING = (NodePhase.QUEUED, NodePhase.RUNNING)

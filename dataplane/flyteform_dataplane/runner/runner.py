@@ -129,7 +129,7 @@ class Runner:
 
     async def _run(self, logged: LoggedExecution, lease: Lease) -> None:
         """Run until the end is known; when the log fails, what it has is the truth and is gone back to."""
-        key, context = logged.key, ExecutionContext.of(lease)
+        key, context = logged.key, ExecutionContext.of(lease, self._world.config.deadlines)
         while True:
             try:
                 await look_back(context, self._world.control, self._world.clock)
