@@ -14,6 +14,7 @@ from flyteform.provision.resources import (
     LaunchPlan,
     Metadata,
     Project,
+    QualityOfService,
     RegisteredLaunchPlan,
     RegisteredTask,
     RegisteredWorkflow,
