@@ -24,14 +24,14 @@ class Peer:
     chain: int
     items: int
     executions: int
-    before: tuple[str, ...] = ()
+    before: tuple[str, ...] = ()  # commands of airflow's
     beside: tuple[str, ...] = ()  # what else has to be installed, so that it starts at all
 
 
 PEERS = (
-    Peer("prefect", "peer_prefect.py", 40, 200, 20, beside=("fastapi<0.120",)),
+    Peer("prefect", "peer_prefect.py", 40, 100, 5, beside=("fastapi<0.120",)),
     Peer("dagster", "peer_dagster.py", 10, 5, 1),
-    Peer("apache-airflow", "peer_airflow.py", 40, 40, 5, before=("-m", "airflow", "db", "migrate")),
+    Peer("apache-airflow", "airflow/peer_airflow.py", 20, 10, 3, before=("db migrate", "dags reserialize")),
 )
 
 
@@ -49,27 +49,38 @@ def measure(peer: Peer) -> Figures | str:
     python = _python(peer)
     if python is None:
         return "it cannot be installed here"
+    counts = [str(peer.chain), str(peer.items), str(peer.executions)]
+    commands = [["-m", "airflow", *words.split()] for words in peer.before]
     with tempfile.TemporaryDirectory() as home:
-        environment = {
-            **{name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ},
-            "HOME": home, "AIRFLOW_HOME": home, "PREFECT_HOME": home, "DAGSTER_HOME": home,
-            "AIRFLOW__CORE__LOAD_EXAMPLES": "false", "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "300",
-            "PREFECT_LOGGING_LEVEL": "ERROR",
-        }  # fmt: skip
-        counts = [str(peer.chain), str(peer.items), str(peer.executions)]
-        for command in (list(peer.before), [str(SUBJECTS / peer.script), *counts]):
-            if command:
-                try:
-                    done = subprocess.run(
-                        [str(python), *command], cwd=home, env=environment, stdin=subprocess.DEVNULL,
-                        capture_output=True, text=True, timeout=PATIENCE, check=True,
-                    )  # fmt: skip
-                except subprocess.CalledProcessError as error:
-                    return f"it fails: {error.stderr.strip().splitlines()[-1:]}"
-                except subprocess.TimeoutExpired:
-                    return f"it has not ended after {PATIENCE:.0f} s"
-        chain, items, executions = json.loads(done.stdout.strip().splitlines()[-1])
+        environment = _environment(home, counts)
+        for command in (*commands, [str(SUBJECTS / peer.script), *counts]):
+            try:
+                done = subprocess.run(
+                    [str(python), *command], cwd=home, env=environment, stdin=subprocess.DEVNULL,
+                    capture_output=True, text=True, timeout=PATIENCE, check=True,
+                )  # fmt: skip
+            except subprocess.CalledProcessError as error:
+                return f"it fails: {' '.join(error.stderr.strip().splitlines()[-1:])}"
+            except subprocess.TimeoutExpired:
+                return f"it has not ended after {PATIENCE:.0f} s"
+    chain, items, executions = json.loads(done.stdout.strip().splitlines()[-1])
     return Figures(chain * 1000 / peer.chain - 10, items * 1000 / peer.items, executions * 1000 / peer.executions)
+
+
+def _environment(home: str, counts: list[str]) -> dict[str, str]:
+    """Return the variables of a peer that keeps all that it has in `home`."""
+    return {
+        **{name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ},
+        "HOME": home,
+        "PEER_COUNTS": " ".join(counts),
+        "PREFECT_HOME": home,
+        "PREFECT_LOGGING_LEVEL": "ERROR",
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "300",
+        "DAGSTER_HOME": home,
+        "AIRFLOW_HOME": home,
+        "AIRFLOW__CORE__DAGS_FOLDER": str(SUBJECTS / "airflow"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "false",
+    }
 
 
 def _python(peer: Peer) -> Path | None:

@@ -48,10 +48,11 @@ class ContainerPlugin:
 
 
 def _copying(context: TaskContext) -> Copying:
+    """Say what is copied; the inputs of an item of a map are a file of its own."""
     return Copying(
         context.task.container.data_config,
         context.task.interface.outputs,
-        context.inputs_uri,
+        context.inputs_uri if context.index is None else f"{context.output_prefix}/inputs.pb",
         context.output_prefix,
         context.raw_output_prefix,
     )

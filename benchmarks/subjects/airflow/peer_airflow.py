@@ -1,9 +1,10 @@
-"""The same tasks for Airflow: `python peer_airflow.py CHAIN ITEMS EXECUTIONS` prints seconds as JSON.
+"""The same tasks for Airflow: prints seconds as JSON; how much work is in PEER_COUNTS.
 
 By `dag.test()`: in one process and without the scheduler, which is the fastest way that Airflow has.
 """
 
 import json
+import os
 import sys
 import time
 
@@ -17,26 +18,34 @@ def nap(x: int) -> int:
     return x + 1
 
 
-def chain(length: int) -> object:
+LENGTH, ITEMS, EXECUTIONS = map(int, os.environ["PEER_COUNTS"].split())
+
+
+def _chain(length: int) -> None:
+    x = 0
+    for _ in range(length):
+        x = nap(x)
+
+
+@dag(schedule=None)
+def chain() -> None:
     """Call it again and again, each time on the result before."""
-
-    @dag(dag_id=f"chain{length}", schedule=None)
-    def graph() -> None:
-        x = 0
-        for _ in range(length):
-            x = nap(x)
-
-    return graph()
+    _chain(LENGTH)
 
 
-def fan_out(count: int) -> object:
+@dag(schedule=None)
+def three() -> None:
+    """Call it three times."""
+    _chain(3)
+
+
+@dag(schedule=None)
+def fan_out() -> None:
     """Map it."""
+    nap.expand(x=list(range(ITEMS)))
 
-    @dag(dag_id="fan_out", schedule=None)
-    def graph() -> None:
-        nap.expand(x=list(range(count)))
 
-    return graph()
+CHAIN, THREE, FAN_OUT = chain(), three(), fan_out()
 
 
 def seconds(graph: object) -> float:
@@ -48,9 +57,8 @@ def seconds(graph: object) -> float:
 
 
 if __name__ == "__main__":
-    length, count, executions = map(int, sys.argv[1:])
-    chained, mapped = seconds(chain(length)), seconds(fan_out(count))
+    chained, mapped = seconds(CHAIN), seconds(FAN_OUT)
     began = time.perf_counter()
-    for _ in range(executions):
-        seconds(chain(3))
+    for _ in range(EXECUTIONS):
+        seconds(THREE)
     sys.__stdout__.write(json.dumps([chained, mapped, time.perf_counter() - began]) + "\n")
