@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flyteform.provision.errors import StateError
@@ -35,6 +35,7 @@ RUNS = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(st.integers(0, 9), st.dictionaries(ADDRESSES, RECORDS, max_size=5), st.text(max_size=5), st.lists(RUNS))
 def test_the_document_reads_back(serial: int, records: dict[Address, Record], lineage: str, runs: list[Run]) -> None:
     """What is written is what is read, and the order of entries makes no difference to the bytes."""
@@ -86,6 +87,7 @@ NAMES = st.sampled_from("abcd")
 CHANGES = st.lists(st.dictionaries(NAMES, st.none() | st.sampled_from((V1, V2)), min_size=1), min_size=1, max_size=8)
 
 
+@settings(deadline=None)
 @given(CHANGES)
 def test_every_kept_apply_can_be_gone_back_to(changes: list[dict[str, Record | None]]) -> None:
     """What was owned after each apply can be told from the last state."""
