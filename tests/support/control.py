@@ -15,6 +15,7 @@ from flyteform.errors import AlreadyExistsError, NotFoundError, UnavailableError
 from flyteform_dataplane.errors import UserError
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable
 
     from flyteidl.admin.execution_pb2 import ExecutionRecoverRequest
@@ -34,6 +35,8 @@ class FakeControl:
     body: Callable[[ExecutionCreateRequest], LiteralMap | str | None] = lambda _: LiteralMap()
     away: int = 0
     refusal: str = ""
+    slow: asyncio.Event | None = None
+    creating: bool = False
     created: list[ExecutionCreateRequest] = field(default_factory=list)
     recovered: list[ExecutionRecoverRequest] = field(default_factory=list)
     terminated: list[str] = field(default_factory=list)
@@ -48,6 +51,9 @@ class FakeControl:
     async def create(self, request: ExecutionCreateRequest) -> None:
         """Create a child of a node that is known."""
         self._check_reached()
+        self.creating = True
+        if self.slow is not None:
+            await self.slow.wait()
         if self.refusal:
             raise UserError(self.refusal)
         self._check_new(request.name)

@@ -100,6 +100,7 @@ class ChildExecutions:
         self._around = around
         self._endings = endings
         self._told = told
+        self._creating: dict[str, asyncio.Task[None]] = {}
 
     async def start(self, command: StartAttempt, *, resumed: bool) -> None:
         """Create the child, unless a former life has, and stay with it until its end."""
@@ -116,6 +117,8 @@ class ChildExecutions:
     async def stop(self, command: StopAttempt) -> None:
         """End the child. The control plane sees to that once it has agreed."""
         name = self._name(command)
+        if (creating := self._creating.get(name.name)) is not None:
+            await asyncio.wait((creating,))  # or the child could begin right after it was told to end
         cause = f"its parent {self._around.context.id.name} ended node {command.node}"
         await self._persist(lambda: self._around.control.terminate(name, cause))
 
@@ -123,7 +126,7 @@ class ChildExecutions:
         request = await self._request(command, name)
         await self._told()
         try:
-            await self._persist(lambda: self._recover_or_create(command, request))
+            await self._persist(lambda: self._create_whole(command, request))
         except AlreadyExistsError as error:
             # Our own, of a call whose answer was lost, or of a former life.
             known = await self._persist(lambda: self._around.control.execution(name))
@@ -131,6 +134,13 @@ class ChildExecutions:
                 raise UserError(f"the child execution {name.name} cannot be created: {error.message}") from error
         except NotFoundError as error:
             raise UserError(error.message) from error
+
+    async def _create_whole(self, command: StartAttempt, request: ExecutionCreateRequest) -> None:
+        """Create the child by a call that goes on to its end even if nobody wants the child any more."""
+        call = self._creating[request.name] = asyncio.ensure_future(self._recover_or_create(command, request))
+        call.add_done_callback(lambda _: self._creating.pop(request.name, None))
+        call.add_done_callback(_look_at_error)
+        await asyncio.shield(call)
 
     async def _recover_or_create(self, command: StartAttempt, request: ExecutionCreateRequest) -> None:
         former = self._around.context.former.get(command.node)
@@ -202,6 +212,12 @@ class ChildExecutions:
 
     def _name(self, command: StartAttempt | StopAttempt) -> WorkflowExecutionIdentifier:
         return self._around.context.child(command.node, command.index, command.attempt)
+
+
+def _look_at_error(call: asyncio.Task[None]) -> None:
+    """Take note of an error that nobody may wait for any more."""
+    if not call.cancelled():
+        call.exception()
 
 
 def _failure(name: WorkflowExecutionIdentifier, closure: ExecutionClosure) -> Failure:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from flyteidl.admin.execution_pb2 import ExecutionMetadata
@@ -153,3 +154,21 @@ async def test_an_array_over_a_launch_plan_without_items(make_world: MakeWorld) 
     assert rows.workflow == WorkflowExecution.SUCCEEDED
     assert world.outputs(lease).literals["r"].collection.literals == []
     assert world.control.created == []
+
+
+async def test_an_abort_while_the_child_is_created(make_world: MakeWorld) -> None:
+    """A child whose creation is under way when its parent is aborted is not left running."""
+    world = await make_world(one)
+    world.control.body = lambda _: None
+    world.control.slow = asyncio.Event()
+    lease = launching().lease(i=1)
+    await world.runner.accept(lease)
+    await world.until(lambda: world.control.creating)
+    await world.runner.abort(lease.id, "enough")
+    for _ in range(20):
+        await asyncio.sleep(0)  # the abort gets as far as it can
+    assert not world.control.terminated
+    world.control.slow.set()
+    rows = await world.end_of("e")
+    assert rows.workflow == WorkflowExecution.ABORTED
+    assert world.control.terminated == ["e-n0-0"]
