@@ -44,10 +44,13 @@ def desired_of_records(records: Mapping[Address, Record]) -> Desired:
 async def find_drift(client: AdminClient, state: State) -> Plan:
     """Return what would bring the platform back to what was applied last; its steps are the drift."""
     desired = desired_of_records(state.records)
-    plan = await compare(
-        desired, client, replace(state, records={each: state.records[each] for each in desired.addresses})
-    )
-    return replace(plan, changes=tuple(_drifted(change) for change in plan.changes))
+    known = {each: state.records[each] for each in desired.addresses}
+    # A project that is used without being owned may have gone, too.
+    used = sorted({address.project for address in known} - {project.id for project in desired.projects})
+    desired = replace(desired, projects=(*desired.projects, *map(ProjectSettings, used)))
+    plan = await compare(desired, client, replace(state, records=known))
+    changes = (each for each in plan.changes if each.address in known or each.action is not Action.NO_OP)
+    return replace(plan, changes=tuple(map(_drifted, changes)))
 
 
 @dataclass(frozen=True, slots=True)

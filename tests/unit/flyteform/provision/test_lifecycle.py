@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from flyteidl.admin import project_pb2
 from flyteidl.core.identifier_pb2 import TASK as TASK_TYPE
 
 from flyteform.errors import InvalidInputError, NotFoundError
@@ -107,6 +108,25 @@ async def test_drift_is_what_others_did(tmp_path: Path) -> None:
         fields = {each.path: (each.before, each.after) for step in drift.steps for each in step.fields}
         assert fields["description"] == ("hacked", "Makes everything")
         assert fields["active"] == (former, state.records[NIGHTLY].version)
+
+
+async def test_a_project_that_was_archived_by_others_is_drift(tmp_path: Path) -> None:
+    """Also where the declaration only uses it; a declaration that nobody has touched has no drift of its projects."""
+    mine = PIPELINES.replace('acme = Project("acme", ', 'Project("other", ').replace("project=acme", 'project="acme"')
+    path = write_project(tmp_path / "work", pipelines=mine)
+    async with control_plane(tmp_path) as client:
+        await client.register_project(project_pb2.Project(id="acme", name="Acme"))
+        state = await apply(path, client, pipelines=mine)
+        assert (await find_drift(client, state)).changes != ()
+        assert not (await find_drift(client, state)).has_changes
+        project = await client.get_project("acme")
+        del project.domains[:]
+        project.state = project_pb2.Project.ARCHIVED
+        await client.update_project(project)
+        steps = (await find_drift(client, state)).steps
+        assert [(step.action, step.address, step.drift) for step in steps] == [
+            (Action.UPDATE, project_address("acme"), True)
+        ]
 
 
 async def test_back_to_the_version_before(tmp_path: Path) -> None:
