@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 _PERIOD = 100_000  # microseconds over which a share of CPUs is measured
 _LEAST_QUOTA = 1_000  # microseconds: the kernel takes no less
+_MOST_CPUS = 8192  # what the kernel can be told to allow
 _ROOT = Path("/sys/fs/cgroup")
 _TURN = count()
 
@@ -106,7 +107,7 @@ class Cgroups:
             _remove(folder)
 
     def _set(self, folder: Path, controller: str, limit: float) -> None:
-        quota = max(_LEAST_QUOTA, int(limit * _PERIOD))
+        quota = max(_LEAST_QUOTA, int(min(limit, _MOST_CPUS) * _PERIOD))
         match self._version, controller:
             case 1, "memory":
                 _write(folder / "memory.limit_in_bytes", int(limit))

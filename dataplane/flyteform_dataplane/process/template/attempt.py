@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .frames import Start
     from .serving import Template
 
+_LARGEST_BOUND = 1 << 62  # bytes: the kernel takes no more
 _PREFERRED_VICTIM = b"800"  # when the machine itself runs out of memory, attempts go before the platform
 
 
@@ -114,7 +115,7 @@ def _limit(memory: int | None) -> None:
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "wb", buffering=0) as file:
         file.write(_PREFERRED_VICTIM)
     if memory:
-        bound = max(2 * memory, memory + (1 << 30))
+        bound = min(max(2 * memory, memory + (1 << 30)), _LARGEST_BOUND)
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_DATA, (bound, resource.getrlimit(resource.RLIMIT_DATA)[1]))
 

@@ -128,6 +128,14 @@ print(sum(os.times()[:4]))
     assert float(run.log) < 0.6
 
 
+@pytest.mark.parametrize("way", ["warm", "cold"])
+async def test_limits_beyond_all_machines_limit_nothing(limited: Bench, way: str) -> None:
+    """Numbers that no kernel takes are as good as none."""
+    run = await getattr(limited, way)("print('ran')", cpu=1e9, memory=1 << 62).start()
+    assert (await run.end()).exit_code == 0
+    assert run.log == "ran\n"
+
+
 async def test_without_groups_cpus_are_counted(bench: Bench) -> None:
     """An attempt that may use one CPU has one; two of them have different ones."""
     code = "import os; print(*os.sched_getaffinity(0))"
