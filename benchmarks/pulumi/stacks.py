@@ -69,8 +69,8 @@ async def _measure(count: int) -> None:
             f"Pulumi {operation}, ms per resource over a do-nothing provider",
             extra,
             goal=goal,
-            detail=f"{calls / resources:.3f} calls to FlyteAdmin per resource; {resources} resources in {seconds:.1f} s, "
-            f"{floor:.1f} s with the do-nothing provider",
+            detail=f"{calls / resources:.3f} calls to FlyteAdmin per resource; "
+            f"{resources} resources in {seconds:.1f} s, {floor:.1f} s with the do-nothing provider",
         )
 
 

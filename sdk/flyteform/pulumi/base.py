@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pulumi
 from flyteform.errors import DefinitionError
 from flyteform.provision.model import Kind
-from flyteform.pulumi.declaring import IMAGE, Part, default_image, parts_of, with_image
+from flyteform.pulumi.declaring import IMAGE, Part, default_image, parts_of, with_outputs
 from flyteform.pulumi.kinds import PACKAGE, PROJECT, ResourceType
 from flyteform.pulumi.options import inherited, with_version
 from flyteform.pulumi.places import Place, Registry
@@ -191,7 +191,7 @@ def with_image_in(parts: tuple[Part, ...], image: pulumi.Input[str]) -> tuple[Pa
     """Put in an image that is known later."""
     if isinstance(image, str):
         return parts
-    return tuple(replace(part, properties=with_image(part.properties, image)) for part in parts)
+    return tuple(replace(part, properties=with_outputs(part.properties, {IMAGE: image})) for part in parts)
 
 
 def calls_of(part: Part, place: Place) -> dict[str, pulumi.Input[str]]:

@@ -90,12 +90,14 @@ def _setting_part(setting: Setting) -> Part:
     return Part(address.kind, address.name, properties, after=owners)
 
 
-def with_image(properties: Any, image: Any) -> Any:
-    """Return properties in which an image that is known later stands where its placeholder stood."""
+def with_outputs(properties: Any, outputs: Mapping[str, Any]) -> Any:
+    """Return properties in which what is known later stands where its placeholder stood."""
     match properties:
         case dict():
-            return {key: with_image(each, image) for key, each in properties.items()}
+            return {key: with_outputs(each, outputs) for key, each in properties.items()}
         case list():
-            return [with_image(each, image) for each in properties]
+            return [with_outputs(each, outputs) for each in properties]
+        case str():
+            return outputs.get(properties, properties)
         case _:
-            return image if properties == IMAGE else properties
+            return properties

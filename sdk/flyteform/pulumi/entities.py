@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pulumi
 from flyteform import provision
+from flyteform.errors import DefinitionError
 from flyteform.provision.model import Kind
 from flyteform.pulumi.base import (
     Versioned,
@@ -18,7 +19,7 @@ from flyteform.pulumi.base import (
     split,
     with_image_in,
 )
-from flyteform.pulumi.declaring import IMAGE, Part, default_image, parts_of
+from flyteform.pulumi.declaring import IMAGE, Part, default_image, parts_of, with_outputs
 from flyteform.pulumi.kinds import LAUNCH_PLAN, TASK, WORKFLOW
 
 if TYPE_CHECKING:
@@ -195,23 +196,53 @@ class LaunchPlan(Versioned):
         return version
 
 
+# Options that are texts, and those that hold texts: outputs among them are known later just where they stand.
+_TEXTS = frozenset({"raw_output_prefix", "service_account", "iam_role", "cluster_pool"})
+_MAPS = frozenset({"labels", "annotations", "environment", "default_inputs", "fixed_inputs"})
+_KNOWN = frozenset({"concurrency", "description"})
+
+
 def _launch_plan(
     entity: Any, name: str | None, options: Mapping[str, Any], image: pulumi.Input[str]
 ) -> tuple[Sequence[Part], Part, Sequence[Part]]:
-    """Return what a launch plan calls, itself, and what follows it; its spec is known later where its options are."""
+    """Return what a launch plan calls, itself, and what follows it; outputs among its options stay outputs."""
     definition = entity.entity if isinstance(entity, Workflow) else entity
     text = image if isinstance(image, str) else IMAGE
-    later = has_outputs(options)
-    known = {key: each for key, each in options.items() if not later or key in ("concurrency", "description")}
-    parts = with_image_in(parts_of(provision.LaunchPlan(definition, name=name, **known), text), image)
-    called, own, follow = split(parts, Kind.LAUNCH_PLAN)
-    if not later:
-        return called, own, follow
 
-    def properties(known: Mapping[str, Any]) -> Mapping[str, Any]:
-        made = parts_of(provision.LaunchPlan(definition, name=name, **known), text)
-        return split(made, Kind.LAUNCH_PLAN)[1].properties
+    def made(known: Mapping[str, Any]) -> tuple[Sequence[Part], Part, Sequence[Part]]:
+        parts = parts_of(provision.LaunchPlan(definition, name=name, **known), text)
+        return split(with_image_in(parts, image), Kind.LAUNCH_PLAN)
 
-    made = pulumi.Output.from_input(dict(options)).apply(properties)
-    found = {"spec": made.apply(lambda each: each["spec"]), "default": made.apply(lambda each: each.get("default"))}
+    replaced, outputs = _placeholders(options)
+    if not has_outputs(replaced):
+        try:
+            called, own, follow = made(replaced)
+        except DefinitionError:
+            if not outputs:
+                raise
+        else:
+            return called, replace(own, properties=with_outputs(own.properties, outputs)), follow
+    # An output that is no text: all of the spec is known only with it.
+    called, own, follow = made({key: each for key, each in options.items() if key in _KNOWN})
+    later = pulumi.Output.from_input(dict(options)).apply(lambda known: made(known)[1].properties)
+    found = {"spec": later.apply(lambda each: each["spec"]), "default": later.apply(lambda each: each.get("default"))}
     return called, replace(own, properties=found), follow
+
+
+def _placeholders(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, pulumi.Output[Any]]]:
+    """Return the options with placeholders for outputs that may be texts, and what each stands for."""
+    outputs: dict[str, pulumi.Output[Any]] = {}
+
+    def replaced(value: Any) -> Any:
+        if not isinstance(value, pulumi.Output):
+            return value
+        outputs[f"@flyteform-output-{len(outputs)}@"] = value
+        return next(reversed(outputs))
+
+    found: dict[str, Any] = {}
+    for key, value in options.items():
+        if key in _MAPS and isinstance(value, dict):
+            found[key] = {name: replaced(each) for name, each in value.items()}
+        else:
+            found[key] = replaced(value) if key in _TEXTS else value
+    return found, outputs

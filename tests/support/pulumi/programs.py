@@ -54,7 +54,6 @@ from tasks import total
 config = pulumi.Config()
 address = Value("address", config.require("endpoint"))
 image = Value("image", "registry.example.org/tasks:1")
-secret = Value("secret", config.require("secret"))
 platform = Provider("platform", endpoint=address.result, client_id="me", client_secret="provider-swordfish")
 on = pulumi.ResourceOptions(provider=platform)
 acme = Project("acme", description="Makes everything", labels={"team": "a"}, opts=on)
@@ -71,7 +70,7 @@ LaunchPlan(
     schedule=CronSchedule(schedule="0 3 * * *"),
     concurrency=Concurrency(1, "WAIT"),
     notifications=[Email("a@example.org")],
-    environment={"TOKEN": pulumi.Output.secret(secret.result)},
+    environment={"TOKEN": config.require_secret("secret")},
 )
 Metadata(
     "about",

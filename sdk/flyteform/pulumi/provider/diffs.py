@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flyteform.provision.identifiers import RESOURCE_TYPES
-from flyteform.provision.model import Action, Change
+from flyteform.provision.model import Action, Change, Kind
 from flyteform.provision.plan import plan_changes
+from flyteform.provision.unversioned import UNVERSIONED
 from flyteform.pulumi.provider.paths import Difference, differences
 from flyteform.pulumi.provider.subjects import Subject, ignores, subject_of
 from flyteform.pulumi.provider.values import has_unknown
-from flyteform.pulumi.provider.worlds import outputs_when_done, remembered
+from flyteform.pulumi.provider.worlds import ACTIVE, outputs_when_done, remembered
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -60,6 +61,14 @@ def planned(described: ResourceType, subject: Subject, old: Remembered) -> tuple
     """Return the core's steps from what is remembered to what is wanted."""
     changes = plan_changes(subject.desired, remembered(described, old.outputs, old.inputs), ())
     return tuple(change for change in changes if change.action is not Action.NO_OP)
+
+
+def is_done(described: ResourceType, outputs: Mapping[str, Any]) -> bool:
+    """Tell at once that nothing has moved away from what was made, where that is easy to tell."""
+    if outputs.get("state") != ACTIVE or described.kind in UNVERSIONED or described.kind is Kind.PROJECT:
+        return False
+    wanted = outputs.get("version") if outputs.get("active") else ""
+    return described.kind is not Kind.LAUNCH_PLAN or outputs.get("activeVersion") == wanted
 
 
 def _moves(described: ResourceType, old: Remembered, inputs: Mapping[str, Any]) -> bool:

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from flyteform.pulumi.provider.engine import EngineLog
 
 
+ADDRESS = ("project", "domain", "name")  # the inputs that say what a resource is
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """The resource that an operation is about, and the properties whose changes are ignored."""
@@ -91,9 +94,14 @@ class Provider:
     def check(self, target: Target, before: Properties, given: Properties) -> tuple[Properties, tuple[Failure, ...]]:
         """Return the inputs with defaults, and what is wrong with them."""
         inputs, failures = check_inputs(target.described, before.values, given.values, self._configuration.defaults)
-        if not failures and not has_unknown([inputs.get(name) for name in ("project", "domain", "name")]):
-            self._declared[address_of(target.described, inputs)].add(target.urn)
+        if not failures:
+            self.declare(target, inputs)
         return Properties(inputs, given.secrets), failures
+
+    def declare(self, target: Target, inputs: Mapping[str, Any]) -> None:
+        """Note that the program declares what these inputs name."""
+        if not has_unknown([inputs.get(name) for name in ADDRESS]):
+            self._declared[address_of(target.described, inputs)].add(target.urn)
 
     def diff(self, target: Target, old: Known, given: Properties) -> tuple[PropertyChange, ...]:
         """Return what an update would change."""

@@ -11,7 +11,7 @@ from flyteform.errors import InvalidInputError
 from flyteform.pulumi.provider.paths import path_text
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from flyteform.pulumi.provider.paths import Path
 
@@ -56,6 +56,11 @@ def decode(struct: struct_pb2.Struct) -> Properties:
     secrets: set[Path] = set()
     values = {key: _decode(value, (key,), secrets) for key, value in struct.fields.items()}
     return Properties(values, frozenset(secrets))
+
+
+def decode_some(struct: struct_pb2.Struct, names: Iterable[str]) -> dict[str, Any]:
+    """Read a few properties, secret or not."""
+    return {name: _decode(struct.fields[name], (name,), set()) for name in names if name in struct.fields}
 
 
 def encode(values: Mapping[str, Any], secrets: Collection[Path] = ()) -> struct_pb2.Struct:
