@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from flyteidl.admin.project_pb2 import InactiveProject, Project
 
-from flyteform.errors import NotFoundError
+from flyteform.errors import AlreadyExistsError, NotFoundError
 from flyteform_controlplane.domain.stored import decoded
 from flyteform_controlplane.domain.validation import check_scope, describe
 from flyteform_controlplane.errors import InvalidArgumentError, MissingEntityError
@@ -92,6 +93,16 @@ class Backend:
             return decoded(message_type, await self.objects.get(uri), uri)
         except NotFoundError as error:
             raise MissingEntityError(f"the object {uri} is gone from the object store") from error
+
+    async def put_new(self, uri: str, message: Message) -> str:
+        """Write without touching what another call with the same name has written; return where it went."""
+        data = message.SerializeToString(deterministic=True)
+        try:
+            await self.objects.put(uri, data, if_absent=True)
+        except AlreadyExistsError:
+            uri = f"{uri}-{secrets.token_hex(8)}"
+            await self.objects.put(uri, data)
+        return uri
 
 
 def missing(kind: str, identifier: Identifier) -> MissingEntityError:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from flyteidl.core.identifier_pb2 import ResourceType, WorkflowExecutionIdentifier
 
-from flyteform.errors import AlreadyExistsError
 from flyteform_controlplane.domain import locations
 from flyteform_controlplane.domain.attributes import Scope
 from flyteform_controlplane.domain.concurrency import LaunchPlanName, WaitingRecord, policy_of
@@ -186,10 +184,10 @@ class Launching:
 
     async def _write(self, draft: _Draft, inputs: LiteralMap, given: LiteralMap) -> None:
         prefix, name = self.backend.metadata_prefix, draft.name
-        puts = [self._put(locations.execution_inputs(prefix, name), inputs)]
+        puts = [self.backend.put_new(locations.execution_inputs(prefix, name), inputs)]
         # Where nothing was added to what the user gave, one object is both.
         if given != inputs:
-            puts.append(self._put(locations.user_inputs(prefix, name), given))
+            puts.append(self.backend.put_new(locations.user_inputs(prefix, name), given))
         uris = await asyncio.gather(*puts)
         inputs_uri, user_inputs_uri = uris[0], uris[-1]
         record = replace(draft.record, inputs_uri=inputs_uri, user_inputs_uri=user_inputs_uri)
@@ -236,16 +234,6 @@ class Launching:
                 execution_project=name.project, execution_domain=name.domain, execution_name=name.name, key=tag
             )
             await store.execution_tags.append(tx, row)
-
-    async def _put(self, uri: str, literals: LiteralMap) -> str:
-        """Write without touching what another call with the same name has written; return where it went."""
-        data = literals.SerializeToString(deterministic=True)
-        try:
-            await self.backend.objects.put(uri, data, if_absent=True)
-        except AlreadyExistsError:
-            uri = f"{uri}-{secrets.token_hex(8)}"
-            await self.backend.objects.put(uri, data)
-        return uri
 
     async def _origins(self, spec: ExecutionSpec) -> tuple[_Parent | None, int | None]:
         """Return the node that starts it, and the execution that it relaunches or recovers."""

@@ -9,8 +9,6 @@ from flyteform_controlplane.domain.records import DescriptionRecord, EntityRecor
 from flyteform_controlplane.errors import EntityExistsError, InvalidArgumentError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from flyteidl.admin.description_entity_pb2 import DescriptionEntity
     from flyteidl.core.identifier_pb2 import ResourceType
     from google.protobuf.message import Message
@@ -42,24 +40,15 @@ async def add_version(
     record: E,
     resource_type: ResourceType,
     description: DescriptionEntity | None = None,
-    *,
-    within: Callable[[], Awaitable[None]] | None = None,
 ) -> bool:
-    """Keep a version and the documentation that came with it, if any did; False if the version exists.
-
-    `within` is done once the row is there, before anybody else can see it.
-    """
-    described = description is not None and description.ByteSize() > 0
-    if not described and within is None:
+    """Keep a version and the documentation that came with it, if any did; False if the version exists."""
+    if description is None or not description.ByteSize():
         async with backend.database.statement() as tx:
             return await rows.add_new(tx, record) is not None
     async with backend.database.transaction() as tx:
         if await rows.add_new(tx, record) is None:
             return False
-        if description is not None and described:
-            await backend.store.descriptions.add(tx, _description(record, resource_type, description))
-        if within is not None:
-            await within()
+        await backend.store.descriptions.add(tx, _description(record, resource_type, description))
     return True
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from flyteidl.admin.workflow_pb2 import (
@@ -17,7 +17,6 @@ from flyteidl.core.compiler_pb2 import CompiledWorkflowClosure
 from flyteidl.core.identifier_pb2 import Identifier, ResourceType
 
 from flyteform.compiler import CompileErrors, IdKey, LaunchPlanInterface, compile_workflow, digest, requirements
-from flyteform.errors import AlreadyExistsError
 from flyteform_controlplane.domain.filters import Entity
 from flyteform_controlplane.domain.locations import workflow_closure
 from flyteform_controlplane.domain.paging import next_token, parse_query
@@ -71,11 +70,10 @@ class Workflows:
             remote_closure_identifier=uri,
             short_description=spec.description.short_description,
         )
-        data = closure.SerializeToString(deterministic=True)
-        while not await self._add(record, data, spec.description):
-            existing = await self.backend.versions.workflows.get(*key_of(identifier))
-            if existing is not None:
-                await self._refuse(identifier, existing, record, closure)
+        while (existing := await self.backend.versions.workflows.get(*key_of(identifier))) is None:
+            if await self._add(record, closure, spec.description):
+                return
+        await self._refuse(identifier, existing, record, closure)
 
     async def GetWorkflow(self, request: ObjectGetRequest, _context: object) -> Workflow:
         """Return one version with its compiled closure."""
@@ -127,19 +125,17 @@ class Workflows:
         self._check_size(closure)
         return closure
 
-    async def _add(self, record: WorkflowRecord, closure: bytes, description: DescriptionEntity) -> bool:
-        """Keep the row and its object; False if the version exists."""
-        rows, kind, uri = self.backend.store.workflows, ResourceType.WORKFLOW, record.remote_closure_identifier
-        try:
-            await self.backend.objects.put(uri, closure, if_absent=True)
-        except AlreadyExistsError:
-            # Left behind by a call that failed, or another one is registering the same: who has the row writes it.
-            return await add_version(
-                self.backend, rows, record, kind, description, within=lambda: self.backend.objects.put(uri, closure)
-            )
-        # The object first, so that nobody finds a row without it. Should another call have the row by now, it has
-        # found our object, and replaced it before its row could be seen.
-        return await add_version(self.backend, rows, record, kind, description)
+    async def _add(
+        self, record: WorkflowRecord, closure: CompiledWorkflowClosure, description: DescriptionEntity
+    ) -> bool:
+        """Keep the closure, then the row that refers to it; False if the version exists."""
+        uri = await self.backend.put_new(record.remote_closure_identifier, closure)
+        record = replace(record, remote_closure_identifier=uri)
+        rows = self.backend.store.workflows
+        if await add_version(self.backend, rows, record, ResourceType.WORKFLOW, description):
+            return True
+        await self.backend.objects.delete(uri)
+        return False
 
     def _check_size(self, closure: CompiledWorkflowClosure) -> None:
         nodes, most = len(closure.primary.template.nodes), self.backend.config.max_workflow_nodes
