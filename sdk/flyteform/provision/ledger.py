@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # Writing a large state after each of its thousands of steps would take longer than the steps: at most a tenth of the
 # time goes into it. A small state is written after every step.
-_REST = 9
+REST = 9
 
 
 class Ledger:
@@ -81,4 +81,4 @@ class Ledger:
             await self._store.save(saving)
             self._saved = saving
             ended = time.monotonic()
-            self._rests_until = ended + _REST * (ended - started)
+            self._rests_until = ended + REST * (ended - started)

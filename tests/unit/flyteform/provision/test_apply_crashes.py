@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from flyteform.provision import ledger
 from flyteform.provision.apply import Conduct, Status
 from flyteform.provision.errors import StateLostError
 from flyteform.provision.provisioner import apply_plan, make_plan
@@ -36,6 +37,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from flyteform.client.admin import connect
 from flyteform.client.config import ClientConfig
+from flyteform.provision import ledger
 from flyteform.provision.apply import Conduct
 from flyteform.provision.provisioner import apply_plan, make_plan
 from flyteform.provision.state_file import FileBackend, FileStateStore
@@ -45,10 +47,18 @@ async def main(endpoint, path, state, writes):
     async with connect(ClientConfig(endpoint, insecure=True)) as client:
         plan = await make_plan(Path(path), client, FileStateStore(Path(state)))
         fuse = Fuse(int(writes), after=True, kill=True)
-        await apply_plan(plan, DyingClient(client, fuse), DyingStore(FileBackend(Path(state)), fuse))
+        store = DyingStore(FileBackend(Path(state)), fuse)
+        await apply_plan(plan, DyingClient(client, fuse), store, Conduct(parallelism=1))
 
+ledger.REST = 0
 asyncio.run(main(*sys.argv[2:]))
 """
+
+
+@pytest.fixture(autouse=True)
+def _no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Save the state after every step, however long that takes: so that the writes are the same each time."""
+    monkeypatch.setattr(ledger, "REST", 0)
 
 
 def edited(project: str) -> dict[str, str]:
