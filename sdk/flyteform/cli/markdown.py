@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from flyteform.cli.wording import (
     by_address,
     headline,
+    impact_lines,
     nothing,
     one_line,
     place,
@@ -123,7 +124,11 @@ def _table(fields: Sequence[FieldChange]) -> Iterator[str]:
 def _impacts(impacts: Sequence[Impact]) -> Iterator[str]:
     if not impacts:
         return
-    lines = [f"- {_MARKS[each.severity]} {_code(redact_text(each.message))}" for each in impacts[:_IMPACTS]]
+    lines = [
+        f"- {_MARKS[each.severity]} {_code(line)}" if index == 0 else f"  - {_code(line)}"
+        for each in impacts[:_IMPACTS]
+        for index, line in enumerate(impact_lines(each))
+    ]
     more = [f"- … and {len(impacts) - _IMPACTS} more"] if len(impacts) > _IMPACTS else []
     yield "\n".join([*lines, *more])
 

@@ -11,6 +11,7 @@ from flyteform.cli.wording import (
     by_address,
     count,
     headline,
+    impact_lines,
     nothing,
     one_line,
     place,
@@ -19,7 +20,7 @@ from flyteform.cli.wording import (
     symbol,
 )
 from flyteform.provision.apply import Status
-from flyteform.provision.impact.model import ImpactKind, Severity
+from flyteform.provision.impact.model import Severity
 from flyteform.provision.redaction import redact_text
 from flyteform.provision.verdicts import Level
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from flyteform.provision.apply import ApplyResult, Outcome
-    from flyteform.provision.impact.model import Impact, ImpactValue
+    from flyteform.provision.impact.model import Impact
     from flyteform.provision.model import Address, Change, FieldChange, Plan
     from flyteform.provision.verdicts import Verdict
 
@@ -114,26 +115,9 @@ def _field_line(each: FieldChange, width: int, *, full: bool) -> Text:
 
 def _impact_lines(impact: Impact) -> Iterator[Text]:
     mark, style = _MARKS[impact.severity]
-    message = redact_text(impact.message)
-    lines = [message]
-    fields = dict(impact.fields)
-    if impact.kind is ImpactKind.SCHEDULE and fields.get("before") != fields.get("after"):
-        lines = list(_schedule_lines(fields)) or lines
-    for index, line in enumerate(lines):
+    for index, line in enumerate(impact_lines(impact)):
         lead = f"        {mark} " if index == 0 else "            "
         yield Text.assemble((lead, style), (one_line(line), style))
-
-
-def _schedule_lines(fields: Mapping[str, ImpactValue]) -> Iterator[str]:
-    """Say it in lines, as two rows of times can be compared better than one sentence can be read."""
-    before, after = fields.get("before"), fields.get("after")
-    yield f"schedule: {' → '.join(str(each) for each in (before, after) if each)}{'' if after else ' ends'}"
-    for word, label in (("before", "was"), ("after", "now")):
-        times = fields.get(f"{word}_firings")
-        if fields.get(word) is not None and isinstance(times, tuple):
-            yield f"{label}: {', '.join(times) or 'never'}"
-    if fields.get("after_kickoff_time_input"):
-        yield f"the time goes to the input {fields['after_kickoff_time_input']}"
 
 
 def _verdict_lines(verdicts: Sequence[Verdict]) -> Iterator[Text]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import unicodedata
 from typing import TYPE_CHECKING
 
+from flyteform.provision.impact.model import ImpactKind
 from flyteform.provision.model import REMOVALS, Action, Kind
-from flyteform.provision.redaction import redact_field
+from flyteform.provision.redaction import redact_field, redact_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from flyteform.provision.impact.model import Impact
     from flyteform.provision.model import Address, Change, FieldChange, Plan
 
 _VERSION_CHARACTERS = 12
@@ -65,6 +67,22 @@ def shown_fields(change: Change) -> list[FieldChange]:
     return [
         redact_field(each) for each in change.fields if each.path != "active" and not each.path.startswith("calls.")
     ]
+
+
+def impact_lines(impact: Impact) -> list[str]:
+    """Say what a change means; of a schedule in lines, as rows of times are compared better than a sentence is read."""
+    fields = dict(impact.fields)
+    if impact.kind is not ImpactKind.SCHEDULE or fields.get("before") == fields.get("after"):
+        return [redact_text(impact.message)]
+    before, after = fields.get("before"), fields.get("after")
+    lines = [f"schedule: {' → '.join(str(each) for each in (before, after) if each)}{'' if after else ' ends'}"]
+    for word, label in (("before", "was"), ("after", "now")):
+        times = fields.get(f"{word}_firings")
+        if fields.get(word) is not None and isinstance(times, tuple):
+            lines.append(f"{label}: {', '.join(times) or 'never'}")
+    if fields.get("after_kickoff_time_input"):
+        lines.append(f"the time goes to the input {fields['after_kickoff_time_input']}")
+    return lines
 
 
 def summary(plan: Plan) -> str:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from flyteidl.core import workflow_pb2
 
+_Content = tuple[tuple[str, str | bytes], ...]
+_CANDIDATES = 50  # nodes that run the same and are compared with each other: more would take a time that grows too fast
 _PASSES = 8  # a pass resolves a whole chain of nodes in the order of the graph; other orders need few more
 
 
@@ -37,7 +39,9 @@ class _Matching:
             if name in self._free and not NUMBERED.fullmatch(name):
                 self._take(name, name)
         self._take_unchanged()
-        self._take_same_target()
+        while self._take_only_ones():
+            self._take_unchanged()
+        self._take_most_alike()
         self._take_unchanged()
         for name in [name for name in self._left() if name in self._free]:
             self._take(name, name)
@@ -53,7 +57,7 @@ class _Matching:
     def _take_unchanged(self) -> None:
         """Match nodes with the same content, again and again, as each match tells what its users' sources are."""
         for _ in range(_PASSES):
-            candidates: defaultdict[object, deque[str]] = defaultdict(deque)
+            candidates: defaultdict[_Content, deque[str]] = defaultdict(deque)
             for name in self._free:
                 candidates[self._after_contents[name]].append(name)
             left = self._left()
@@ -66,19 +70,32 @@ class _Matching:
             if len(self._left()) in (0, len(left)):
                 return
 
-    def _take_same_target(self) -> None:
-        """Match what runs the same: numbered nodes in order, named ones only where there is no choice."""
+    def _take_only_ones(self) -> bool:
+        """Match what runs the same where there is no choice; tell whether anything was."""
+        old, new = self._by_target(self._left(), self._before), self._by_target([*self._free], self._after)
+        only = [
+            (names[0], new[target][0]) for target, names in old.items() if len(names) == len(new.get(target, ())) == 1
+        ]
+        for name, other in only:
+            self._take(name, other)
+        return bool(only)
+
+    def _take_most_alike(self) -> None:
+        """Match numbered nodes that run the same by what they have in common; names are not given to others."""
         old, new = self._by_target(self._left(), self._before), self._by_target([*self._free], self._after)
         for target, names in old.items():
             others = new.get(target, [])
-            numbered = all(NUMBERED.fullmatch(name) for name in (*names, *others))
-            if not numbered and not len(names) == len(others) == 1:
+            if not all(NUMBERED.fullmatch(name) for name in (*names, *others)):
                 continue
-            for name in [name for name in names if name in others]:
-                self._take(name, name)
-            rest = [name for name in names if name not in self._found]
-            for name, other in zip(rest, [each for each in others if each in self._free], strict=False):
-                self._take(name, other)
+            for name in names[: len(others)]:
+                chosen = self._most_alike(name, others[:_CANDIDATES])
+                others.remove(chosen)
+                self._take(name, chosen)
+
+    def _most_alike(self, old: str, candidates: Sequence[str]) -> str:
+        """Return the node with the most fields in common; of several the one with the same number, or the first."""
+        content = set(_content(renamed(self._before[old], self._new_id)))
+        return max(candidates, key=lambda each: (len(content.intersection(self._after_contents[each])), each == old))
 
     @staticmethod
     def _by_target(names: Sequence[str], nodes: dict[str, workflow_pb2.Node]) -> dict[str, list[str]]:
@@ -94,6 +111,6 @@ class _Matching:
         return self._found.get(old, f"{old}?")
 
 
-def _content(node: workflow_pb2.Node) -> object:
+def _content(node: workflow_pb2.Node) -> _Content:
     """Return what a node is, apart from its id."""
     return tuple(sorted((path, shown.exact or shown.text) for path, shown in node_form(node).items()))

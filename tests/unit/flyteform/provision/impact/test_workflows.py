@@ -46,6 +46,26 @@ def test_a_node_before_all_others_is_one_node() -> None:
     ]
 
 
+def test_what_is_most_alike_is_the_same_node() -> None:
+    """Of two nodes that run the same task, the one that was there has more in common, whatever its number."""
+    before = workflow(node("n0", "m.a", x="inputs.x"), node("n1", "m.b", x="n0.o0", y="inputs.x"))
+    after = workflow(
+        node("n0", "m.b", x="inputs.x", y=1), node("n1", "m.a", x="n0.o0"), node("n2", "m.b", x="n1.o0", y="inputs.x")
+    )
+    assert lines(before, after) == [
+        ("nodes.n0", "", "m.b(x←inputs.x, y=1)"),
+        ("nodes.n1.inputs.x", "inputs.x", "n0.o0"),
+        ("nodes.numbers", "", "moved: n0→n1, n1→n2"),
+    ]
+    two = workflow(node("n0", "m.a", x=1, y=1, z=1), node("n1", "m.a", x=2, y=2, z=2))
+    swapped = workflow(node("n0", "m.a", x=2, y=2, z=3), node("n1", "m.a", x=1, y=1, z=4))
+    assert lines(two, swapped) == [
+        ("nodes.n0.inputs.z", "2", "3"),
+        ("nodes.n1.inputs.z", "1", "4"),
+        ("nodes.numbers", "", "moved: n0→n1, n1→n0"),
+    ]
+
+
 def test_a_node_that_is_renamed_is_one_line() -> None:
     """Another id of a node is one line, and who uses the node is not mentioned."""
     after = workflow(
