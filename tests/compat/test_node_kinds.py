@@ -161,6 +161,7 @@ def test_maps_over_launch_plans(programs: Path, platform: Platform) -> None:
     """A map over a launch plan is one child execution for each item."""
     seen = run(programs, platform, "mapped_plans", "--numbers", "[1, 2, 3]")
     assert (seen["error"], seen["outputs"]) == (None, {"o0": "24"})
+    assert "refused an event" not in platform.log.read_text()
 
 
 def test_gates_of_the_stock_client(programs: Path, platform: Platform) -> None:

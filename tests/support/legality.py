@@ -83,6 +83,7 @@ class AdminRows:
     def _task(self, event: Event) -> None:
         task = event.task.event
         node = task.parent_node_execution_id.node_id
+        assert task.task_id.name, f"a task event of {node} without a task"
         assert node in self.nodes, f"a task event before any of node {node}"
         assert self.nodes[node] not in _NODE_ENDS, f"a task event after the end of node {node}"
         key = node, task.retry_attempt

@@ -11,7 +11,7 @@ from flyteidl.admin.event_pb2 import (
 )
 from flyteidl.core.catalog_pb2 import CatalogCacheStatus, CatalogMetadata, CatalogReservation
 from flyteidl.core.execution_pb2 import ExecutionError, NodeExecution, TaskExecution, TaskLog, WorkflowExecution
-from flyteidl.core.identifier_pb2 import NodeExecutionIdentifier
+from flyteidl.core.identifier_pb2 import Identifier, NodeExecutionIdentifier, ResourceType
 from flyteidl.event.event_pb2 import (
     ExternalResourceInfo,
     NodeExecutionEvent,
@@ -31,12 +31,12 @@ from flyteform_dataplane.runner.context import key_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from flyteidl.core.identifier_pb2 import Identifier, WorkflowExecutionIdentifier
-    from flyteidl.core.tasks_pb2 import TaskTemplate
+    from flyteidl.core.identifier_pb2 import WorkflowExecutionIdentifier
 
     from flyteform_dataplane.engine.events import Event as EngineEvent
     from flyteform_dataplane.engine.events import ItemProgress
     from flyteform_dataplane.engine.failures import Failure
+    from flyteform_dataplane.engine.graph import NodeRecord
     from flyteform_dataplane.runner.context import ExecutionContext
 
 # The version that today's FlyteAdmin writes into executions: node events carry their spec ids and names.
@@ -211,7 +211,7 @@ class Renderer:
 
     def _resource(self, node: str, item: ItemProgress) -> ExternalResourceInfo:
         return ExternalResourceInfo(
-            external_id=self._context.generated_name(node, item.index, item.attempt),
+            external_id=self._external_id(node, item),
             index=item.index,
             retry_attempt=item.attempt,
             phase=_TASK_PHASES[item.phase],
@@ -219,9 +219,15 @@ class Renderer:
             logs=_logs(item.log_uri),
         )
 
+    def _external_id(self, node: str, item: ItemProgress) -> str:
+        """Return where the work of an item is done: its child execution, or its attempt's name."""
+        if self._context.graph.nodes[node].work is NodeKind.LAUNCH_PLAN:
+            return self._context.child(node, item.index, item.attempt).name
+        return self._context.generated_name(node, item.index, item.attempt)
+
     def _task_base(self, node: str, attempt: int, phase: TaskPhase, at: float, sequence: int) -> TaskExecutionEvent:
         record = self._context.graph.nodes[node]
-        task_type, identifier = _task_of(record.task)
+        task_type, identifier = _task_of(record)
         return TaskExecutionEvent(
             task_id=identifier,
             parent_node_execution_id=self._node_id(node),
@@ -244,8 +250,15 @@ class Renderer:
         return NodeExecutionIdentifier(node_id=node, execution_id=self._context.id)
 
 
-def _task_of(task: TaskTemplate | None) -> tuple[str, Identifier | None]:
-    return ("", None) if task is None else (task.type, task.id)
+def _task_of(record: NodeRecord) -> tuple[str, Identifier]:
+    """Return the type and the id that a node's task executions have; those of an array over a launch plan are its."""
+    if record.task is not None:
+        return record.task.type, record.task.id
+    identifier = Identifier()
+    if record.target is not None:
+        identifier.CopyFrom(record.target)
+    identifier.resource_type = ResourceType.TASK
+    return "launch_plan", identifier
 
 
 def _logs(places: str) -> list[TaskLog]:

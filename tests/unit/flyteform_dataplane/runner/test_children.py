@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from flyteidl.admin.execution_pb2 import ExecutionMetadata
 from flyteidl.core.execution_pb2 import NodeExecution, WorkflowExecution
+from flyteidl.core.identifier_pb2 import ResourceType
 
 from support.closures import Flow, integers, literals, promise
 
@@ -144,6 +145,10 @@ async def test_an_array_over_a_launch_plan(make_world: MakeWorld) -> None:
     assert [one.scalar.primitive.integer for one in given[:2]] == [1, 2]
     assert given[2].scalar.HasField("none_type")
     assert sorted(request.name for request in world.control.created) == ["e-n0-n0-0", "e-n0-n1-0", "e-n0-n2-0"]
+    told = [event.task.event for _, event in world.reporter.sent if event.WhichOneof("event") == "task"]
+    assert {(event.task_id.resource_type, event.task_id.name) for event in told} == {(ResourceType.TASK, "n0")}
+    items = {item.external_id for event in told for item in event.metadata.external_resources}
+    assert items == {"e-n0-n0-0", "e-n0-n1-0", "e-n0-n2-0"}
 
 
 async def test_an_array_over_a_launch_plan_without_items(make_world: MakeWorld) -> None:
