@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
 from flyteform.provision.apply import execute
+from flyteform.provision.identifiers import RESOURCE_TYPES
 from flyteform.provision.importing import import_declaration
 from flyteform.provision.model import Kind
 from flyteform.provision.provisioner import apply_plan, make_plan
@@ -183,6 +184,28 @@ class LifeCycle(RuleBasedStateMachine):
         assert dict(after.records) == dict(state.at(serial))
         assert self.platform.run(find_drift(self.client, after)).steps == ()
         self.apply()
+
+    @precondition(lambda self: self.applied)
+    @rule(number=st.integers(0, 99), archive=st.booleans())
+    def meddle(self, number: int, archive: bool) -> None:
+        """Let somebody else archive names and switch launch plans; an apply puts it right."""
+        self.platform.run(self._meddled(number, archive=archive))
+        self.apply()
+
+    async def _meddled(self, number: int, *, archive: bool) -> None:
+        for kind, resource_type in RESOURCE_TYPES.items() if archive else ():
+            names = [row async for row in self.client.list_named_entities(resource_type, self.project, "development")]
+            if names and kind is not Kind.LAUNCH_PLAN:
+                names[number % len(names)].metadata.state = 1
+                await self.client.update_named_entity(names[number % len(names)])
+        plans = [row async for row in self.client.list_launch_plans(self.project, "development")]
+        if plans:
+            chosen = plans[number % len(plans)]
+            await self.client.set_launch_plan_active(chosen.id, active=not chosen.closure.state)
+        project = await self.client.get_project(self.project)
+        del project.domains[:]
+        project.description = f"meddled {number}"
+        await self.client.update_project(project)
 
     async def _held(self, plan: Plan, goals: Any) -> Any:
         async with self.store.lock():
