@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support.pulumi.programs import FULL, SIMPLE
+from support.pulumi.programs import FULL, SIMPLE, TASKS
 from support.pulumi.proxies import proxied
 from support.pulumi.stacks import Stack, stack_in
 from support.pulumi.wire import UNKNOWN
@@ -36,6 +36,11 @@ async def test_a_platform_that_is_yet_to_be_created(stack: Stack, *, sent: bool)
     assert foreseen.outputs == {"version": UNKNOWN}
     made = (await stack.engine.up()).check()
     assert made.operations() == foreseen.operations()
+    stack.write(FULL.replace("tasks:1", "tasks:2"), TASKS.replace('cpu="1"', 'cpu="2"'))
+    told = (await stack.engine.preview()).check().said
+    assert "known later: spec.template.container.image" in told
+    assert "resources.requests.cpu  1 → 2" in told
+    stack.write(FULL)
     task = [each async for each in stack.client.list_tasks("acme", "development", name="tasks.add")]
     assert [each.closure.compiled_task.template.container.image for each in task] == ["registry.example.org/tasks:1"]
     assert (await stack.engine.up()).check().operations() == {}

@@ -146,7 +146,11 @@ _registry: Registry[Placed] = Registry()
 
 def split(parts: Sequence[Part], kind: Kind) -> tuple[Sequence[Part], Part, Sequence[Part]]:
     """Take a declaration apart: what its own entity, the last of this kind, calls, itself, and what follows it."""
-    at = max(index for index, part in enumerate(parts) if part.kind is kind)
+    at = max((index for index, part in enumerate(parts) if part.kind is kind), default=None)
+    if at is None:
+        raise DefinitionError(
+            f"this {kind.label} is registered in another way", remedy="import it, or refer to it by name and version"
+        )
     own = parts[at]
     called = [part for part in parts[:at] if not part.after]
     return called, own, [part for part in parts if part is not own and part not in called]

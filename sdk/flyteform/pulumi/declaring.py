@@ -63,6 +63,8 @@ def settings_spec(value: SettingsValue) -> Mapping[str, Any]:
 def _entity_parts(desired: Desired) -> Iterable[Part]:
     workflows = {each.address.name: each.version for each in desired.entities if each.address.kind is Kind.WORKFLOW}
     for entity in desired.entities:
+        if not entity.spec:
+            continue  # registered in another way, and only referred to
         shares = entity.address.kind is Kind.LAUNCH_PLAN and entity.version == workflows.get(entity.address.name)
         yield _entity_part(entity, default=shares)
 

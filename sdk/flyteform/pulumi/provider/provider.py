@@ -122,7 +122,9 @@ class Provider:
         subject = subject_of(target.described, given.values, target.ignored)
         if not preview:
             return (await self._bring_about(target, subject, given))[1]
-        if subject is not None:
+        if subject is None:
+            await self._teller(target).outline(old.remembered, old.inputs, given)
+        else:
             told = Update(subject, old.remembered, old.inputs, given)
             if not await self._foretold(target, lambda teller, platform: teller.update(told, platform)):
                 await self._teller(target).update(told, None)

@@ -13,12 +13,13 @@ from flyteform.pulumi.provider.diffs import Remembered, planned
 from flyteform.pulumi.provider.messages import change_text
 from flyteform.pulumi.provider.paths import differences, path_text
 from flyteform.pulumi.provider.subjects import subject_of
-from flyteform.pulumi.provider.values import at_path, without
+from flyteform.pulumi.provider.values import at_path, unknown_paths, without
 
 if TYPE_CHECKING:
     from flyteform.provision.model import Change
     from flyteform.pulumi.kinds import ResourceType
     from flyteform.pulumi.provider.engine import EngineLog
+    from flyteform.pulumi.provider.paths import Path
     from flyteform.pulumi.provider.platforms import Platform
     from flyteform.pulumi.provider.subjects import Subject
     from flyteform.pulumi.provider.values import Properties
@@ -61,21 +62,34 @@ class Teller:
         for change in changes:
             await self._say(change)
 
+    async def outline(self, old: Remembered, before: Properties, given: Properties) -> None:
+        """Tell what is known of an update of which some is known only later."""
+        unknown = frozenset(unknown_paths(given.values))
+        hidden = unknown | before.secrets | given.secrets
+        later = ", ".join(path_text(path) for path in sorted(unknown, key=str))
+        for change in self._shown(old, before, given, hidden):
+            await self._say(replace(change, version=None, reason=f"known later: {later}"))
+
     def _without_secrets(self, changes: tuple[Change, ...], update: Update) -> tuple[Change, ...]:
         """Take the fields from inputs without anything secret, and say which secrets differ."""
         before, given = update.before, update.given
         secrets = before.secrets | given.secrets
-        shown = Remembered(without(before.values, secrets), update.old.outputs)
-        fields = {}
-        with suppress(FlyteformError, KeyError):  # all of what it consists of may be secret
-            subject = subject_of(self.described, without(given.values, secrets))
-            steps = () if subject is None else planned(self.described, subject, shown)
-            fields = {step.action: step.fields for step in steps}
+        fields = {step.action: step.fields for step in self._shown(update.old, before, given, secrets)}
         hidden = ", ".join(path_text(path) for path in sorted(secrets, key=str) if _differs(path, before, given))
         reason = f"; secret: {hidden}" if hidden else ""
         return tuple(
             replace(each, fields=fields.get(each.action, ()), reason=f"{each.reason}{reason}") for each in changes
         )
+
+    def _shown(
+        self, old: Remembered, before: Properties, given: Properties, hidden: frozenset[Path]
+    ) -> tuple[Change, ...]:
+        """Plan over inputs without what is hidden; nothing if what is left of them says nothing."""
+        with suppress(FlyteformError, KeyError):
+            subject = subject_of(self.described, without(given.values, hidden))
+            if subject is not None:
+                return planned(self.described, subject, Remembered(without(before.values, hidden), old.outputs))
+        return ()
 
     async def _say(self, change: Change) -> None:
         await self.log.info(change_text(change), self.urn)

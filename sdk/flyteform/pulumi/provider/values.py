@@ -11,7 +11,7 @@ from flyteform.errors import InvalidInputError
 from flyteform.pulumi.provider.paths import path_text
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from flyteform.pulumi.provider.paths import Path
 
@@ -73,15 +73,20 @@ def encode(values: Mapping[str, Any], secrets: Collection[Path] = ()) -> struct_
 
 def has_unknown(value: Any) -> bool:
     """Tell whether any part of a value is unknown."""
+    return any(True for _ in unknown_paths(value))
+
+
+def unknown_paths(value: Any, path: Path = ()) -> Iterator[Path]:
+    """Yield where a value is unknown."""
     match value:
         case Unknown():
-            return True
+            yield path
         case dict():
-            return any(map(has_unknown, value.values()))
+            for key, each in value.items():
+                yield from unknown_paths(each, (*path, key))
         case list():
-            return any(map(has_unknown, value))
-        case _:
-            return False
+            for at, each in enumerate(value):
+                yield from unknown_paths(each, (*path, at))
 
 
 def at_path(tree: Any, path: Path) -> Any:
