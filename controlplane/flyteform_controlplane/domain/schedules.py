@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from flyteform.schedules import Every, Schedule, parse_schedule
+from flyteform_controlplane.domain.records import Record
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -15,6 +16,16 @@ if TYPE_CHECKING:
 
 # In the order of Flyte's FixedRateUnit.
 _UNITS: Final = (timedelta(minutes=1), timedelta(hours=1), timedelta(days=1))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CatchUpRecord(Record):
+    """How many missed firings are made up for, of all versions of a launch plan."""
+
+    project: str
+    domain: str
+    name: str
+    max: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +41,8 @@ class ScheduledPlan:
     kickoff_time_input_arg: str
     activated_at: datetime
     last_fired_at: datetime | None
+    # How many missed firings are made up for, None where nothing is said for this launch plan.
+    catch_up: int | None = None
 
     @property
     def since(self) -> datetime:

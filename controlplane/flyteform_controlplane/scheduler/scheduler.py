@@ -216,9 +216,10 @@ class Scheduler:
 
     def _pending(self, plan: ScheduledPlan, now: datetime) -> list[datetime]:
         """Return the firings to make up for, and the present one."""
-        count = max(self._config.catch_up, 1)
+        catch_up = self._config.catch_up if plan.catch_up is None else plan.catch_up
+        count = max(catch_up, 1)
         found = latest_firings(plan.schedule(), plan.since, now, count, anchor=plan.activated_at)
-        if self._config.catch_up == 0:
+        if catch_up == 0:
             return [at for at in found if at >= now - self._config.punctuality]
         return found
 

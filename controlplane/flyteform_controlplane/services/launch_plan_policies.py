@@ -10,17 +10,20 @@ from flyteidl.core.identifier_pb2 import ResourceType
 from flyteform.proto.flyteform.v1 import policies_pb2
 from flyteform.proto.flyteform.v1.policies_pb2_grpc import LaunchPlanPolicyServiceServicer
 from flyteform_controlplane.domain.concurrency import Behavior, LaunchPlanName, PolicyRecord
+from flyteform_controlplane.domain.schedules import CatchUpRecord
 from flyteform_controlplane.domain.times import now
 from flyteform_controlplane.domain.validation import check_scope, require
 from flyteform_controlplane.errors import InvalidArgumentError, MissingEntityError
 
 if TYPE_CHECKING:
     from flyteidl.admin.common_pb2 import NamedEntityIdentifier
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
     from flyteform_controlplane.services.backend import Backend
     from flyteform_controlplane.services.ending import Ending
 
 _PREFIX = "CONCURRENCY_BEHAVIOR_"
+_MOST_CAUGHT_UP = 1000  # executions that one schedule may start at once after a standstill
 
 
 class LaunchPlanPolicyService(LaunchPlanPolicyServiceServicer):
@@ -35,8 +38,10 @@ class LaunchPlanPolicyService(LaunchPlanPolicyServiceServicer):
     ) -> policies_pb2.SetLaunchPlanPolicyResponse:
         """Set the policies of a launch plan that has a version; those that wait may start by it."""
         name = _name(request.id)
-        require(request.policy.HasField("concurrency"), "policy.concurrency")
-        record = _record(name, request.policy.concurrency)
+        policy = request.policy
+        require(policy.HasField("concurrency") or policy.HasField("catch_up"), "policy.concurrency or policy.catch_up")
+        concurrency = _record(name, policy.concurrency) if policy.HasField("concurrency") else None
+        catch_up = _catch_up(name, policy.catch_up) if policy.HasField("catch_up") else None
         async with self._backend.database.transaction() as tx:
             await self._backend.check_project(tx, name)
             kind = ResourceType.LAUNCH_PLAN
@@ -45,13 +50,8 @@ class LaunchPlanPolicyService(LaunchPlanPolicyServiceServicer):
                     f"missing entity of type LAUNCH_PLAN with identifier {name.project}:{name.domain}:{name.name}",
                     remedy="register the launch plan first",
                 )
-            rows = self._backend.store.policies
-            known = await rows.get(tx, name.project, name.domain, name.name)
-            if known is None:
-                await rows.add(tx, record)
-            else:
-                changed = replace(known, max=record.max, behavior=record.behavior, updated_at=now())
-                await rows.save_many(tx, [changed])
+            await self._set_concurrency(tx, name, concurrency)
+            await self._set_catch_up(tx, name, catch_up)
         await self._ending.settle(name)
         return policies_pb2.SetLaunchPlanPolicyResponse()
 
@@ -60,13 +60,20 @@ class LaunchPlanPolicyService(LaunchPlanPolicyServiceServicer):
     ) -> policies_pb2.GetLaunchPlanPolicyResponse:
         """Return what was set."""
         name = _name(request.id)
+        key = (name.project, name.domain, name.name)
         async with self._backend.database.reading() as tx:
-            record = await self._backend.store.policies.get(tx, name.project, name.domain, name.name)
-        if record is None:
+            record = await self._backend.store.policies.get(tx, *key)
+            catch_up = await self._backend.store.catch_ups.get(tx, *key)
+        if record is None and catch_up is None:
             raise _missing(name)
         policy = policies_pb2.LaunchPlanPolicy()
-        policy.concurrency.max = record.max
-        policy.concurrency.behavior = policies_pb2.ConcurrencyBehavior.Value(_PREFIX + record.behavior)
+        if record is not None:
+            policy.concurrency.max = record.max
+            policy.concurrency.behavior = policies_pb2.ConcurrencyBehavior.Value(_PREFIX + record.behavior)
+        if catch_up is not None:
+            # None made up for is said too.
+            policy.catch_up.SetInParent()
+            policy.catch_up.max = catch_up.max
         return policies_pb2.GetLaunchPlanPolicyResponse(policy=policy)
 
     async def DeleteLaunchPlanPolicy(
@@ -74,11 +81,35 @@ class LaunchPlanPolicyService(LaunchPlanPolicyServiceServicer):
     ) -> policies_pb2.DeleteLaunchPlanPolicyResponse:
         """Remove what was set; everything that waits starts."""
         name = _name(request.id)
+        key = (name.project, name.domain, name.name)
         async with self._backend.database.transaction() as tx:
-            if not await self._backend.store.policies.delete(tx, name.project, name.domain, name.name):
+            limited = await self._backend.store.policies.delete(tx, *key)
+            catches_up = await self._backend.store.catch_ups.delete(tx, *key)
+            if not limited and not catches_up:
                 raise _missing(name)
         await self._ending.settle(name)
         return policies_pb2.DeleteLaunchPlanPolicyResponse()
+
+    async def _set_concurrency(self, tx: AsyncConnection, name: LaunchPlanName, wanted: PolicyRecord | None) -> None:
+        rows = self._backend.store.policies
+        known = await rows.get(tx, name.project, name.domain, name.name)
+        if wanted is None:
+            await rows.delete(tx, name.project, name.domain, name.name)
+        elif known is None:
+            await rows.add(tx, wanted)
+        else:
+            changed = replace(known, max=wanted.max, behavior=wanted.behavior, updated_at=now())
+            await rows.save_many(tx, [changed])
+
+    async def _set_catch_up(self, tx: AsyncConnection, name: LaunchPlanName, wanted: CatchUpRecord | None) -> None:
+        rows = self._backend.store.catch_ups
+        known = await rows.get(tx, name.project, name.domain, name.name)
+        if wanted is None:
+            await rows.delete(tx, name.project, name.domain, name.name)
+        elif known is None:
+            await rows.add(tx, wanted)
+        else:
+            await rows.save_many(tx, [replace(known, max=wanted.max, updated_at=now())])
 
 
 def _name(identifier: NamedEntityIdentifier) -> LaunchPlanName:
@@ -97,6 +128,12 @@ def _record(name: LaunchPlanName, policy: policies_pb2.ConcurrencyPolicy) -> Pol
         )
     behavior = Behavior(policies_pb2.ConcurrencyBehavior.Name(policy.behavior).removeprefix(_PREFIX))
     return PolicyRecord(project=name.project, domain=name.domain, name=name.name, max=policy.max, behavior=behavior)
+
+
+def _catch_up(name: LaunchPlanName, policy: policies_pb2.CatchUpPolicy) -> CatchUpRecord:
+    if policy.max > _MOST_CAUGHT_UP:
+        raise InvalidArgumentError("invalid value for catch_up.max", remedy=f"use at most {_MOST_CAUGHT_UP}")
+    return CatchUpRecord(project=name.project, domain=name.domain, name=name.name, max=policy.max)
 
 
 def _missing(name: LaunchPlanName) -> MissingEntityError:

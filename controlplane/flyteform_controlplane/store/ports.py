@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from flyteform_controlplane.domain.concurrency import LaunchPlanName, Live, PolicyRecord, WaitingRecord
     from flyteform_controlplane.domain.filters import Query
     from flyteform_controlplane.domain.ports import ExecutionKey
+    from flyteform_controlplane.domain.schedules import CatchUpRecord
     from flyteform_controlplane.domain.states import StateDocumentRecord, StateRecord
 
 R = TypeVar("R", bound=Record)
@@ -187,6 +188,7 @@ class Store(Protocol):
     task_executions: Rows[TaskExecutionRecord]
     signals: Rows[SignalRecord]
     policies: Rows[PolicyRecord]
+    catch_ups: Rows[CatchUpRecord]
     waiting: Rows[WaitingRecord]
     states: Rows[StateRecord]
     state_documents: Rows[StateDocumentRecord]

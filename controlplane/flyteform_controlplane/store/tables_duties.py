@@ -47,6 +47,13 @@ launch_plan_policies = numbered(
     Unique("project", "domain", "name"),
 )
 
+launch_plan_catch_ups = numbered(
+    "launch_plan_catch_ups",
+    *(Column(name, NAME, nullable=False) for name in ("project", "domain", "name")),
+    Column("max", BigInteger, nullable=False),
+    Unique("project", "domain", "name"),
+)
+
 # States of declarations, their locks, and the newest of their documents.
 states = numbered(
     "states",

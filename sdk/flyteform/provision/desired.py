@@ -175,7 +175,7 @@ class _Builder:
     def _add_launch_plan(self, resource: LaunchPlan) -> tuple[Address, ...]:
         address = self._definitions.add_tree(resource.definition, self._place(resource), active=resource.active)
         own = (address, *self._described(address, resource.description))
-        policy = policy_of(resource.concurrency)
+        policy = policy_of(resource)
         if policy is None:
             return own
         at = replace(address, kind=Kind.POLICY)

@@ -126,8 +126,9 @@ def _merged(wanted: Setting, spec: bytes, paths: Iterable[str]) -> bytes:
     if wanted.address.kind is Kind.SETTINGS:
         kind = matchable_resource_pb2.MatchingAttributes
     own, theirs = kind.FromString(wanted.spec), kind.FromString(spec)
-    target = own.WhichOneof("target") if wanted.address.kind is Kind.SETTINGS else "concurrency"
-    into, source = getattr(own, target), getattr(theirs, target)
+    into, source = own, theirs
+    if wanted.address.kind is Kind.SETTINGS:
+        into, source = (getattr(each, own.WhichOneof("target")) for each in (own, theirs))
     for path in paths:
         parts = _spelled(path).removesuffix(".*").split(".")
         if not _take(into, source, parts):
@@ -146,9 +147,8 @@ def _spelled(path: str) -> str:
         ("raw_output_prefix", "raw_output_data_config"),
         ("service_account", "security_context.run_as.k8s_service_account"),
         ("iam_role", "security_context.run_as.iam_role"),
-        ("concurrency.", ""),
     ):
-        if path == name or path.startswith((f"{name}.", name if name.endswith(".") else f"{name}.")):
+        if path == name or path.startswith(f"{name}."):
             return place + path.removeprefix(name)
     return path
 

@@ -52,9 +52,10 @@ async def _policy(client: AdminClient, address: Address, *, declared: bool) -> d
         if not declared:
             return {}
         raise UnsupportedError(
-            f"launch plan {address.name} in {address.project}/{address.domain} has a concurrency policy that needs a "
-            f"flyteform control plane, and {client.config.endpoint} is a stock FlyteAdmin: nothing was changed",
-            remedy='use Concurrency(…, "SKIP"), which every FlyteAdmin has, or provision on a flyteform platform',
+            f"launch plan {address.name} in {address.project}/{address.domain} has a policy (concurrency, catch-up) "
+            f"that needs a flyteform control plane, and {client.config.endpoint} is a stock FlyteAdmin: nothing was "
+            "changed",
+            remedy='use Concurrency(…, "SKIP") and no catch_up, or provision on a flyteform platform',
         ) from error
     return {} if policy is None else {address: policy.SerializeToString()}
 

@@ -149,11 +149,11 @@ def complete_launch_plan(spec: launch_plan_pb2.LaunchPlanSpec, resource: LaunchP
         spec.concurrency_policy.behavior = launch_plan_pb2.CONCURRENCY_LIMIT_BEHAVIOR_SKIP
 
 
-def execution_of(resource: LaunchPlan) -> tuple[bytes, Concurrency | None]:
+def execution_of(resource: LaunchPlan) -> tuple[bytes, tuple[Concurrency | None, int | None]]:
     """Return what a resource says beyond its definition, to compare two of them by."""
     spec = launch_plan_pb2.LaunchPlanSpec()
     complete_launch_plan(spec, resource)
-    return spec.SerializeToString(deterministic=True), resource.concurrency
+    return spec.SerializeToString(deterministic=True), (resource.concurrency, resource.catch_up)
 
 
 def _notification(value: Notification) -> common_pb2.Notification:
@@ -169,11 +169,15 @@ def _notification(value: Notification) -> common_pb2.Notification:
     return message
 
 
-def policy_of(concurrency: Concurrency | None) -> policies_pb2.LaunchPlanPolicy | None:
+def policy_of(resource: LaunchPlan) -> policies_pb2.LaunchPlanPolicy | None:
     """Return the policy that has to be kept beside a launch plan, None if its spec says all."""
-    if concurrency is None or concurrency.behavior == _SKIP:
-        return None
-    behavior = policies_pb2.ConcurrencyBehavior.Value(f"CONCURRENCY_BEHAVIOR_{concurrency.behavior}")
-    return policies_pb2.LaunchPlanPolicy(
-        concurrency=policies_pb2.ConcurrencyPolicy(max=concurrency.max, behavior=behavior)
-    )
+    policy = policies_pb2.LaunchPlanPolicy()
+    concurrency = resource.concurrency
+    if concurrency is not None and concurrency.behavior != _SKIP:
+        policy.concurrency.max = concurrency.max
+        name = f"CONCURRENCY_BEHAVIOR_{concurrency.behavior}"
+        policy.concurrency.behavior = policies_pb2.ConcurrencyBehavior.Value(name)
+    if resource.catch_up is not None:
+        policy.catch_up.SetInParent()
+        policy.catch_up.max = resource.catch_up
+    return policy if policy.ByteSize() else None

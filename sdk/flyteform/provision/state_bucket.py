@@ -29,7 +29,7 @@ from flyteform.provision.ports import Holder
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from obstore import PutMode, UpdateVersion
+    from obstore import PutMode, PutResult, UpdateVersion
     from obstore.store import ClientConfig, ObjectStore
 
 FORMAT = "flyteform-state-object"
@@ -39,6 +39,7 @@ _RENEWALS_PER_LEASE = 3
 _ATTEMPTS = 10
 _CONNECT_TIMEOUT, _TIMEOUT = timedelta(seconds=5), timedelta(minutes=1)
 _RETRIES, _RETRY_TIMEOUT = 2, timedelta(seconds=10)
+_CONFLICT, _CONFLICT_PAUSE = "ConditionalRequestConflict", 0.1  # seconds
 _CODE = re.compile(r"<Code>(\w+)</Code>").search
 # Conditions that no write can meet: the object is there, and has another version.
 _NEVER: tuple[PutMode, ...] = ("create", {"e_tag": f'"{"0" * 32}"', "version": "1"})
@@ -154,7 +155,7 @@ class BucketBackend:
         mode: PutMode = "create" if before is None else before.version
         with self.errors():
             try:
-                result = await obstore.put_async(self._store, self.key, data, mode=mode, use_multipart=False)
+                result = await self._send(data, mode)
             except (exceptions.PreconditionError, exceptions.AlreadyExistsError, exceptions.NotFoundError) as error:
                 # The answer to our own write may have been lost, and the client has sent it again.
                 now = await self.stored()
@@ -163,12 +164,23 @@ class BucketBackend:
                 raise _MovedError from error
         return _Stored(content, _version(result["e_tag"], result["version"]))
 
+    async def _send(self, data: bytes, mode: PutMode) -> PutResult:
+        """Write on a condition; where S3 cannot judge it for another write at the same moment, ask again."""
+        for _ in range(_ATTEMPTS):
+            try:
+                return await obstore.put_async(self._store, self.key, data, mode=mode, use_multipart=False)
+            except exceptions.BaseError as error:
+                if _said(error) != _CONFLICT:
+                    raise
+            await asyncio.sleep(_CONFLICT_PAUSE)
+        raise StateError(f"the state {self.location} does not come to rest", remedy="try again")
+
     async def _check_conditions(self, taken: _Stored) -> None:
         """Refuse a store that ignores conditions: writes that have to fail, harmless if they do not."""
         for mode in _NEVER:
             with self.errors():
                 try:
-                    await obstore.put_async(self._store, self.key, _bytes(taken.content), mode=mode)
+                    await self._send(_bytes(taken.content), mode)
                 except (exceptions.PreconditionError, exceptions.AlreadyExistsError):
                     continue
             raise StateError(

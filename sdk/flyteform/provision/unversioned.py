@@ -130,10 +130,11 @@ def _flat(path: str, value: object) -> Iterator[tuple[str, str]]:
 
 def policy_fields(policy: policies_pb2.LaunchPlanPolicy) -> Fields:
     """Take a policy apart."""
+    fields = {"catch_up": str(policy.catch_up.max)} if policy.HasField("catch_up") else {}
     if not policy.HasField("concurrency"):
-        return {}
+        return fields
     behavior = policies_pb2.ConcurrencyBehavior.Name(policy.concurrency.behavior).removeprefix(_BEHAVIOR)
-    return {"concurrency.max": str(policy.concurrency.max), "concurrency.behavior": behavior}
+    return fields | {"concurrency.max": str(policy.concurrency.max), "concurrency.behavior": behavior}
 
 
 def metadata_fields(metadata: common_pb2.NamedEntityMetadata) -> Fields:

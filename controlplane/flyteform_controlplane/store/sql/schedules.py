@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, RowMapping, and_, insert, or_, select, upd
 
 from flyteform_controlplane.domain.ports import EntityKey
 from flyteform_controlplane.domain.schedules import ScheduledPlan
+from flyteform_controlplane.store.tables_duties import launch_plan_catch_ups as catch_ups
 from flyteform_controlplane.store.tables_duties import schedulable_entities as table
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def _plan(row: RowMapping) -> ScheduledPlan:
         kickoff_time_input_arg=row["kickoff_time_input_arg"],
         activated_at=row["activated_at"],
         last_fired_at=row["last_fired_at"],
+        catch_up=row["catch_up"],
     )
 
 
@@ -73,7 +75,9 @@ async def deactivate(tx: AsyncConnection, key: EntityKey, at: datetime) -> None:
 
 async def active(tx: AsyncConnection) -> list[ScheduledPlan]:
     """Return every schedule that fires."""
-    return [_plan(row) for row in (await tx.execute(select(table).where(table.c.active))).mappings()]
+    same = and_(*(catch_ups.c[name] == table.c[name] for name in ("project", "domain", "name")))
+    query = select(table, catch_ups.c.max.label("catch_up")).select_from(table.outerjoin(catch_ups, same))
+    return [_plan(row) for row in (await tx.execute(query.where(table.c.active))).mappings()]
 
 
 async def is_active(tx: AsyncConnection, plan: ScheduledPlan) -> bool:

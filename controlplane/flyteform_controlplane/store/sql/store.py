@@ -17,7 +17,7 @@ from flyteidl.core.literals_pb2 import Literal
 from flyteidl.core.types_pb2 import LiteralType
 from sqlalchemy import select
 
-from flyteform_controlplane.domain import concurrency, records, states
+from flyteform_controlplane.domain import concurrency, records, schedules, states
 from flyteform_controlplane.store import tables, tables_duties
 from flyteform_controlplane.store.sql.launches import SqlLaunches
 from flyteform_controlplane.store.sql.names import SqlNames
@@ -43,6 +43,9 @@ class SqlStore:
         matchables = SqlRows(tables.resources, records.MatchableRecord, attributes=MatchingAttributes)
         self.launches: Launches = SqlLaunches(projects, policies, matchables)
         self.policies: Rows[concurrency.PolicyRecord] = policies
+        self.catch_ups: Rows[schedules.CatchUpRecord] = SqlRows(
+            tables_duties.launch_plan_catch_ups, schedules.CatchUpRecord
+        )
         self.waiting: Rows[concurrency.WaitingRecord] = SqlRows(
             tables_duties.waiting_executions, concurrency.WaitingRecord
         )

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 Phase = Literal["SUCCEEDED", "FAILED", "ABORTED", "TIMED_OUT"]
 Behavior = Literal["SKIP", "WAIT", "ABORT", "REPLACE"]
 _PHASES = ("SUCCEEDED", "FAILED", "ABORTED", "TIMED_OUT")
+_MOST_CAUGHT_UP = 1000
 _BEHAVIORS = ("SKIP", "WAIT", "ABORT", "REPLACE")
 
 
@@ -79,8 +80,10 @@ class LaunchPlan(Resource):
 
     `entity` is a launch plan of this SDK or of flytekit, or a workflow (also as a resource, whose project and domain it
     then shares) together with `name`, inputs and schedule; without `name` the workflow's default launch plan is meant.
-    `active` makes the declared version the active one, whose schedule fires; False keeps every version inactive. The
-    other fields say how its executions run; what is left out is left to the settings of workflow, domain and project.
+    `active` makes the declared version the active one, whose schedule fires; False keeps every version inactive.
+    `catch_up` is how many of the schedule's firings that were missed during a standstill of the platform are made up
+    for, the latest ones; like most of `concurrency` it needs a flyteform control plane. The other fields
+    say how its executions run; what is left out is left to the settings of workflow, domain and project.
     `imported` is what `flyteform import` writes: the version that was registered with just these fields. As soon as one
     of them is changed, it counts no longer.
     """
@@ -96,6 +99,7 @@ class LaunchPlan(Resource):
     description: str | None = field(default=None, kw_only=True)
     notifications: tuple[Notification, ...] = field(default=(), kw_only=True)
     concurrency: Concurrency | None = field(default=None, kw_only=True)
+    catch_up: int | None = field(default=None, kw_only=True)
     labels: Mapping[str, str] | None = field(default=None, kw_only=True)
     annotations: Mapping[str, str] | None = field(default=None, kw_only=True)
     environment: Mapping[str, str] | None = field(default=None, kw_only=True)
@@ -118,6 +122,8 @@ class LaunchPlan(Resource):
         )
         if not all(isinstance(each, Notification) for each in self.notifications):
             raise DefinitionError("LaunchPlan: notifications takes Email, Slack and PagerDuty")
+        if self.catch_up is not None and not 0 <= self.catch_up <= _MOST_CAUGHT_UP:
+            raise DefinitionError(f"LaunchPlan: catch_up={self.catch_up}", remedy=f"use 0 to {_MOST_CAUGHT_UP}")
         object.__setattr__(self, "definition", self._defined())
         super().__post_init__()
 

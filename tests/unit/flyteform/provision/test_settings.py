@@ -64,6 +64,7 @@ LaunchPlan(
     description="at night",
     notifications=[Email("me@example.org"), Slack(["s@example.org"], ["FAILED"]), PagerDuty("p@example.org")],
     concurrency=Concurrency(2, "WAIT"),
+    catch_up=3,
     labels={"l": "1"},
     annotations={"n": "2"},
     environment={"E": "F"},
@@ -140,6 +141,7 @@ async def test_a_launch_plan_carries_all_that_is_declared(tmp_path: Path) -> Non
         policy = await PolicyClient(client.caller).get(name)
         assert policy is not None
         assert policy.concurrency.behavior == policies_pb2.CONCURRENCY_BEHAVIOR_WAIT
+        assert policy.catch_up.max == 3
         name.name = "tasks.total"
         assert (await client.get_named_entity(WORKFLOW, name)).metadata.description == "adds"
 
@@ -163,7 +165,9 @@ async def test_what_a_stock_platform_lacks_is_refused_in_the_plan(tmp_path: Path
     async with control_plane(tmp_path, stock=True) as client:
         with pytest.raises(UnsupportedError, match="needs a flyteform control plane"):
             await make_plan(path, client, MemoryStateStore())
-        path.write_text(EVERYTHING.replace('Concurrency(2, "WAIT")', 'Concurrency(2, "SKIP")'))
+        path.write_text(
+            EVERYTHING.replace('Concurrency(2, "WAIT")', 'Concurrency(2, "SKIP")').replace("catch_up=3,", "")
+        )
         store = MemoryStateStore()
         await applied(path, client, store)
         assert not (await make_plan(path, client, store)).has_changes

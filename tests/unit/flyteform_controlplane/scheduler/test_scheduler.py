@@ -13,6 +13,7 @@ from flyteidl.admin.schedule_pb2 import DAY, HOUR, CronSchedule, FixedRate, Sche
 from flyteidl.core.identifier_pb2 import WorkflowExecutionIdentifier
 
 from flyteform_controlplane.domain.ports import EntityKey
+from flyteform_controlplane.domain.schedules import CatchUpRecord
 from flyteform_controlplane.errors import (
     EntityExistsError,
     FailedPreconditionError,
@@ -23,6 +24,7 @@ from flyteform_controlplane.scheduler.firing import execution_name
 from flyteform_controlplane.scheduler.scheduler import Scheduler, SchedulerConfig
 from flyteform_controlplane.store.database import Database
 from flyteform_controlplane.store.migrate import migrate
+from flyteform_controlplane.store.sql.store import SqlStore
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -244,6 +246,22 @@ async def test_missed_firings_are_made_up_for_within_the_limit(
     async with world.running(SchedulerConfig(catch_up=catch_up)):
         await world.clock.advance(timedelta(hours=1))
     assert world.launcher.scheduled(PLAN) == [*expected, at(21)]
+
+
+@pytest.mark.parametrize(("catch_up", "expected"), [(0, []), (2, [at(19), at(20)])])
+async def test_a_launch_plan_may_have_its_own_limit(world: World, catch_up: int, expected: list[datetime]) -> None:
+    """What is set for a launch plan's name goes before the platform's own limit, which holds for all others."""
+    async with world.running() as scheduler:
+        await world.activate(scheduler, PLAN, cron("@hourly"))
+        await world.activate(scheduler, OTHER, cron("@hourly"))
+        own = CatchUpRecord(project=PLAN.project, domain=PLAN.domain, name=PLAN.name, max=catch_up)
+        async with world.database.transaction() as tx:
+            await SqlStore().catch_ups.add(tx, own)
+    world.clock.time = at(20, 30)
+    async with world.running():
+        await world.clock.advance(timedelta(hours=1))
+    assert world.launcher.scheduled(PLAN) == [*expected, at(21)]
+    assert world.launcher.scheduled(OTHER) == [at(20), at(21)]
 
 
 async def test_deactivation_and_activation_take_effect_at_once(world: World) -> None:

@@ -237,6 +237,30 @@ async def test_policy_can_be_read_changed_and_removed(world: World) -> None:
         await service(world).DeleteLaunchPlanPolicy(policies_pb2.DeleteLaunchPlanPolicyRequest(id=PLAN), None)
 
 
+async def test_catch_up_is_set_beside_or_without_a_limit(world: World) -> None:
+    """Each part of a policy can be there alone; what is set replaces all that was, and none at all is refused."""
+    await world.register_launch_plan("wf")
+
+    async def settled(policy: policies_pb2.LaunchPlanPolicy) -> policies_pb2.LaunchPlanPolicy:
+        await service(world).SetLaunchPlanPolicy(policies_pb2.SetLaunchPlanPolicyRequest(id=PLAN, policy=policy), None)
+        request = policies_pb2.GetLaunchPlanPolicyRequest(id=PLAN)
+        return (await service(world).GetLaunchPlanPolicy(request, None)).policy
+
+    none = policies_pb2.LaunchPlanPolicy(catch_up=policies_pb2.CatchUpPolicy(max=0))
+    both = policies_pb2.LaunchPlanPolicy(
+        catch_up=policies_pb2.CatchUpPolicy(max=5), concurrency=policies_pb2.ConcurrencyPolicy(max=1, behavior=WAIT)
+    )
+    limited = policies_pb2.LaunchPlanPolicy(concurrency=policies_pb2.ConcurrencyPolicy(max=2, behavior=WAIT))
+    for policy in (none, both, limited, none):
+        assert await settled(policy) == policy
+    for wrong in (policies_pb2.LaunchPlanPolicy(), policies_pb2.LaunchPlanPolicy(catch_up={"max": 1001})):
+        with pytest.raises(InvalidArgumentError):
+            await settled(wrong)
+    await service(world).DeleteLaunchPlanPolicy(policies_pb2.DeleteLaunchPlanPolicyRequest(id=PLAN), None)
+    with pytest.raises(MissingEntityError):
+        await service(world).GetLaunchPlanPolicy(policies_pb2.GetLaunchPlanPolicyRequest(id=PLAN), None)
+
+
 async def test_wrong_policies_are_refused(world: World) -> None:
     """A limit below one, no behaviour, an unknown one, and a launch plan that does not exist are all refused."""
     await world.register_launch_plan("wf")

@@ -25,31 +25,33 @@ _sym_db = _symbol_database.Default()
 from flyteidl.admin import common_pb2 as flyteidl_dot_admin_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x66lyteform/v1/policies.proto\x12\x0c\x66lyteform.v1\x1a\x1b\x66lyteidl/admin/common.proto\"U\n\x11\x43oncurrencyPolicy\x12\x0b\n\x03max\x18\x01 \x01(\r\x12\x33\n\x08\x62\x65havior\x18\x02 \x01(\x0e\x32!.flyteform.v1.ConcurrencyBehavior\"H\n\x10LaunchPlanPolicy\x12\x34\n\x0b\x63oncurrency\x18\x01 \x01(\x0b\x32\x1f.flyteform.v1.ConcurrencyPolicy\"\x7f\n\x1aSetLaunchPlanPolicyRequest\x12\x31\n\x02id\x18\x01 \x01(\x0b\x32%.flyteidl.admin.NamedEntityIdentifier\x12.\n\x06policy\x18\x02 \x01(\x0b\x32\x1e.flyteform.v1.LaunchPlanPolicy\"\x1d\n\x1bSetLaunchPlanPolicyResponse\"O\n\x1aGetLaunchPlanPolicyRequest\x12\x31\n\x02id\x18\x01 \x01(\x0b\x32%.flyteidl.admin.NamedEntityIdentifier\"M\n\x1bGetLaunchPlanPolicyResponse\x12.\n\x06policy\x18\x01 \x01(\x0b\x32\x1e.flyteform.v1.LaunchPlanPolicy\"R\n\x1d\x44\x65leteLaunchPlanPolicyRequest\x12\x31\n\x02id\x18\x01 \x01(\x0b\x32%.flyteidl.admin.NamedEntityIdentifier\" \n\x1e\x44\x65leteLaunchPlanPolicyResponse*\xbb\x01\n\x13\x43oncurrencyBehavior\x12$\n CONCURRENCY_BEHAVIOR_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x43ONCURRENCY_BEHAVIOR_SKIP\x10\x01\x12\x1d\n\x19\x43ONCURRENCY_BEHAVIOR_WAIT\x10\x02\x12\x1e\n\x1a\x43ONCURRENCY_BEHAVIOR_ABORT\x10\x03\x12 \n\x1c\x43ONCURRENCY_BEHAVIOR_REPLACE\x10\x04\x32\xe6\x02\n\x17LaunchPlanPolicyService\x12j\n\x13SetLaunchPlanPolicy\x12(.flyteform.v1.SetLaunchPlanPolicyRequest\x1a).flyteform.v1.SetLaunchPlanPolicyResponse\x12j\n\x13GetLaunchPlanPolicy\x12(.flyteform.v1.GetLaunchPlanPolicyRequest\x1a).flyteform.v1.GetLaunchPlanPolicyResponse\x12s\n\x16\x44\x65leteLaunchPlanPolicy\x12+.flyteform.v1.DeleteLaunchPlanPolicyRequest\x1a,.flyteform.v1.DeleteLaunchPlanPolicyResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x66lyteform/v1/policies.proto\x12\x0c\x66lyteform.v1\x1a\x1b\x66lyteidl/admin/common.proto\"U\n\x11\x43oncurrencyPolicy\x12\x0b\n\x03max\x18\x01 \x01(\r\x12\x33\n\x08\x62\x65havior\x18\x02 \x01(\x0e\x32!.flyteform.v1.ConcurrencyBehavior\"\x1c\n\rCatchUpPolicy\x12\x0b\n\x03max\x18\x01 \x01(\r\"w\n\x10LaunchPlanPolicy\x12\x34\n\x0b\x63oncurrency\x18\x01 \x01(\x0b\x32\x1f.flyteform.v1.ConcurrencyPolicy\x12-\n\x08\x63\x61tch_up\x18\x02 \x01(\x0b\x32\x1b.flyteform.v1.CatchUpPolicy\"\x7f\n\x1aSetLaunchPlanPolicyRequest\x12\x31\n\x02id\x18\x01 \x01(\x0b\x32%.flyteidl.admin.NamedEntityIdentifier\x12.\n\x06policy\x18\x02 \x01(\x0b\x32\x1e.flyteform.v1.LaunchPlanPolicy\"\x1d\n\x1bSetLaunchPlanPolicyResponse\"O\n\x1aGetLaunchPlanPolicyRequest\x12\x31\n\x02id\x18\x01 \x01(\x0b\x32%.flyteidl.admin.NamedEntityIdentifier\"M\n\x1bGetLaunchPlanPolicyResponse\x12.\n\x06policy\x18\x01 \x01(\x0b\x32\x1e.flyteform.v1.LaunchPlanPolicy\"R\n\x1d\x44\x65leteLaunchPlanPolicyRequest\x12\x31\n\x02id\x18\x01 \x01(\x0b\x32%.flyteidl.admin.NamedEntityIdentifier\" \n\x1e\x44\x65leteLaunchPlanPolicyResponse*\xbb\x01\n\x13\x43oncurrencyBehavior\x12$\n CONCURRENCY_BEHAVIOR_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x43ONCURRENCY_BEHAVIOR_SKIP\x10\x01\x12\x1d\n\x19\x43ONCURRENCY_BEHAVIOR_WAIT\x10\x02\x12\x1e\n\x1a\x43ONCURRENCY_BEHAVIOR_ABORT\x10\x03\x12 \n\x1c\x43ONCURRENCY_BEHAVIOR_REPLACE\x10\x04\x32\xe6\x02\n\x17LaunchPlanPolicyService\x12j\n\x13SetLaunchPlanPolicy\x12(.flyteform.v1.SetLaunchPlanPolicyRequest\x1a).flyteform.v1.SetLaunchPlanPolicyResponse\x12j\n\x13GetLaunchPlanPolicy\x12(.flyteform.v1.GetLaunchPlanPolicyRequest\x1a).flyteform.v1.GetLaunchPlanPolicyResponse\x12s\n\x16\x44\x65leteLaunchPlanPolicy\x12+.flyteform.v1.DeleteLaunchPlanPolicyRequest\x1a,.flyteform.v1.DeleteLaunchPlanPolicyResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'flyteform.v1.policies_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CONCURRENCYBEHAVIOR']._serialized_start=674
-  _globals['_CONCURRENCYBEHAVIOR']._serialized_end=861
+  _globals['_CONCURRENCYBEHAVIOR']._serialized_start=751
+  _globals['_CONCURRENCYBEHAVIOR']._serialized_end=938
   _globals['_CONCURRENCYPOLICY']._serialized_start=74
   _globals['_CONCURRENCYPOLICY']._serialized_end=159
-  _globals['_LAUNCHPLANPOLICY']._serialized_start=161
-  _globals['_LAUNCHPLANPOLICY']._serialized_end=233
-  _globals['_SETLAUNCHPLANPOLICYREQUEST']._serialized_start=235
-  _globals['_SETLAUNCHPLANPOLICYREQUEST']._serialized_end=362
-  _globals['_SETLAUNCHPLANPOLICYRESPONSE']._serialized_start=364
-  _globals['_SETLAUNCHPLANPOLICYRESPONSE']._serialized_end=393
-  _globals['_GETLAUNCHPLANPOLICYREQUEST']._serialized_start=395
-  _globals['_GETLAUNCHPLANPOLICYREQUEST']._serialized_end=474
-  _globals['_GETLAUNCHPLANPOLICYRESPONSE']._serialized_start=476
-  _globals['_GETLAUNCHPLANPOLICYRESPONSE']._serialized_end=553
-  _globals['_DELETELAUNCHPLANPOLICYREQUEST']._serialized_start=555
-  _globals['_DELETELAUNCHPLANPOLICYREQUEST']._serialized_end=637
-  _globals['_DELETELAUNCHPLANPOLICYRESPONSE']._serialized_start=639
-  _globals['_DELETELAUNCHPLANPOLICYRESPONSE']._serialized_end=671
-  _globals['_LAUNCHPLANPOLICYSERVICE']._serialized_start=864
-  _globals['_LAUNCHPLANPOLICYSERVICE']._serialized_end=1222
+  _globals['_CATCHUPPOLICY']._serialized_start=161
+  _globals['_CATCHUPPOLICY']._serialized_end=189
+  _globals['_LAUNCHPLANPOLICY']._serialized_start=191
+  _globals['_LAUNCHPLANPOLICY']._serialized_end=310
+  _globals['_SETLAUNCHPLANPOLICYREQUEST']._serialized_start=312
+  _globals['_SETLAUNCHPLANPOLICYREQUEST']._serialized_end=439
+  _globals['_SETLAUNCHPLANPOLICYRESPONSE']._serialized_start=441
+  _globals['_SETLAUNCHPLANPOLICYRESPONSE']._serialized_end=470
+  _globals['_GETLAUNCHPLANPOLICYREQUEST']._serialized_start=472
+  _globals['_GETLAUNCHPLANPOLICYREQUEST']._serialized_end=551
+  _globals['_GETLAUNCHPLANPOLICYRESPONSE']._serialized_start=553
+  _globals['_GETLAUNCHPLANPOLICYRESPONSE']._serialized_end=630
+  _globals['_DELETELAUNCHPLANPOLICYREQUEST']._serialized_start=632
+  _globals['_DELETELAUNCHPLANPOLICYREQUEST']._serialized_end=714
+  _globals['_DELETELAUNCHPLANPOLICYRESPONSE']._serialized_start=716
+  _globals['_DELETELAUNCHPLANPOLICYRESPONSE']._serialized_end=748
+  _globals['_LAUNCHPLANPOLICYSERVICE']._serialized_start=941
+  _globals['_LAUNCHPLANPOLICYSERVICE']._serialized_end=1299
 # @@protoc_insertion_point(module_scope)

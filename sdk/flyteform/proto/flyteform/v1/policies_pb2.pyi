@@ -72,22 +72,50 @@ class ConcurrencyPolicy(_message.Message):
 Global___ConcurrencyPolicy: _TypeAlias = ConcurrencyPolicy  # noqa: Y015
 
 @_typing.final
+class CatchUpPolicy(_message.Message):
+    """What is made up for of the firings of a schedule that the platform has missed while it was down."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MAX_FIELD_NUMBER: _builtins.int
+    max: _builtins.int
+    """The latest ones, as many as this; 0 for none. Goes before what the platform does for other schedules."""
+    def __init__(
+        self,
+        *,
+        max: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["max", b"max"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CatchUpPolicy: _TypeAlias = CatchUpPolicy  # noqa: Y015
+
+@_typing.final
 class LaunchPlanPolicy(_message.Message):
+    """At least one of its parts is there."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     CONCURRENCY_FIELD_NUMBER: _builtins.int
+    CATCH_UP_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def concurrency(self) -> Global___ConcurrencyPolicy:
         """Goes before the policy in the launch plan's own spec."""
 
+    @_builtins.property
+    def catch_up(self) -> Global___CatchUpPolicy: ...
     def __init__(
         self,
         *,
         concurrency: Global___ConcurrencyPolicy | None = ...,
+        catch_up: Global___CatchUpPolicy | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["concurrency", b"concurrency"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["catch_up", b"catch_up", "concurrency", b"concurrency"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["concurrency", b"concurrency"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["catch_up", b"catch_up", "concurrency", b"concurrency"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
