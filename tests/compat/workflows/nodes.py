@@ -96,7 +96,8 @@ def launches_failure(n: int) -> int:
 
 @workflow
 def dynamically(n: int) -> int:
-    return double(n=unrolled(n=n))
+    # Its own child execution too: the client registers only what it finds outside of dynamic tasks.
+    return double(n=unrolled(n=quadrupled(n=n)))
 
 
 @dynamic
