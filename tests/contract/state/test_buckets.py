@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import obstore
 import pytest
+from obstore.exceptions import GenericError
 from obstore.store import LocalStore, MemoryStore
 
 from flyteform.errors import InvalidInputError
@@ -59,6 +60,23 @@ async def test_a_write_whose_answer_is_lost_counts(monkeypatch: pytest.MonkeyPat
     lease.check()
     await lease.release()
     assert await BucketBackend(URL, store).read() == "two"
+
+
+async def test_a_conflict_that_says_nothing_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """S3 may answer that another write was under way at the same moment: then nothing is decided yet."""
+    put, store = obstore.put_async, MemoryStore()
+    answers = iter([True, True, False, True])
+
+    async def conflicting(*arguments: Any, **options: Any) -> Any:
+        if next(answers, False):
+            raise GenericError("409 Conflict: <Error><Code>ConditionalRequestConflict</Code></Error>")
+        return await put(*arguments, **options)
+
+    monkeypatch.setattr("flyteform.provision.state_bucket.obstore.put_async", conflicting)
+    lease = await BucketBackend(URL, store).acquire(ME)
+    await lease.write("one", 1)
+    await lease.release()
+    assert await BucketBackend(URL, store).read() == "one"
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b'{"format": "other"}', b"\xff", b'{"format": "flyteform-state-object"}'])
