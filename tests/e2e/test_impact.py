@@ -77,7 +77,8 @@ def test_a_plan_says_what_it_means(tmp_path: Path) -> None:
     gate = tmp_path / "go"
     with running(tmp_path / "home") as platform:
         for each in (path, theirs):
-            assert platform.run("apply", str(each), "-y").returncode == 0
+            applied = platform.run("apply", str(each), "-y")
+            assert applied.returncode == 0, applied.stderr + applied.stdout
         ran = platform.run("run", "--remote", str(flows), "total", "--x", "3")
         assert ran.returncode == 0, ran.stderr
         slow = ("run", "--remote", "--no-wait", "--name", "slow", str(flows), "total", "--x", "3", "--file", str(gate))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from flyteidl.admin import schedule_pb2
 from flyteidl.core import condition_pb2, types_pb2
+from google.protobuf import json_format
 from google.protobuf.json_format import MessageToDict
 
 from flyteform.provision.redaction import HIDDEN, is_secret_name
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from flyteidl.core import literals_pb2
+    from google.protobuf import struct_pb2
 
 _SIMPLE = {
     types_pb2.NONE: "None",
@@ -89,7 +91,7 @@ def scalar_text(scalar: literals_pb2.Scalar) -> str:  # noqa: PLR0911 - one retu
         case "binary":
             return f"<{len(scalar.binary.value)} bytes>"
         case "generic":
-            return str(_without_secrets(MessageToDict(scalar.generic)))
+            return _struct_text(scalar.generic)
         case "union":
             return literal_text(scalar.union.value)
         case "blob":
@@ -189,6 +191,13 @@ def _joined(parts: Sequence[str], limit: int = 8) -> str:
 
 def _mapping(parts: dict[str, str]) -> str:
     return f"{{{_joined([f'{key}: {HIDDEN if is_secret_name(key) else parts[key]}' for key in sorted(parts)])}}}"
+
+
+def _struct_text(struct: struct_pb2.Struct) -> str:
+    try:
+        return str(_without_secrets(MessageToDict(struct)))
+    except (json_format.Error, ValueError):  # an infinite number, which JSON does not have
+        return "struct"
 
 
 def _without_secrets(value: object) -> object:

@@ -5,10 +5,12 @@ A field has the text that people read and what it is compared by: the whole of i
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from google.protobuf import json_format
 from google.protobuf.json_format import MessageToDict
 
 from flyteform.provision.model import FieldChange
@@ -77,8 +79,7 @@ def _more(shown: Shown) -> str:
     """Write what is behind a text as one line of JSON: only where it is needed, as it takes long."""
     if shown.message is None:
         return shown.detail
-    document = MessageToDict(shown.message, preserving_proto_field_name=True)
-    return json.dumps(document, sort_keys=True, ensure_ascii=False)
+    return json.dumps(document_of(shown.message), sort_keys=True, ensure_ascii=False)
 
 
 def interface_form(interface: interface_pb2.TypedInterface) -> Form:
@@ -99,8 +100,16 @@ def interface_form(interface: interface_pb2.TypedInterface) -> Form:
 
 def flattened(message: Message, prefix: str = "") -> Form:
     """Take any message apart, down to its scalars. Entries of lists that have a name are told apart by it."""
-    document = MessageToDict(message, preserving_proto_field_name=True)
-    return {path: Shown(text) for path, text in _leaves(document, prefix)}
+    return {path: Shown(text) for path, text in _leaves(document_of(message), prefix)}
+
+
+def document_of(message: Message) -> dict[str, Any]:
+    """Write a message as JSON values; one with numbers that JSON does not have, by a digest: its text may be secret."""
+    try:
+        document: dict[str, Any] = MessageToDict(message, preserving_proto_field_name=True)
+    except (json_format.Error, ValueError):
+        return {"content": hashlib.sha256(exact(message)).hexdigest()}
+    return document
 
 
 def _leaves(value: Any, path: str) -> Iterator[tuple[str, str]]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+
+import pytest
 from flyteidl.admin import launch_plan_pb2
 from flyteidl.core import tasks_pb2, types_pb2
 from google.protobuf.json_format import MessageToDict
@@ -56,6 +59,18 @@ def test_what_nobody_has_a_word_for_is_named_by_its_field() -> None:
         "config.queue": (None, "gpu"),
         "k8s_pod.pod_spec.containers.primary.env.A": (None, "1"),
     }
+
+
+@pytest.mark.parametrize("number", [math.inf, math.nan])
+def test_numbers_that_json_does_not_have(number: float) -> None:
+    """An infinite number in a plugin's settings or in a value is a difference like others, and no failure."""
+    before, after = tasks_pb2.TaskTemplate(), tasks_pb2.TaskTemplate()
+    after.custom["factor"] = number
+    assert list(changed(before, after)) == ["content"]
+    assert changed(after, after) == {}
+    spec = launch_plan_spec()
+    spec.fixed_inputs.literals["x"].scalar.generic["factor"] = number
+    assert [each.path for each in launch_plan_differences(launch_plan_spec(), spec)] == ["fixed_inputs.x"]
 
 
 def test_where_the_code_lies_is_no_difference() -> None:
