@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Match, Route
 
 from flyteform_controlplane.domain.principals import OPEN_METHODS
 from flyteform_controlplane.metrics import CONTENT_TYPE
@@ -71,18 +71,29 @@ def http_app(
         app = objects if objects is not None and scope["path"].startswith(PREFIX) else gateway
         await app(scope, receive, send)
 
-    routes: list[BaseRoute] = [Route(HEALTH_PATH, health), Route("/api/v1/openapi", api)]
+    routes: list[BaseRoute] = [Route(HEALTH_PATH, health), Route("/api/v1/openapi", api), _AllElse(rest)]
     if metrics is not None:
         routes.insert(0, Route("/metrics", partial(_metrics, metrics)))
     middleware = _browsers(origins)
     if authority is not None:
         routes[:0] = oauth_routes(authority)
         middleware.append(_guard(authority, gateway, (PREFIX,) if objects is not None else ()))
-    app = Starlette(routes=routes, middleware=middleware)
-    # Not by a route: patterns of Starlette's know no line breaks in a path.
-    app.router.default = rest
-    app.router.redirect_slashes = False
-    return app
+    return Starlette(routes=routes, middleware=middleware)
+
+
+class _AllElse(BaseRoute):
+    """Every path that is left, whatever is in it: patterns of Starlette's know no line breaks."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Match all of HTTP."""
+        return Match.FULL if scope["type"] == "http" else Match.NONE, {}
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve it."""
+        await self._app(scope, receive, send)
 
 
 async def _metrics(metrics: Metrics, _request: Request) -> Response:

@@ -37,6 +37,14 @@ async def test_json_is_flytes(edge: Edge) -> None:
     }
 
 
+@pytest.mark.parametrize("path", ["/nope", "/api/v1/tasks/p/d/n/v%0A/x", "/healthcheck/", "/a%0Ab"])
+async def test_any_path_is_answered_in_the_gateways_form(edge: Edge, path: str) -> None:
+    """Line breaks and paths that are nothing's get a refusal with code, message and details, never plain text."""
+    answer = await edge.ask("GET", path)
+    assert answer.status == 404
+    assert answer.json.keys() == {"code", "message", "details"}
+
+
 async def test_octet_stream_is_raw_protobuf(edge: Edge) -> None:
     """FlyteConsole's Accept gets the message itself."""
     answer = await edge.ask("GET", ONE, headers={"Accept": OCTET})
