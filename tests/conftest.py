@@ -8,9 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# A machine that is busy with other things is no mistake of ours.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 # What needs a real Kubernetes runs where `make test-cluster` has started one.
 collect_ignore = [] if "FLYTEFORM_TEST_CLUSTER" in os.environ else ["cluster"]
