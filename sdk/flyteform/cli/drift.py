@@ -41,10 +41,17 @@ async def _find(where: str, connection: ConnectionOptions) -> Plan:
     from flyteform.cli.state import opened
     from flyteform.client.admin import connect
     from flyteform.client.config import resolve
+    from flyteform.errors import NotFoundError
     from flyteform.provision.restoring import find_drift
 
     async with opened(where, connection) as store, connect(resolve(connection)) as client:
-        return await find_drift(client, await store.load())
+        state = await store.load()
+        if not state.serial:
+            raise NotFoundError(
+                f"the state {store.location} is empty: nothing was applied with it",
+                remedy="name the state that it was applied with, or apply it",
+            )
+        return await find_drift(client, state)
 
 
 def _document(found: Plan) -> dict[str, object]:

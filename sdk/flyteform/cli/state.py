@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from contextlib import asynccontextmanager
 from functools import wraps
@@ -29,8 +30,9 @@ if TYPE_CHECKING:
 def state() -> None:
     """Look at the record of what is owned, mend it, and bring it elsewhere.
 
-    WHERE is a declaration, whose state lies beside it, or the state itself: a file, s3://, gs:// or az://BUCKET/NAME.json,
-    or flyteform://PROJECT/DOMAIN/NAME. ADDRESS is KIND:PROJECT/DOMAIN/NAME, as `state list` prints it.
+    WHERE is a declaration, whose state lies beside it (or where FLYTEFORM_STATE says), or the state itself: a file,
+    s3://, gs:// or az://BUCKET/NAME.json, or flyteform://PROJECT/DOMAIN/NAME. ADDRESS is KIND:PROJECT/DOMAIN/NAME, as
+    `state list` prints it.
     """
 
 
@@ -74,7 +76,10 @@ def _location(where: str) -> tuple[str | None, bool]:
     path = Path(where)
     if not path.exists():
         raise NotFoundError(f"{where} does not exist", remedy="name a declaration, or a state as a file or URL")
-    return (where, False) if path.is_file() and path.suffix != ".py" else (None, True)
+    if path.is_file() and path.suffix != ".py":
+        return where, False
+    location = os.environ.get("FLYTEFORM_STATE") or None  # as for plan and apply
+    return location, location is None or needs_platform(location)
 
 
 @state.command("list", short_help="List what is owned.")
@@ -234,8 +239,6 @@ async def passphrase(store: DocumentStore, *, new_file: Path | None, remove: boo
 
 
 def _new_passphrase(file: Path | None) -> str:
-    import os
-
     from flyteform.errors import InvalidInputError
     from flyteform.provision.encryption import read_passphrase
 

@@ -72,7 +72,12 @@ async def test_a_state_on_the_platform_from_apply_to_rollback(tmp_path: Path) ->
         assert len(out.splitlines()) == 6
         shown = json.loads((await run("state", "show", STATE, NIGHTLY))[1])
         assert len(shown["history"]) == 2
-        assert (await run("drift", STATE))[0] == 0
+        code, out, _ = await run("drift", path, FLYTEFORM_STATE=STATE)
+        assert code == 0
+        assert "(6 resources)" in out
+        code, _, err = await run("drift", path)
+        assert code == 1
+        assert "nothing was applied with it" in err
         assert (await run("rollback", STATE, NIGHTLY, "-y"))[0] == 0
         back = json.loads((await run("state", "show", STATE, NIGHTLY))[1])
         assert back["version"] == shown["history"][0]["version"]
