@@ -33,7 +33,9 @@ if TYPE_CHECKING:
     from flyteform.provision.observed import Observed
 
 MOST_CALLERS = 300  # workflows that are read to find callers, per project and domain
+MOST_NAMES = 5_000  # names of workflows that are listed for that
 MOST_CACHED = 500  # cached results that are counted, per task
+MOST_DATASETS = 1_000  # tasks whose cached results are counted: nobody reads more
 MOST_EXECUTIONS = 200  # executions in flight that are counted, per hundred names
 _CHUNK = 100
 _NAMES_SHOWN = 5
@@ -125,7 +127,7 @@ async def _launch_plan_versions(
 ) -> dict[Address, launch_plan_pb2.LaunchPlan]:
     async def read(place: Place, chunk: Sequence[str]) -> list[launch_plan_pb2.LaunchPlan]:
         wanted = sorted({versions[Address(Kind.LAUNCH_PLAN, *place, name)] for name in chunk})
-        filters = f"value_in(version,{';'.join(wanted)})"
+        filters = f"{_names(chunk)}+{_names(wanted, 'version')}"
         return [plan async for plan in client.list_launch_plans(*place, filters=filters)]
 
     plain = [address for address, version in versions.items() if _PLAIN.fullmatch(version)]
@@ -191,16 +193,22 @@ async def _others(
     found: dict[Address, WorkflowDefinition] = {}
     unread = 0
     for project, domain in sorted({(address.project, address.domain) for address in changed}):
-        names = [
-            Address(Kind.WORKFLOW, project, domain, row.id.name)
-            async for row in client.list_named_entities(WORKFLOW, project, domain)
-            if row.metadata.state != _ARCHIVED
-        ]
-        others = sorted(set(names) - set(declared))
+        others = sorted(await _workflow_names(client, project, domain) - set(declared))
         unread += len(others[MOST_CALLERS:])
         definitions = await _gather(_newest(client, address) for address in others[:MOST_CALLERS])
         found |= {address: each for address, each in zip(others, definitions, strict=False) if each is not None}
     return found, unread
+
+
+async def _workflow_names(client: AdminClient, project: str, domain: str) -> set[Address]:
+    """Return the workflows that are in use; the first ones of a place that has very many."""
+    found: set[Address] = set()
+    async for row in client.list_named_entities(WORKFLOW, project, domain):
+        if row.metadata.state != _ARCHIVED:
+            found.add(Address(Kind.WORKFLOW, project, domain, row.id.name))
+        if len(found) == MOST_NAMES:
+            break
+    return found
 
 
 async def _newest(client: AdminClient, address: Address) -> WorkflowDefinition | None:
@@ -225,8 +233,8 @@ async def _cached(
     first = await _count(client, datasets[0])
     if first is None:  # it is not served here: no need to ask for each
         return dict.fromkeys(datasets)
-    rest = await _gather(_count(client, each) for each in datasets[1:])
-    return dict(zip(datasets, (first, *rest), strict=True))
+    rest = await _gather(_count(client, each) for each in datasets[1:MOST_DATASETS])
+    return dict.fromkeys(datasets) | dict(zip(datasets, (first, *rest), strict=False))
 
 
 async def _count(client: AdminClient, dataset: CacheDataset) -> Count | None:
