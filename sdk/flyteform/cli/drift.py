@@ -62,16 +62,19 @@ def _document(found: Plan) -> dict[str, object]:
 
 
 def _show(found: Plan) -> None:
+    from flyteform.cli.wording import one_line
     from flyteform.provision.addresses import address_text
+    from flyteform.provision.redaction import redact_field
 
     if not found.has_changes:
         click.echo(f"No drift: {found.endpoint} has what was applied last ({found.counts.unchanged} resources).")
         return
     click.echo(f"Changed on {found.endpoint} since the last apply:\n")
     for change in found.steps:
-        click.echo(f"  {address_text(change.address)}: {change.reason}")
-        for each in change.fields:
-            click.echo(f"      {each.path}: {_value(each.after)} was applied, {_value(each.before)} is there")
+        click.echo(f"  {one_line(f'{address_text(change.address)}: {change.reason}')}")
+        for each in map(redact_field, change.fields):
+            text = f"{each.path}: {_value(each.after)} was applied, {_value(each.before)} is there"
+            click.echo(f"      {one_line(text)}")
     click.echo("\nAn apply brings it back; what is right as it is now belongs into the declaration.")
 
 
