@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from flyteidl.admin.execution_pb2 import ExecutionMetadata
 
 from flyteform_controlplane.domain.dispatches import DispatchState
-from flyteform_controlplane.domain.filters import Query
+from flyteform_controlplane.domain.filters import Query, Sort
 from flyteform_controlplane.domain.ports import ExecutionKey
 from flyteform_controlplane.errors import PermissionDeniedError
 from flyteform_controlplane.store.sql import dispatch
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from flyteform_controlplane.transport.calls import Call, Handler, Interceptor
 
 _SERVICES = ("/flyteidl.service.AdminService", "/flyteidl.service.SignalService")
+# Who recovers an execution more often than that at the same time has to wait for the former ones.
+_LOOKED_AT = 20
 _CREATING = ("CreateExecution", "RecoverExecution")
 # Which execution a request of a data plane is about.
 _NAMED: dict[str, Callable[[Any], WorkflowExecutionIdentifier]] = {
@@ -75,10 +77,13 @@ async def _is_own(tx: AsyncConnection, cluster: str, record: ExecutionRecord) ->
             return True
     after: dict[str, str | int | None] = {
         "source_execution_id": record.id,
-        "cluster": cluster,
         "mode": ExecutionMetadata.RECOVERED,
     }
-    return bool(await _EXECUTIONS.page(tx, Query(limit=1), after))
+    newest = Query(sort=Sort("id", ascending=False), limit=_LOOKED_AT)
+    for later in await _EXECUTIONS.page(tx, newest, after):
+        if await _holds(tx, cluster, later):
+            return True
+    return False
 
 
 async def _holds(tx: AsyncConnection, cluster: str, record: ExecutionRecord) -> bool:

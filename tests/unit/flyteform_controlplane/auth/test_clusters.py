@@ -13,10 +13,12 @@ from flyteidl.admin.event_pb2 import NodeExecutionEventRequest, WorkflowExecutio
 from flyteidl.admin.execution_pb2 import (
     ExecutionCreateRequest,
     ExecutionMetadata,
+    ExecutionRecoverRequest,
     ExecutionSpec,
     ExecutionTerminateRequest,
     WorkflowExecutionGetRequest,
 )
+from flyteidl.admin.node_execution_pb2 import NodeExecutionListRequest
 from flyteidl.admin.project_pb2 import ProjectListRequest
 from flyteidl.admin.signal_pb2 import SignalGetOrCreateRequest
 from flyteidl.admin.task_pb2 import TaskCreateRequest
@@ -222,6 +224,28 @@ async def test_a_data_plane_creates_children_of_what_it_holds(platform: Guarded,
         assert (await admin.GetExecution(look, metadata=two)).spec.metadata.parent_node_execution == node
         await admin.TerminateExecution(end, metadata=two)
         assert not (await signals.GetOrCreateSignal(signal, metadata=two)).HasField("value")
+
+
+async def test_who_recovers_an_execution_may_look_at_it(platform: Guarded, channel: grpc.aio.Channel) -> None:
+    """From its lease on the holder of the new execution may list the nodes of the former one; others may not."""
+    admin = AdminServiceStub(channel)
+    one, two = bearer(platform.cluster_token("one")), bearer(platform.cluster_token("two"))
+    async with linked(channel, platform.cluster_token("one"), "one") as stream:
+        former = await launch(platform, channel)
+        async with asyncio.timeout(10):
+            await stream.read()
+        event = running(former)
+        event.event.phase = WorkflowExecution.FAILED
+        assert await report(channel, platform.cluster_token("one"), event) == 0
+    look = NodeExecutionListRequest(workflow_execution_id=former, limit=10)
+    assert await refusal(admin.ListNodeExecutions(look, metadata=two)) is DENIED
+    async with linked(channel, platform.cluster_token("two"), "two") as stream:
+        again = ExecutionRecoverRequest(id=former, name="again")
+        await admin.RecoverExecution(again, metadata=bearer(platform.token()))
+        async with asyncio.timeout(10):
+            assert (await stream.read()).lease.recover_from == former
+        assert not (await admin.ListNodeExecutions(look, metadata=two)).node_executions
+        assert not (await admin.ListNodeExecutions(look, metadata=one)).node_executions
 
 
 async def test_a_link_ends_with_its_token(platform: Guarded, channel: grpc.aio.Channel) -> None:
