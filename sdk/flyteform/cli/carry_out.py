@@ -16,6 +16,7 @@ from flyteform.errors import ConflictError, InvalidInputError
 from flyteform.provision.apply import Conduct, Status, execute
 from flyteform.provision.errors import StalePlanError
 from flyteform.provision.gate import check_allowed
+from flyteform.provision.redaction import redact_text
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -99,7 +100,7 @@ def _show_left(result: ApplyResult) -> None:
         return
     click.echo("Left to do, and why:")
     for outcome in left:
-        reason = outcome.error.message if outcome.error is not None else ""
+        reason = redact_text(outcome.error.message) if outcome.error is not None else ""
         click.echo(f"  {outcome.change.action.value} {outcome.change.address}: {reason}")
         if outcome.status is Status.FAILED and outcome.error is not None and outcome.error.remedy:
             click.echo(f"    → {outcome.error.remedy}")

@@ -134,16 +134,21 @@ def _verdict_lines(verdicts: Sequence[Verdict]) -> Iterator[Text]:
 
 def render_outcome(outcome: Outcome) -> Text | None:
     """Return the line for a step that has ended, None for one that begins."""
-    what = f"{outcome.change.action.value} {outcome.change.address}"
+    what = one_line(f"{outcome.change.action.value} {outcome.change.address}")
     match outcome.status:
         case Status.STARTED:
             return None
         case Status.APPLIED:
             return Text.assemble(("  ✓ ", "green"), what, (f"  {outcome.seconds * 1000:.0f} ms", "dim"))
         case Status.FAILED:
-            return Text.assemble(("  ✗ ", "red"), what, (f": {outcome.error}", "red"))
+            return Text.assemble(("  ✗ ", "red"), what, (f": {_error(outcome)}", "red"))
         case Status.SKIPPED:
-            return Text.assemble(("  - ", "yellow"), what, (f": skipped, {outcome.error}", "yellow"))
+            return Text.assemble(("  - ", "yellow"), what, (f": skipped, {_error(outcome)}", "yellow"))
+
+
+def _error(outcome: Outcome) -> str:
+    """Return what a platform answered, which may repeat what it was sent."""
+    return one_line(redact_text(str(outcome.error)))
 
 
 def render_result(result: ApplyResult) -> Text:

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from flyteform.cli.markdown import LIMIT, render_markdown
-from flyteform.cli.render import print_lines, render, render_calls
+from flyteform.cli.render import print_lines, render, render_calls, render_outcome
+from flyteform.errors import FlyteformError
+from flyteform.provision.apply import Outcome, Status
 from flyteform.provision.impact.model import Impact, ImpactKind, Severity
 from flyteform.provision.impact.schedule import judge_schedule
 from flyteform.provision.model import Action, Address, Change, Desired, FieldChange, Kind, Plan
@@ -132,6 +134,15 @@ def test_nothing_to_do_says_so() -> None:
     """Without changes the text is one line."""
     assert text_of(plan_of()) == "No changes: h:1 is as declared (0 resources).\n"
     assert render_markdown(plan_of()) == "### `No changes: h:1 is as declared (0 resources).`\n"
+
+
+def test_what_a_platform_answers_is_hidden_too() -> None:
+    """An error that repeats what was sent shows no secret of it, and stays on its line."""
+    error = FlyteformError("refused:\nenv PASSWORD=hunter2Xq")
+    for status in (Status.FAILED, Status.SKIPPED):
+        line = render_outcome(Outcome(CHANGED, status, error))
+        assert line is not None
+        assert "refused: env PASSWORD=(secret)" in line.plain
 
 
 def test_calls_are_counted() -> None:
