@@ -31,7 +31,7 @@ async def _serve(engine: str | None) -> None:
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
     try:
-        await server.wait_for_termination()
+        await log.wait_until_gone()
     finally:
         await server.stop(None)
         await provider.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -10,6 +11,9 @@ from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+_MISSES = 3
 
 
 class EngineLog:
@@ -35,6 +39,20 @@ class EngineLog:
     async def warning(self, message: str, urn: str) -> None:
         """Say what somebody should look at."""
         await self._send(engine_pb2.LogSeverity.WARNING, message, urn)
+
+    async def wait_until_gone(self, seconds: float = 10.0) -> None:
+        """Return once the engine has not answered three times in a row: one that was killed ends nobody."""
+        missed = 0
+        while missed < _MISSES:
+            await asyncio.sleep(seconds)
+            missed = 0 if self._stub is None or await self._answers(seconds) else missed + 1
+
+    async def _answers(self, seconds: float) -> bool:
+        try:
+            await self._stub.GetRootResource(engine_pb2.GetRootResourceRequest(), timeout=max(seconds, 1.0))
+        except grpc.aio.AioRpcError as error:
+            return error.code() not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+        return True
 
     async def close(self) -> None:
         """Close the channel."""

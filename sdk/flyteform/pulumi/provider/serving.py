@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import grpc
 import grpc.aio
 from google.protobuf import empty_pb2
-from pulumi.runtime.proto import plugin_pb2, provider_pb2, status_pb2
+from google.rpc.status_pb2 import Status  # Pulumi's own copy cannot be loaded beside it
+from pulumi.runtime.proto import plugin_pb2, provider_pb2
 
 from flyteform.errors import FlyteformError, InvalidInputError
 from flyteform.pulumi.provider.errors import PartialError
@@ -103,9 +104,11 @@ def _within(
     async def cancellable(request: Message) -> Message:
         limit = getattr(request, "timeout", 0) or None
         try:
-            async with asyncio.timeout(limit):
+            async with asyncio.timeout(limit) as scope:
                 return await operations.run(call, request)
         except TimeoutError as error:
+            if not scope.expired():
+                raise
             raise FlyteformError(f"not done within {limit:g} seconds") from error
 
     return cancellable
@@ -151,7 +154,7 @@ async def _abort_partial(context: grpc.aio.ServicerContext[Message, Message], er
         inputs=encode(partial.inputs.values, partial.inputs.secrets),
         reasons=[_text(error)],
     )
-    status = status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message=_text(error))
+    status = Status(code=grpc.StatusCode.UNKNOWN.value[0], message=_text(error))
     status.details.add().Pack(failed)
     await context.abort(
         grpc.StatusCode.UNKNOWN,
