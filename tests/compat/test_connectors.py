@@ -181,7 +181,7 @@ def test_a_job_outlives_platform_and_connector(client: Client, jobs_platform: Pl
     assert lines == [{"n": 20, "custom": {"where": "elsewhere"}}]
     links = {log.name: log.uri for log in client.attempts("survives", "n0")[0].closure.logs}
     assert links["Job"] == "https://jobs.example.com/survives-0"
-    assert "at work" in (jobs_platform.state_dir / links["Logs"].removeprefix("file://")).read_text()
+    assert "goes on" in (jobs_platform.state_dir / links["Logs"].removeprefix("file://")).read_text()
     assert not list(record.rglob("*.json"))
 
 
