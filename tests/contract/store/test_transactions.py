@@ -98,6 +98,33 @@ async def test_who_is_told_that_something_exists_finds_it(database: Database) ->
     assert sorted(told) == ["added", *["found"] * 15]
 
 
+async def test_what_is_written_together_is_all_there_or_nothing(database: Database) -> None:
+    """Rows of several tables go in one block; a taken key, or an error in the block, leaves none of them."""
+    execution = ExecutionKey("p", "d", "e")
+
+    async def write(*names: str, fail: bool = False) -> None:
+        async with database.together() as tx:
+            for name in names:
+                await STORE.projects.append(tx, project(name))
+            await dispatch.add(tx, execution, "", now())
+            if fail:
+                raise ValueError("given up")
+
+    async def written() -> tuple[set[str], int]:
+        async with database.reading() as tx:
+            names = {row.identifier for row in await STORE.projects.page(tx, Query(limit=10))}
+            return names, len(await dispatch.get_many(tx, [execution]))
+
+    await add(database, "taken")
+    with pytest.raises(EntityExistsError):
+        await write("a", "taken")
+    with pytest.raises(ValueError, match="given up"):
+        await write("a", fail=True)
+    assert await written() == ({"taken"}, 0)
+    await write("a", "b")
+    assert await written() == ({"taken", "a", "b"}, 1)
+
+
 async def test_queued_execution_is_leased_to_one_cluster(database: Database) -> None:
     """Claims that meet share what is queued: each row goes to one of them, and to somebody."""
     async with database.transaction() as tx:
