@@ -32,9 +32,7 @@ _PAIRS = frozenset(
 _BOUNDARY = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z]+")
 _RUN_TOGETHER = re.compile(r"(?:password|passwd|secret|apikey|accesskey|privatekey|connectionstring)", re.IGNORECASE)
 # Fields of these names tell the type of a variable, or which secrets a task asks for, not a value.
-_TYPES = re.compile(
-    r"^(?:inputs|outputs)\.[^.]+(?:\.description)?$|^secrets(?:\.|$)"
-)
+_TYPES = re.compile(r"^(?:inputs|outputs)\.[^.]+(?:\.description)?$|^secrets(?:\.|$)")
 # Where an input comes from. Values are written otherwise: texts in quotes, numbers with digits after the point.
 _SOURCE = re.compile(r"^[A-Za-z][\w-]*\.[A-Za-z_][\w.\[\]]*$")
 _FORMS = tuple(
