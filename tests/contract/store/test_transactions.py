@@ -231,9 +231,10 @@ async def test_value_that_cannot_be_stored_is_the_callers_mistake(postgres_url: 
 
 async def test_more_transactions_than_connections_wait_and_then_give_up(postgres_url: str) -> None:
     """The pool is a limit, not an error; only who waits too long is told to try again."""
-    limits = PoolLimits(kept=1, more=0, wait=0.2)
-    database = Database(postgres_url, limits)
-    await asyncio.gather(*(add(database, f"p{number}") for number in range(5)))
+    patient = Database(postgres_url, PoolLimits(kept=1, more=0))
+    await asyncio.gather(*(add(patient, f"p{number}") for number in range(5)))
+    await patient.close()
+    database = Database(postgres_url, PoolLimits(kept=1, more=0, wait=0.2))
     async with database.reading():
         with pytest.raises(UnavailableError, match="in use"):
             await add(database, "late")
