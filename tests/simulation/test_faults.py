@@ -32,8 +32,12 @@ def test_everything_does_happen() -> None:
     nodes = {f"{kind} RUNNING -> {end}" for kind in ("workflow", "branch") for end in ("FAILING", "ABORTING")}
     nodes |= {f"{kind} SUCCEEDING -> SUCCEEDED" for kind in ("array", "branch", "end")}
     nodes |= {f"task RUNNING -> {end}" for end in ("SUCCEEDED", "FAILED", "ABORTING")} | {"task NOT_STARTED -> SKIPPED"}
+    nodes |= {f"task DYNAMIC_RUNNING -> {end}" for end in ("SUCCEEDING", "FAILING", "ABORTING")}
+    nodes |= {f"{kind} RUNNING -> {end}" for kind in ("gate", "launch plan") for end in ("SUCCEEDED", "FAILED")}
+    nodes |= {f"{kind} RECOVERING -> RECOVERED" for kind in ("task", "array", "gate")} | {"gate RUNNING -> ABORTING"}
     items = {f"item RUNNING -> {after}" for after in ("QUEUED", "STORING", "STOPPING", "SUCCEEDED", "FAILED")}
-    assert not {*FAULTS, *commands, "DecideBranch", "CollectOutputs", *ends, *nodes, *items} - set(counted)
+    missing = {*FAULTS, *commands, "DecideBranch", "CollectOutputs", *ends, *nodes, *items} - set(counted)
+    assert not missing
 
 
 def test_a_third_of_the_workflows_is_large() -> None:
