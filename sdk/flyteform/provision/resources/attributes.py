@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from flyteform.authoring import Resources
 from flyteform.errors import DefinitionError
-from flyteform.provision.resources.base import Resource
+from flyteform.provision.resources.base import Resource, check_count, check_texts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,6 +37,10 @@ class ClusterResources:
 
     attribute: ClassVar[str] = "cluster_resource"
     values: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        """Refuse what is no text."""
+        check_texts("ClusterResources", "values", self.values)
 
 
 @dataclass(frozen=True)
@@ -121,6 +125,12 @@ class ExecutionSettings:
     iam_role: str | None = None
     interruptible: bool | None = None
     overwrite_cache: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what is no text or number."""
+        for name in ("labels", "annotations", "environment"):
+            check_texts("ExecutionSettings", name, getattr(self, name))
+        check_count("ExecutionSettings", "max_parallelism", self.max_parallelism)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -11,6 +12,8 @@ from flyteform.errors import DefinitionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+_LARGEST = 2**31
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +48,25 @@ class Resource:
         collected = _collected.get()
         if collected is not None:
             collected.append(self)
+
+
+def check_texts(kind: str, name: str, given: Any) -> None:
+    """Refuse what is neither None nor texts by text; `DefinitionError` names the argument."""
+    pairs = given.items() if isinstance(given, Mapping) else [(given, None)]
+    if given is not None and not all(isinstance(each, str) for pair in pairs for each in pair):
+        raise DefinitionError(f"{kind}: {name} takes texts by text", remedy=f'write {name}={{"key": "value"}}')
+
+
+def check_count(kind: str, name: str, given: Any) -> None:
+    """Refuse what is neither None nor a number from 0 on; `DefinitionError` names the argument."""
+    if given is not None and (isinstance(given, bool) or not isinstance(given, int) or not 0 <= given < _LARGEST):
+        raise DefinitionError(f"{kind}: {name}={given!r} is no number of executions or nodes")
+
+
+def check_entity(kind: str, entity: Any) -> None:
+    """Refuse what has no name and so cannot have been made by an SDK."""
+    if not isinstance(getattr(entity, "name", None), str):
+        raise DefinitionError(f"{kind} takes what @{kind.lower()} makes, not {entity!r}")
 
 
 def is_flytekit(entity: object) -> bool:

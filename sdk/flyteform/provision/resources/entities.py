@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from flyteform.errors import DefinitionError
-from flyteform.provision.resources.base import Resource
+from flyteform.provision.resources.base import Resource, check_entity, check_texts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +23,11 @@ class Project(Resource):
     description: str | None = None
     labels: Mapping[str, str] | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse labels that are none."""
+        check_texts("Project", "labels", self.labels)
+        super().__post_init__()
+
 
 @dataclass(frozen=True, eq=False)
 class Task(Resource):
@@ -36,6 +41,11 @@ class Task(Resource):
     domain: str | None = None
     description: str | None = field(default=None, kw_only=True)
 
+    def __post_init__(self) -> None:
+        """Refuse what no SDK has made."""
+        check_entity("Task", self.entity)
+        super().__post_init__()
+
 
 @dataclass(frozen=True, eq=False)
 class Workflow(Resource):
@@ -48,6 +58,11 @@ class Workflow(Resource):
     project: Project | str | None = None
     domain: str | None = None
     description: str | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        """Refuse what no SDK has made."""
+        check_entity("Workflow", self.entity)
+        super().__post_init__()
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from flyteform.errors import DefinitionError
-from flyteform.provision.resources.base import Resource, is_flytekit
+from flyteform.provision.resources.base import Resource, check_count, check_texts, is_flytekit
 from flyteform.provision.resources.entities import Project, Workflow
 from flyteform.provision.resources.registered import RegisteredWorkflow
 
@@ -122,6 +122,10 @@ class LaunchPlan(Resource):
         )
         if not all(isinstance(each, Notification) for each in self.notifications):
             raise DefinitionError("LaunchPlan: notifications takes Email, Slack and PagerDuty")
+        for name in ("labels", "annotations", "environment"):
+            check_texts("LaunchPlan", name, getattr(self, name))
+        check_count("LaunchPlan", "max_parallelism", self.max_parallelism)
+        check_count("LaunchPlan", "catch_up", self.catch_up)
         if self.catch_up is not None and not 0 <= self.catch_up <= _MOST_CAUGHT_UP:
             raise DefinitionError(f"LaunchPlan: catch_up={self.catch_up}", remedy=f"use 0 to {_MOST_CAUGHT_UP}")
         object.__setattr__(self, "definition", self._defined())

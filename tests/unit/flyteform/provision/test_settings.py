@@ -13,7 +13,19 @@ from flyteform.client.errors import UnsupportedError
 from flyteform.client.policies import PolicyClient
 from flyteform.errors import DefinitionError
 from flyteform.proto.flyteform.v1 import policies_pb2
-from flyteform.provision import Concurrency, Email, PluginOverride, PluginOverrides, QualityOfService, Settings
+from flyteform.provision import (
+    ClusterResources,
+    Concurrency,
+    Email,
+    ExecutionSettings,
+    PluginOverride,
+    PluginOverrides,
+    Project,
+    QualityOfService,
+    Settings,
+    Task,
+    Workflow,
+)
 from flyteform.provision.errors import DeclarationError
 from flyteform.provision.identifiers import identifier_of
 from flyteform.provision.model import Action, Address, Kind
@@ -250,6 +262,12 @@ async def test_ignored_fields_keep_what_the_platform_has(tmp_path: Path) -> None
         (lambda: Email([]), "somebody"),  # type: ignore[arg-type]
         (lambda: Email("a@b", ["RUNNING"]), "no final phases"),  # type: ignore[arg-type]
         (QualityOfService, "a tier or"),
+        (lambda: Workflow(3), "what @workflow makes"),
+        (lambda: Task(None), "what @task makes"),
+        (lambda: Project("a", labels={"a": 1}), "labels takes texts"),  # type: ignore[dict-item]
+        (lambda: ExecutionSettings(max_parallelism="3"), "max_parallelism='3'"),  # type: ignore[arg-type]
+        (lambda: ExecutionSettings(max_parallelism=-1), "max_parallelism=-1"),
+        (lambda: ClusterResources(3), "values takes texts"),  # type: ignore[arg-type]
         (lambda: PluginOverrides({"a": "b"}), "PluginOverride by task type"),  # type: ignore[dict-item]
         (lambda: PluginOverride(()), "takes plugins"),
         (lambda: Settings("cpu"), "Settings takes"),  # type: ignore[arg-type]
