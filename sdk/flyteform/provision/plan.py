@@ -16,6 +16,7 @@ from flyteform.provision.changes import (
 from flyteform.provision.errors import DeclarationError
 from flyteform.provision.model import ORDER, REMOVALS, Action, Change, Kind, Options, project_address
 from flyteform.provision.moved import moves_of
+from flyteform.provision.unversioned import owner_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -42,6 +43,7 @@ def plan_changes(
     """
     records: Mapping[Address, Record] = owned if isinstance(owned, Mapping) else {}
     _check_places(desired, observed)
+    _check_owners(desired, observed)
     moves = moves_of(desired, owned)
     wanted = [
         *(project_change(project, observed) for project in desired.projects),
@@ -184,6 +186,15 @@ def _visit(start: Address, changes: Mapping[Address, Sequence[Change]], found: d
             circle = " → ".join(str(each) for each in (*above, address))
             raise DeclarationError(f"these depend on each other in a circle: {circle}", remedy="drop one depends_on")
         pending.extend(new)
+
+
+def _check_owners(desired: Desired, observed: Observed) -> None:
+    """Refuse metadata of a name that is neither declared nor there."""
+    declared = desired.addresses
+    for address in (each.address for each in desired.settings if each.address.kind is Kind.METADATA):
+        owner = owner_of(address)
+        if owner not in declared and owner not in observed.present:
+            raise DeclarationError(f"metadata is declared for {owner}, which does not exist", remedy="declare it too")
 
 
 def _check_places(desired: Desired, observed: Observed) -> None:

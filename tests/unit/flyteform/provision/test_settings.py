@@ -193,6 +193,15 @@ async def test_quality_of_service_is_refused_as_a_setting(tmp_path: Path) -> Non
             await make_plan(path, client, MemoryStateStore())
 
 
+async def test_metadata_of_a_name_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    """A description needs a task, workflow or launch plan that is declared or registered."""
+    text = HEADER + 'Metadata("task", "nowhere", acme, description="x")\n'
+    path = write_project(tmp_path / "work", pipelines=text)
+    async with control_plane(tmp_path) as client:
+        with pytest.raises(DeclarationError, match="task nowhere in acme/development, which does not exist"):
+            await make_plan(path, client, MemoryStateStore())
+
+
 async def test_what_somebody_else_changed_is_drift_and_is_mended(tmp_path: Path) -> None:
     """Settings, policy and description changed behind its back are told apart from a declaration that changed."""
     path = write_project(tmp_path / "work", pipelines=EVERYTHING)
