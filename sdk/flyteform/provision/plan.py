@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from flyteform.provision.observed import Observed
     from flyteform.provision.state import Record
 
-__all__ = ["check_protected", "plan_changes", "removals"]
+__all__ = ["check_owners", "check_protected", "plan_changes", "removals"]
 
 _NO_OPTIONS = Options()
 _LIMITS = "task_resource"
@@ -43,7 +43,6 @@ def plan_changes(
     """
     records: Mapping[Address, Record] = owned if isinstance(owned, Mapping) else {}
     _check_places(desired, observed)
-    _check_owners(desired, observed)
     moves = moves_of(desired, owned)
     wanted = [
         *(project_change(project, observed) for project in desired.projects),
@@ -188,8 +187,8 @@ def _visit(start: Address, changes: Mapping[Address, Sequence[Change]], found: d
         pending.extend(new)
 
 
-def _check_owners(desired: Desired, observed: Observed) -> None:
-    """Refuse metadata of a name that is neither declared nor there."""
+def check_owners(desired: Desired, observed: Observed) -> None:
+    """Refuse metadata of a name that is neither declared nor there: for plans of whole declarations."""
     declared = desired.addresses
     for address in (each.address for each in desired.settings if each.address.kind is Kind.METADATA):
         owner = owner_of(address)

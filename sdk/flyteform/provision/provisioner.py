@@ -13,7 +13,7 @@ from flyteform.provision.judge import judge
 from flyteform.provision.model import REGISTRATIONS, Desired, Plan
 from flyteform.provision.observe import observe
 from flyteform.provision.opening import open_state
-from flyteform.provision.plan import check_protected, plan_changes, removals
+from flyteform.provision.plan import check_owners, check_protected, plan_changes, removals
 from flyteform.provision.refresh import refresh_changes, refreshed
 from flyteform.provision.selection import EVERYTHING, Selection, select
 from flyteform.provision.state_file import FileStateStore, default_state_path
@@ -104,6 +104,7 @@ async def compare(
         kept = keep_ignored(desired, observed)
         if kept != desired:
             desired, observed = kept, await observe(client, kept, records)
+        check_owners(desired, observed)
         changes = plan_changes(desired, observed, records)
     changes = await judge(client, desired, observed, changes)
     requests = client.caller.sent.total() - before
