@@ -167,7 +167,7 @@ def test_maps_over_launch_plans(programs: Path, platform: Platform) -> None:
 def test_gates_of_the_stock_client(programs: Path, platform: Platform) -> None:
     """FlyteRemote answers a gate that waits for input and approves another; a sleep passes by itself."""
     project = ("-p", "flytesnacks", "-d", "development")
-    started = call(platform, programs / "pyflyte", "run", "--remote", *project, "nodes.py", "gated", "--n", "1")
+    started = call(platform, programs / "pyflyte", "run", "--remote", *project, "nodes.py", "gated")
     execution = re.search(r"/executions/([a-z][a-z0-9-]+)", started)
     assert execution is not None, started
     call(platform, programs / "python", "-c", ANSWER, platform.grpc, execution.group(1))

@@ -59,7 +59,7 @@ def test_executions_take_turns_over_a_restart_and_replace_each_other(tmp_path: P
     with running(tmp_path) as platform:
         launch(platform, "first", 0.0)
         limit(platform, policies_pb2.CONCURRENCY_BEHAVIOR_WAIT)
-        for name, seconds in (("second", 3.0), ("third", 0.2), ("fourth", 0.0)):
+        for name, seconds in (("second", 8.0), ("third", 0.2), ("fourth", 0.0)):
             launch(platform, name, seconds)
         assert closure(platform, "fourth")["phase"] == "QUEUED"
         platform.kill_tree()

@@ -116,7 +116,7 @@ def mapped_plans(numbers: List[int]) -> int:
 
 
 @workflow
-def gated(n: int) -> int:
+def gated() -> int:
     rested = sleep(timedelta(seconds=1))
     given = wait_for_input("given", timeout=timedelta(minutes=5), expected_type=int)
     agreed = approve(double(n=given), "agreed", timeout=timedelta(minutes=5))
