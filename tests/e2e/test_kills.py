@@ -64,7 +64,11 @@ def kill(platform: Platform) -> dict[Path, str]:
     below = platform.tree()
     os.kill(platform.process.pid, signal.SIGKILL)
     platform.process.wait(timeout=10)
-    wait_until(lambda: not alive(below), seconds=20, what="no process of the killed platform is left")
+    try:
+        wait_until(lambda: not alive(below), seconds=60, what="no process of the killed platform is left")
+    except AssertionError as error:
+        left = [Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")[:200] for pid in alive(below)]
+        raise AssertionError(f"{error}: {left}") from error
     return results(platform)
 
 

@@ -49,8 +49,9 @@ class Host:
 
     def _started(self) -> subprocess.Popen[str]:
         if self._process is None or self._process.poll() is not None:
+            # Without byte code: Python would take it for a module's that a test has rewritten within the same second.
             self._process = subprocess.Popen(
-                [sys.executable, str(_PROGRAM)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+                [sys.executable, "-B", str(_PROGRAM)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
             )
             atexit.register(self.close)
         return self._process
