@@ -13,6 +13,10 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# Said before gRPC is imported: its handlers may crash a child that is forked while other threads call, and a child
+# of a test runs another program at once.
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "false"
+
 # A machine that is busy with other things is no mistake of ours.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
