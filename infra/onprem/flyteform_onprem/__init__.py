@@ -1,0 +1,1 @@
+"""Platforms on Kubernetes clusters that are there already."""
