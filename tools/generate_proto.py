@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -22,6 +23,7 @@ ROOT = Path(__file__).parent.parent / "sdk" / "flyteform" / "proto"
 IMPORTED = ("flyteidl.admin.event_pb2", "flyteidl.admin.execution_pb2", "flyteidl.core.compiler_pb2")
 PACKAGE = "flyteform/v1"
 PROGRAMS = Path(sys.executable).parent
+_NAMED = re.compile(r"(?<![\w.])(?<!import )flyteform\.v1\.\w+_pb2\.")
 
 
 def collect(file: FileDescriptor, into: dict[str, descriptor_pb2.FileDescriptorProto]) -> None:
@@ -59,16 +61,13 @@ def generate(out: Path) -> dict[str, str]:
     if code != 0:
         raise SystemExit(code)
     # The generated modules import each other by the proto path; ours live one package deeper.
-    return {
-        path.name: path.read_text()
-        .replace("from flyteform.v1 import", "from flyteform.proto.flyteform.v1 import")
-        .replace("import flyteform.v1.", "import flyteform.proto.flyteform.v1.")
-        .replace("flyteform.v1.events_pb2.", "flyteform.proto.flyteform.v1.events_pb2.")
-        .replace("flyteform.v1.link_pb2.", "flyteform.proto.flyteform.v1.link_pb2.")
-        .replace("flyteform.v1.policies_pb2.", "flyteform.proto.flyteform.v1.policies_pb2.")
-        .replace("flyteform.v1.state_pb2.", "flyteform.proto.flyteform.v1.state_pb2.")
-        for path in sorted((out / PACKAGE).iterdir())
-    }
+    return {path.name: _moved(path.read_text()) for path in sorted((out / PACKAGE).iterdir())}
+
+
+def _moved(text: str) -> str:
+    return re.sub(
+        r"(from|import) flyteform\.v1", r"\1 flyteform.proto.flyteform.v1", _NAMED.sub(r"flyteform.proto.\g<0>", text)
+    )
 
 
 def main() -> int:

@@ -6,6 +6,7 @@ any cluster and no cluster needs an open port.
 """
 
 from collections import abc as _abc
+from flyteform.proto.flyteform.v1 import clusters_pb2 as _clusters_pb2
 from flyteidl.admin import execution_pb2 as _execution_pb2
 from flyteidl.admin import matchable_resource_pb2 as _matchable_resource_pb2
 from flyteidl.core import compiler_pb2 as _compiler_pb2
@@ -34,6 +35,9 @@ class FromDataPlane(_message.Message):
     HEARTBEAT_FIELD_NUMBER: _builtins.int
     ACK_FIELD_NUMBER: _builtins.int
     FINISHED_FIELD_NUMBER: _builtins.int
+    SIGNED_FIELD_NUMBER: _builtins.int
+    LOG_LINES_FIELD_NUMBER: _builtins.int
+    SYNC_REPORT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def register(self) -> Global___Register: ...
     @_builtins.property
@@ -42,6 +46,12 @@ class FromDataPlane(_message.Message):
     def ack(self) -> Global___Ack: ...
     @_builtins.property
     def finished(self) -> Global___Finished: ...
+    @_builtins.property
+    def signed(self) -> Global___Signed: ...
+    @_builtins.property
+    def log_lines(self) -> Global___LogLines: ...
+    @_builtins.property
+    def sync_report(self) -> Global___SyncReport: ...
     def __init__(
         self,
         *,
@@ -49,12 +59,15 @@ class FromDataPlane(_message.Message):
         heartbeat: Global___Heartbeat | None = ...,
         ack: Global___Ack | None = ...,
         finished: Global___Finished | None = ...,
+        signed: Global___Signed | None = ...,
+        log_lines: Global___LogLines | None = ...,
+        sync_report: Global___SyncReport | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "finished", b"finished", "heartbeat", b"heartbeat", "message", b"message", "register", b"register"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "finished", b"finished", "heartbeat", b"heartbeat", "log_lines", b"log_lines", "message", b"message", "register", b"register", "signed", b"signed", "sync_report", b"sync_report"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "finished", b"finished", "heartbeat", b"heartbeat", "message", b"message", "register", b"register"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "finished", b"finished", "heartbeat", b"heartbeat", "log_lines", b"log_lines", "message", b"message", "register", b"register", "signed", b"signed", "sync_report", b"sync_report"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["register", "heartbeat", "ack", "finished"]  # noqa: Y015
+    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["register", "heartbeat", "ack", "finished", "signed", "log_lines", "sync_report"]  # noqa: Y015
     _WhichOneofArgType_message: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_message) -> _WhichOneofReturnType_message | None: ...
 
@@ -68,6 +81,10 @@ class ToDataPlane(_message.Message):
     LEASE_FIELD_NUMBER: _builtins.int
     ABORT_FIELD_NUMBER: _builtins.int
     REVOKE_FIELD_NUMBER: _builtins.int
+    SIGN_URL_FIELD_NUMBER: _builtins.int
+    TAIL_LOGS_FIELD_NUMBER: _builtins.int
+    STOP_TAIL_FIELD_NUMBER: _builtins.int
+    RESOURCE_SYNC_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def registered(self) -> Global___Registered: ...
     @_builtins.property
@@ -76,6 +93,14 @@ class ToDataPlane(_message.Message):
     def abort(self) -> Global___Abort: ...
     @_builtins.property
     def revoke(self) -> Global___Revoke: ...
+    @_builtins.property
+    def sign_url(self) -> Global___SignURL: ...
+    @_builtins.property
+    def tail_logs(self) -> Global___TailLogs: ...
+    @_builtins.property
+    def stop_tail(self) -> Global___StopTail: ...
+    @_builtins.property
+    def resource_sync(self) -> Global___ResourceSync: ...
     def __init__(
         self,
         *,
@@ -83,12 +108,16 @@ class ToDataPlane(_message.Message):
         lease: Global___Lease | None = ...,
         abort: Global___Abort | None = ...,
         revoke: Global___Revoke | None = ...,
+        sign_url: Global___SignURL | None = ...,
+        tail_logs: Global___TailLogs | None = ...,
+        stop_tail: Global___StopTail | None = ...,
+        resource_sync: Global___ResourceSync | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["abort", b"abort", "lease", b"lease", "message", b"message", "registered", b"registered", "revoke", b"revoke"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["abort", b"abort", "lease", b"lease", "message", b"message", "registered", b"registered", "resource_sync", b"resource_sync", "revoke", b"revoke", "sign_url", b"sign_url", "stop_tail", b"stop_tail", "tail_logs", b"tail_logs"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["abort", b"abort", "lease", b"lease", "message", b"message", "registered", b"registered", "revoke", b"revoke"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["abort", b"abort", "lease", b"lease", "message", b"message", "registered", b"registered", "resource_sync", b"resource_sync", "revoke", b"revoke", "sign_url", b"sign_url", "stop_tail", b"stop_tail", "tail_logs", b"tail_logs"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["registered", "lease", "abort", "revoke"]  # noqa: Y015
+    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["registered", "lease", "abort", "revoke", "sign_url", "tail_logs", "stop_tail", "resource_sync"]  # noqa: Y015
     _WhichOneofArgType_message: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_message) -> _WhichOneofReturnType_message | None: ...
 
@@ -102,9 +131,15 @@ class Register(_message.Message):
     LABELS_FIELD_NUMBER: _builtins.int
     HELD_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
+    STORAGE_FIELD_NUMBER: _builtins.int
+    KUBERNETES_VERSION_FIELD_NUMBER: _builtins.int
+    CAPACITY_FIELD_NUMBER: _builtins.int
     cluster: _builtins.str
     """The name that was given to this cluster when it was onboarded."""
     version: _builtins.str
+    kubernetes_version: _builtins.str
+    capacity: _builtins.int
+    """How many executions it takes at a time; 0 for as many as there are."""
     @_builtins.property
     def labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -113,6 +148,10 @@ class Register(_message.Message):
         own still and are not leased to it again.
         """
 
+    @_builtins.property
+    def storage(self) -> _clusters_pb2.StorageProfile:
+        """Where it keeps data; absent from those that share the control plane's own store."""
+
     def __init__(
         self,
         *,
@@ -120,10 +159,13 @@ class Register(_message.Message):
         labels: _abc.Iterable[_builtins.str] | None = ...,
         held: _abc.Iterable[_identifier_pb2.WorkflowExecutionIdentifier] | None = ...,
         version: _builtins.str = ...,
+        storage: _clusters_pb2.StorageProfile | None = ...,
+        kubernetes_version: _builtins.str = ...,
+        capacity: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["storage", b"storage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cluster", b"cluster", "held", b"held", "labels", b"labels", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["capacity", b"capacity", "cluster", b"cluster", "held", b"held", "kubernetes_version", b"kubernetes_version", "labels", b"labels", "storage", b"storage", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -189,11 +231,17 @@ class Lease(_message.Message):
     RECOVER_FROM_FIELD_NUMBER: _builtins.int
     PLUGIN_OVERRIDES_FIELD_NUMBER: _builtins.int
     TASK_RESOURCES_FIELD_NUMBER: _builtins.int
+    CLOSURE_URL_FIELD_NUMBER: _builtins.int
+    INPUTS_URL_FIELD_NUMBER: _builtins.int
+    STAGING_FIELD_NUMBER: _builtins.int
     epoch: _builtins.int
     """Numbers the leases of this execution."""
     metadata_prefix: _builtins.str
     """Where this execution's metadata and its raw data go, as URI prefixes without a slash at the end."""
     raw_output_prefix: _builtins.str
+    closure_url: _builtins.str
+    """In place of `closure` and `inputs` where these are large: signed URLs of the serialized messages."""
+    inputs_url: _builtins.str
     @_builtins.property
     def id(self) -> _identifier_pb2.WorkflowExecutionIdentifier: ...
     @_builtins.property
@@ -222,6 +270,12 @@ class Lease(_message.Message):
         defaults already; those that dynamic tasks make are given them by the data plane.
         """
 
+    @_builtins.property
+    def staging(self) -> _containers.RepeatedCompositeFieldContainer[Global___Staging]:
+        """Objects in stores that this data plane cannot read and that the closure or the inputs name: it copies them into its
+        own store before it acknowledges, and uses the copies.
+        """
+
     def __init__(
         self,
         *,
@@ -236,14 +290,71 @@ class Lease(_message.Message):
         recover_from: _identifier_pb2.WorkflowExecutionIdentifier | None = ...,
         plugin_overrides: _abc.Iterable[_matchable_resource_pb2.PluginOverride] | None = ...,
         task_resources: _matchable_resource_pb2.TaskResourceAttributes | None = ...,
+        closure_url: _builtins.str = ...,
+        inputs_url: _builtins.str = ...,
+        staging: _abc.Iterable[Global___Staging] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["closure", b"closure", "id", b"id", "inputs", b"inputs", "recover_from", b"recover_from", "spec", b"spec", "task_resources", b"task_resources", "ttl", b"ttl"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["closure", b"closure", "epoch", b"epoch", "id", b"id", "inputs", b"inputs", "metadata_prefix", b"metadata_prefix", "plugin_overrides", b"plugin_overrides", "raw_output_prefix", b"raw_output_prefix", "recover_from", b"recover_from", "spec", b"spec", "task_resources", b"task_resources", "ttl", b"ttl"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["closure", b"closure", "closure_url", b"closure_url", "epoch", b"epoch", "id", b"id", "inputs", b"inputs", "inputs_url", b"inputs_url", "metadata_prefix", b"metadata_prefix", "plugin_overrides", b"plugin_overrides", "raw_output_prefix", b"raw_output_prefix", "recover_from", b"recover_from", "spec", b"spec", "staging", b"staging", "task_resources", b"task_resources", "ttl", b"ttl"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Lease: _TypeAlias = Lease  # noqa: Y015
+
+@_typing.final
+class Staging(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    URI_FIELD_NUMBER: _builtins.int
+    OBJECTS_FIELD_NUMBER: _builtins.int
+    STAGED_URI_FIELD_NUMBER: _builtins.int
+    uri: _builtins.str
+    """As the closure and the inputs name it: an object, or a folder without a slash at its end."""
+    staged_uri: _builtins.str
+    """Where the data plane has put it: filled in there."""
+    @_builtins.property
+    def objects(self) -> _containers.RepeatedCompositeFieldContainer[Global___StagedObject]: ...
+    def __init__(
+        self,
+        *,
+        uri: _builtins.str = ...,
+        objects: _abc.Iterable[Global___StagedObject] | None = ...,
+        staged_uri: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["objects", b"objects", "staged_uri", b"staged_uri", "uri", b"uri"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Staging: _TypeAlias = Staging  # noqa: Y015
+
+@_typing.final
+class StagedObject(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PATH_FIELD_NUMBER: _builtins.int
+    SIGNED_URL_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    path: _builtins.str
+    """Below `uri`, empty for the object of that name itself."""
+    signed_url: _builtins.str
+    size: _builtins.int
+    def __init__(
+        self,
+        *,
+        path: _builtins.str = ...,
+        signed_url: _builtins.str = ...,
+        size: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["path", b"path", "signed_url", b"signed_url", "size", b"size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StagedObject: _TypeAlias = StagedObject  # noqa: Y015
 
 @_typing.final
 class Ack(_message.Message):
@@ -336,3 +447,260 @@ class Revoke(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Revoke: _TypeAlias = Revoke  # noqa: Y015
+
+@_typing.final
+class SignURL(_message.Message):
+    """Asks for a URL by which a client reaches an object of the data plane's store for a while, and for the object's
+    content if it is small.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    URI_FIELD_NUMBER: _builtins.int
+    EXPIRES_IN_FIELD_NUMBER: _builtins.int
+    CONTENT_BYTES_FIELD_NUMBER: _builtins.int
+    LISTED_FIELD_NUMBER: _builtins.int
+    id: _builtins.int
+    uri: _builtins.str
+    content_bytes: _builtins.int
+    """The largest content that is wanted; 0 for none."""
+    listed: _builtins.int
+    """Also the objects below the URI, as far as there are no more than this."""
+    @_builtins.property
+    def expires_in(self) -> _duration_pb2.Duration: ...
+    def __init__(
+        self,
+        *,
+        id: _builtins.int = ...,
+        uri: _builtins.str = ...,
+        expires_in: _duration_pb2.Duration | None = ...,
+        content_bytes: _builtins.int = ...,
+        listed: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expires_in", b"expires_in"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_bytes", b"content_bytes", "expires_in", b"expires_in", "id", b"id", "listed", b"listed", "uri", b"uri"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SignURL: _TypeAlias = SignURL  # noqa: Y015
+
+@_typing.final
+class Signed(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class HeadersEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    ID_FIELD_NUMBER: _builtins.int
+    CODE_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    SIGNED_URL_FIELD_NUMBER: _builtins.int
+    HEADERS_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    MD5_FIELD_NUMBER: _builtins.int
+    CONTENT_FIELD_NUMBER: _builtins.int
+    OBJECTS_FIELD_NUMBER: _builtins.int
+    id: _builtins.int
+    code: _builtins.int
+    """A google.rpc.Code: NOT_FOUND if there is no such object."""
+    message: _builtins.str
+    signed_url: _builtins.str
+    size: _builtins.int
+    md5: _builtins.bytes
+    content: _builtins.bytes
+    @_builtins.property
+    def headers(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    @_builtins.property
+    def objects(self) -> _containers.RepeatedCompositeFieldContainer[Global___StagedObject]: ...
+    def __init__(
+        self,
+        *,
+        id: _builtins.int = ...,
+        code: _builtins.int = ...,
+        message: _builtins.str = ...,
+        signed_url: _builtins.str = ...,
+        headers: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        size: _builtins.int = ...,
+        md5: _builtins.bytes = ...,
+        content: _builtins.bytes = ...,
+        objects: _abc.Iterable[Global___StagedObject] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "content", b"content", "headers", b"headers", "id", b"id", "md5", b"md5", "message", b"message", "objects", b"objects", "signed_url", b"signed_url", "size", b"size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Signed: _TypeAlias = Signed  # noqa: Y015
+
+@_typing.final
+class TailLogs(_message.Message):
+    """Asks for what an attempt has printed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    EXECUTION_FIELD_NUMBER: _builtins.int
+    NODE_ID_FIELD_NUMBER: _builtins.int
+    RETRY_ATTEMPT_FIELD_NUMBER: _builtins.int
+    ITEM_FIELD_NUMBER: _builtins.int
+    LINES_FIELD_NUMBER: _builtins.int
+    FOLLOW_FIELD_NUMBER: _builtins.int
+    id: _builtins.int
+    node_id: _builtins.str
+    retry_attempt: _builtins.int
+    item: _builtins.int
+    """Of an array's item."""
+    lines: _builtins.int
+    """The last so many lines that there are; 0 for all."""
+    follow: _builtins.bool
+    """Go on with what is printed from now on, until the attempt has ended."""
+    @_builtins.property
+    def execution(self) -> _identifier_pb2.WorkflowExecutionIdentifier: ...
+    def __init__(
+        self,
+        *,
+        id: _builtins.int = ...,
+        execution: _identifier_pb2.WorkflowExecutionIdentifier | None = ...,
+        node_id: _builtins.str = ...,
+        retry_attempt: _builtins.int = ...,
+        item: _builtins.int | None = ...,
+        lines: _builtins.int = ...,
+        follow: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_item", b"_item", "execution", b"execution", "item", b"item"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_item", b"_item", "execution", b"execution", "follow", b"follow", "id", b"id", "item", b"item", "lines", b"lines", "node_id", b"node_id", "retry_attempt", b"retry_attempt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__item: _TypeAlias = _typing.Literal["item"]  # noqa: Y015
+    _WhichOneofArgType__item: _TypeAlias = _typing.Literal["_item", b"_item"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__item) -> _WhichOneofReturnType__item | None: ...
+
+Global___TailLogs: _TypeAlias = TailLogs  # noqa: Y015
+
+@_typing.final
+class StopTail(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    id: _builtins.int
+    def __init__(
+        self,
+        *,
+        id: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StopTail: _TypeAlias = StopTail  # noqa: Y015
+
+@_typing.final
+class LogLines(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    LINES_FIELD_NUMBER: _builtins.int
+    END_FIELD_NUMBER: _builtins.int
+    CODE_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    id: _builtins.int
+    end: _builtins.bool
+    """There are no more; a google.rpc.Code says why."""
+    code: _builtins.int
+    message: _builtins.str
+    @_builtins.property
+    def lines(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        id: _builtins.int = ...,
+        lines: _abc.Iterable[_builtins.str] | None = ...,
+        end: _builtins.bool = ...,
+        code: _builtins.int = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "end", b"end", "id", b"id", "lines", b"lines", "message", b"message"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LogLines: _TypeAlias = LogLines  # noqa: Y015
+
+@_typing.final
+class ResourceSync(_message.Message):
+    """What the platform keeps in the cluster, all of it: the data plane applies it by server-side apply until the cluster
+    has it, and reports how that went. It removes nothing.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HASH_FIELD_NUMBER: _builtins.int
+    RESOURCES_FIELD_NUMBER: _builtins.int
+    hash: _builtins.str
+    """Of the resources; the same set has the same hash."""
+    @_builtins.property
+    def resources(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Each a Kubernetes object in JSON, in the order in which they are applied."""
+
+    def __init__(
+        self,
+        *,
+        hash: _builtins.str = ...,
+        resources: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hash", b"hash", "resources", b"resources"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResourceSync: _TypeAlias = ResourceSync  # noqa: Y015
+
+@_typing.final
+class SyncReport(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HASH_FIELD_NUMBER: _builtins.int
+    APPLIED_FIELD_NUMBER: _builtins.int
+    ERRORS_FIELD_NUMBER: _builtins.int
+    hash: _builtins.str
+    applied: _builtins.int
+    @_builtins.property
+    def errors(self) -> _containers.RepeatedCompositeFieldContainer[_clusters_pb2.SyncError]: ...
+    def __init__(
+        self,
+        *,
+        hash: _builtins.str = ...,
+        applied: _builtins.int = ...,
+        errors: _abc.Iterable[_clusters_pb2.SyncError] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied", b"applied", "errors", b"errors", "hash", b"hash"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SyncReport: _TypeAlias = SyncReport  # noqa: Y015
