@@ -1,17 +1,24 @@
-"""What a cluster wants of its pods. The defaults are Flyte's own, of its section `plugins.k8s`."""
+"""What a cluster wants of its pods. The defaults are Flyte's own, of its section `plugins.k8s`.
+
+In a file the fields have hyphens, as Flyte writes its own settings, and one that is not known is an error.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping  # noqa: TC003 - read by pydantic
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field, with_config
 
 Json = dict[str, Any]
 
 GPU = "nvidia.com/gpu"
+_FILE = ConfigDict(extra="forbid", alias_generator=lambda name: name.replace("_", "-"))
 
 
+@with_config(_FILE)
 @dataclass(frozen=True, slots=True)
 class Accelerators:
     """How nodes with GPUs are marked: labels that say which device and how it is partitioned, taints of the same."""
@@ -25,6 +32,7 @@ class Accelerators:
     unpartitioned_toleration: Json | None = None
 
 
+@with_config(_FILE)
 @dataclass(frozen=True, slots=True)
 class Spot:
     """How spot capacity is marked, which interruptible attempts may use, and what keeps all others off it."""
@@ -35,6 +43,7 @@ class Spot:
     stable_requirement: Json | None = None
 
 
+@with_config(_FILE)
 @dataclass(frozen=True, slots=True)
 class GracePeriods:
     """How long a pod may stay in a state that may mend itself; zero `pending` means for ever."""
@@ -45,6 +54,7 @@ class GracePeriods:
     pending: timedelta = timedelta(0)
 
 
+@with_config(_FILE)
 @dataclass(frozen=True, slots=True)
 class PodProfile:
     """The settings of one cluster. Quantities are Kubernetes' own (`500m`, `1Gi`)."""
@@ -66,7 +76,7 @@ class PodProfile:
     host_network: bool = False
     image_pull_secrets: tuple[str, ...] = ()
     # What a program has between SIGTERM and SIGKILL.
-    termination_grace_seconds: int = 30
+    termination_grace_seconds: Annotated[int, Field(ge=0)] = 30
     # Restricted pod security: a pod that asks for more has to say so in its own template.
     pod_security: Json = field(
         default_factory=lambda: {

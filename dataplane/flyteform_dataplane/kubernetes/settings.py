@@ -7,14 +7,14 @@ import os
 import socket
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from flyteform.errors import InvalidInputError
 from flyteform_dataplane.connectors.endpoints import Endpoint, parse_endpoint
-from flyteform_dataplane.kubernetes.profile import Accelerators, GracePeriods, PodProfile, Spot
+from flyteform_dataplane.kubernetes.profile import PodProfile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,8 +72,8 @@ def parse(arguments: Sequence[str]) -> OperatorSettings:
 def read_profile(path: Path) -> PodProfile:
     """Read a profile; what is left out has its default, what is unknown or wrong is an error with its place."""
     try:
-        document = yaml.safe_load(path.read_text()) or {}
-        return _Profile.model_validate(document).profile()
+        document = yaml.safe_load(path.read_text())
+        return TypeAdapter(PodProfile).validate_python({} if document is None else document)
     except OSError as error:
         raise InvalidInputError(f"the profile {path} cannot be read: {error.strerror}") from error
     except yaml.YAMLError as error:
@@ -81,42 +81,9 @@ def read_profile(path: Path) -> PodProfile:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "it"
-        raise InvalidInputError(f"the profile {path}: {place}: {first['msg']}") from error
+        wrong = "there is no such setting" if first["type"] == "unexpected_keyword_argument" else first["msg"]
+        raise InvalidInputError(f"the profile {path}: {place}: {wrong}") from error
 
 
 def _own_namespace() -> str:
     return _NAMESPACE_FILE.read_text().strip() if _NAMESPACE_FILE.exists() else "flyteform"
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", alias_generator=lambda name: name.replace("_", "-"))
-
-
-class _Profile(_Section):
-    """The file's form: the fields of `PodProfile` with hyphens, as Flyte writes its own settings."""
-
-    labels: dict[str, str] = Field(default_factory=dict)
-    annotations: dict[str, str] = Field(default_factory=lambda: dict(PodProfile().annotations))
-    environment: dict[str, str] = Field(default_factory=dict)
-    cpu: str = PodProfile().cpu
-    memory: str = PodProfile().memory
-    tolerations: tuple[dict[str, Any], ...] = ()
-    resource_tolerations: dict[str, tuple[dict[str, Any], ...]] = Field(default_factory=dict)
-    node_selector: dict[str, str] = Field(default_factory=dict)
-    affinity: dict[str, Any] | None = None
-    scheduler: str = ""
-    dns: dict[str, Any] | None = None
-    host_network: bool = False
-    image_pull_secrets: tuple[str, ...] = ()
-    termination_grace_seconds: int = Field(PodProfile().termination_grace_seconds, ge=0)
-    pod_security: dict[str, Any] = Field(default_factory=lambda: dict(PodProfile().pod_security))
-    container_security: dict[str, Any] = Field(default_factory=lambda: dict(PodProfile().container_security))
-    finalizer: str = PodProfile().finalizer
-    inject_finalizer: bool = False
-    accelerators: Accelerators = Field(default_factory=Accelerators)
-    spot: Spot = Field(default_factory=Spot)
-    grace: GracePeriods = Field(default_factory=GracePeriods)
-
-    def profile(self) -> PodProfile:
-        """Return it as the rest of the operator knows it."""
-        return PodProfile(**{name: getattr(self, name) for name in type(self).model_fields})

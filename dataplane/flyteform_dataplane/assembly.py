@@ -1,0 +1,97 @@
+"""A data plane put together: the same for every kind of attempt, in which order it starts and in which it stops."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Protocol
+
+from flyteform_dataplane.admin import AdminClient
+from flyteform_dataplane.catalog import DataCatalogClient
+from flyteform_dataplane.channel import open_channel
+from flyteform_dataplane.clock import SystemClock
+from flyteform_dataplane.connectors.directory import Directory
+from flyteform_dataplane.connectors.jobs import JobExecutor
+from flyteform_dataplane.engine.graph import Deadlines
+from flyteform_dataplane.link import LinkClient
+from flyteform_dataplane.report import EventReporter
+from flyteform_dataplane.runner import Runner, RunnerConfig
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+    from flyteform.objects.ports import ObjectStore
+    from flyteform_dataplane.connectors.endpoints import Endpoint
+    from flyteform_dataplane.executors import Executors
+    from flyteform_dataplane.plugins.ports import Connectors
+    from flyteform_dataplane.plugins.registry import Registry
+    from flyteform_dataplane.runner.log import Log
+
+
+class _Opened(Protocol):
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Plane:
+    """What one data plane is made of, besides what all have.
+
+    `executors` is given the executor of connectors' jobs and returns all of them; `opened` are those that have to be
+    open while it works. `plugins` is given the connectors, if there are any. Connectors' jobs leave what they say
+    below `logs`. `token_file` holds the token for a control plane that asks for one.
+    """
+
+    cluster: str
+    control_plane: str
+    objects: ObjectStore
+    log: Log
+    executors: Callable[[JobExecutor], Executors]
+    opened: tuple[_Opened, ...]
+    plugins: Callable[[Connectors | None], Registry]
+    logs: Path
+    connectors: tuple[Endpoint, ...] = ()
+    token_file: Path | None = None
+    deadlines: Deadlines = field(default_factory=Deadlines)
+
+
+@contextlib.asynccontextmanager
+async def working(plane: Plane) -> AsyncIterator[None]:
+    """Take leases and run executions until the context ends; what runs goes on or ends as its executor does."""
+    async with contextlib.AsyncExitStack() as stack:
+        channel = await stack.enter_async_context(open_channel(plane.control_plane, plane.token_file))
+        connectors = Directory(plane.connectors)
+        stack.push_async_callback(connectors.close)
+        clock = SystemClock()
+        jobs = JobExecutor(connectors, plane.objects, plane.logs, clock.now)
+        reporter = EventReporter(channel)
+        runner = Runner(
+            plane.log,
+            plane.objects,
+            plane.executors(jobs),
+            DataCatalogClient(channel, plane.objects),
+            reporter,
+            AdminClient(channel),
+            clock,
+            RunnerConfig(
+                cluster=plane.cluster,
+                deadlines=plane.deadlines,
+                plugins=plane.plugins(connectors if plane.connectors else None),
+            ),
+        )
+        link = LinkClient(channel, runner, cluster=plane.cluster, version=version("flyteform"))
+        runner.on_finished(link.finished)
+        stack.push_async_callback(runner.stop)
+        for executor in (*plane.opened, jobs):
+            # Ends before the runner does: attempts that end with their executor have not failed.
+            stack.push_async_callback(executor.close)
+            await executor.open()
+        reporter.start()
+        stack.push_async_callback(reporter.stop)
+        await runner.start()
+        link.start()
+        stack.push_async_callback(link.stop)
+        yield

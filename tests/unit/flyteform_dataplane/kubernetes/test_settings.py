@@ -1,0 +1,66 @@
+"""The settings of an operator, and the profile of its cluster in a file."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from flyteform.errors import InvalidInputError
+from flyteform_dataplane.kubernetes.profile import PodProfile
+from flyteform_dataplane.kubernetes.settings import parse, read_profile
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+REQUIRED = ("--control-plane=127.0.0.1:1", "--objects=s3://b/p", "--cluster=one", "--state-dir=/s")
+
+
+@pytest.fixture
+def profile(tmp_path: Path) -> Path:
+    """Name the file of a profile."""
+    return tmp_path / "profile.yaml"
+
+
+def test_what_a_profile_leaves_out_has_its_default(profile: Path) -> None:
+    """An empty file is the default profile."""
+    profile.write_text("")
+    assert read_profile(profile) == PodProfile()
+
+
+def test_a_profile_is_read(profile: Path) -> None:
+    """Fields have hyphens, at every depth."""
+    profile.write_text(
+        "node-selector: {pool: tasks}\ngrace: {image-pull-backoff: 60}\nspot: {tolerations: [{key: spot}]}\n"
+    )
+    found = read_profile(profile)
+    assert found.node_selector == {"pool": "tasks"}
+    assert found.grace.image_pull_backoff == timedelta(minutes=1)
+    assert found.spot.tolerations == ({"key": "spot"},)
+    assert parse([*REQUIRED, f"--profile={profile}"]).profile == found
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("cpus: 1", "cpus: there is no such setting"),
+        ("spot: {node_selector: {}}", "spot.node_selector: there is no such setting"),
+        ("termination-grace-seconds: -1", "termination-grace-seconds: Input should be greater than"),
+        ("[]", "the profile"),
+        ("a: [", "is no YAML"),
+    ],
+)
+def test_a_wrong_profile_is_refused_with_its_place(profile: Path, text: str, said: str) -> None:
+    """The message names the file and the field."""
+    profile.write_text(text)
+    with pytest.raises(InvalidInputError) as caught:
+        read_profile(profile)
+    assert said in caught.value.message
+    assert str(profile) in caught.value.message
+
+
+def test_a_profile_that_is_not_there_is_refused(profile: Path) -> None:
+    """The message says so."""
+    with pytest.raises(InvalidInputError, match="cannot be read: No such file"):
+        parse([*REQUIRED, f"--profile={profile}"])
