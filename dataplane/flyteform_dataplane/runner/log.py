@@ -41,6 +41,11 @@ CREATE TABLE IF NOT EXISTS steps (
 ) WITHOUT ROWID;
 """
 
+_UNFINISHED = (
+    "SELECT key, lease, accepted_at, acknowledged, snapshot, snapshot_step, snapshot_event "
+    "FROM executions WHERE finished = 0"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class LoggedStep:
@@ -105,6 +110,10 @@ class Log(Protocol):
 
     async def finished(self, key: str) -> bool:
         """Say whether an execution was here and is done with."""
+        ...
+
+    async def load(self, key: str) -> LoggedExecution | None:
+        """Return one execution that has to go on; None if it has not, or is not this log's any more."""
         ...
 
     async def unfinished(self) -> list[LoggedExecution]:
@@ -186,19 +195,22 @@ class ExecutionLog:
         rows = await self._rows("SELECT finished FROM executions WHERE key = ?", key)
         return bool(rows and rows[0][0])
 
+    async def load(self, key: str) -> LoggedExecution | None:
+        """Return one execution that has to go on; None if it has not."""
+        rows = await self._rows(f"{_UNFINISHED} AND key = ?", key)
+        return await self._logged(rows[0]) if rows else None
+
     async def unfinished(self) -> list[LoggedExecution]:
         """Return what has to go on, oldest first."""
-        rows = await self._rows(
-            "SELECT key, lease, accepted_at, acknowledged, snapshot, snapshot_step, snapshot_event "
-            "FROM executions WHERE finished = 0 ORDER BY accepted_at, key"
+        return [await self._logged(row) for row in await self._rows(f"{_UNFINISHED} ORDER BY accepted_at, key")]
+
+    async def _logged(self, row: tuple[Any, ...]) -> LoggedExecution:
+        key, lease, accepted_at, acknowledged, state, step, event = row
+        snapshot = None if state is None else Snapshot(step, event, state)
+        steps = await self._rows("SELECT step, last_event, changes FROM steps WHERE key = ? ORDER BY step", key)
+        return LoggedExecution(
+            key, lease, accepted_at, acknowledged, snapshot, tuple(LoggedStep(*one) for one in steps)
         )
-        found = []
-        for key, lease, accepted_at, acknowledged, state, step, event in rows:
-            snapshot = None if state is None else Snapshot(step, event, state)
-            steps = await self._rows("SELECT step, last_event, changes FROM steps WHERE key = ? ORDER BY step", key)
-            logged = tuple(LoggedStep(*row) for row in steps)
-            found.append(LoggedExecution(key, lease, accepted_at, acknowledged, snapshot, logged))
-        return found
 
     def _connect(self) -> sqlite3.Connection:
         self._path.parent.mkdir(parents=True, exist_ok=True)

@@ -108,19 +108,33 @@ class Runner:
         """
         key = key_of(execution)
         async with self._changing:
-            task = self._tasks.pop(key, None)
-            if task is not None:
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
-            self._executions.pop(key, None)
-            self._ids.pop(key, None)
-            self._world.reporter.drop(execution)
+            await self._stop_running(execution)
             await self._world.executor.forget(key)
             await self._log.remove(key)
+
+    async def adopt(self, logged: LoggedExecution) -> None:
+        """Go on with an execution that the log has; nothing happens when it is held already."""
+        async with self._changing:
+            if logged.key not in self._tasks:
+                self._begin(logged)
+
+    async def release(self, execution: WorkflowExecutionIdentifier) -> None:
+        """Stop working on an execution and leave it as it is, in the log and in its executor, for another runner."""
+        async with self._changing:
+            await self._stop_running(execution)
 
     def held(self) -> list[WorkflowExecutionIdentifier]:
         """Return the executions that were accepted and whose end the control plane does not know yet."""
         return list(self._ids.values())
+
+    async def _stop_running(self, execution: WorkflowExecutionIdentifier) -> None:
+        key = key_of(execution)
+        task = self._tasks.get(key)
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        self._forget(key)
+        self._world.reporter.drop(execution)
 
     def _begin(self, logged: LoggedExecution) -> None:
         lease = Lease.FromString(logged.lease)
@@ -130,35 +144,50 @@ class Runner:
     async def _run(self, logged: LoggedExecution, lease: Lease) -> None:
         """Run until the end is known; when the log fails, what it has is the truth and is gone back to."""
         key, context = logged.key, ExecutionContext.of(lease, self._world.config.deadlines)
-        while True:
-            try:
-                await look_back(context, self._world.control, self._world.clock)
-                await regrow(context, self._world.objects, logged)
-                execution = self._executions[key] = Execution(self._world, context, logged)
-                await execution.run()
-                await self._log.finish(key)
-                break
-            except UnavailableError as error:
-                logger.warning("execution %s waits for its log or its objects: %s", key, error)
-                logged = await self._reload(logged)
-            except Exception:
-                # A defect of ours: what the log has is sound, so going on from there may mend it.
-                logger.exception("execution %s stumbled and goes on from its log", key)
-                logged = await self._reload(logged)
-        self._executions.pop(key, None)
-        self._ids.pop(key, None)
-        self._tasks.pop(key, None)
-        await self._tell(lease.id)
+        going: LoggedExecution | None = logged
+        finished = False
+        while going is not None and not finished:
+            finished = await self._ran(going, context)
+            if not finished:
+                going, finished = await self._reload(key)
+        self._forget(key)
+        if finished:
+            await self._tell(lease.id)
+        else:
+            logger.warning("execution %s is not in this log any more: another one has it, or nobody", key)
 
-    async def _reload(self, logged: LoggedExecution) -> LoggedExecution:
+    async def _ran(self, logged: LoggedExecution, context: ExecutionContext) -> bool:
+        """Run until the end is known; False if that came to nothing and the log has to be asked how it stands."""
+        key = logged.key
+        try:
+            await look_back(context, self._world.control, self._world.clock)
+            await regrow(context, self._world.objects, logged)
+            execution = self._executions[key] = Execution(self._world, context, logged)
+            await execution.run()
+            await self._log.finish(key)
+        except UnavailableError as error:
+            logger.warning("execution %s waits for its log or its objects: %s", key, error)
+            return False
+        except Exception:
+            # A defect of ours: what the log has is sound, so going on from there may mend it.
+            logger.exception("execution %s stumbled and goes on from its log", key)
+            return False
+        return True
+
+    async def _reload(self, key: str) -> tuple[LoggedExecution | None, bool]:
+        """Return what the log has of an execution that has to go on, and whether it is known to be finished."""
         while True:
             await self._world.clock.sleep(_PAUSE)
             try:
-                found = await self._log.unfinished()
+                found = await self._log.load(key)
+                return found, found is None and await self._log.finished(key)
             except UnavailableError as error:
                 logger.warning("the log cannot be read yet: %s", error)
-                continue
-            return next((one for one in found if one.key == logged.key), logged)
+
+    def _forget(self, key: str) -> None:
+        self._executions.pop(key, None)
+        self._ids.pop(key, None)
+        self._tasks.pop(key, None)
 
     async def _tell(self, execution: WorkflowExecutionIdentifier) -> None:
         for observe in self._told:
