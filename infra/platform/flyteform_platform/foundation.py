@@ -1,0 +1,215 @@
+"""What every cloud hands to the platform: one frozen shape, so that platform components know no cloud.
+
+All URIs and addresses are what a pod in the cluster uses. A field of type `Input` may be an output that is known only
+after the cloud has made the resource; every other field is known when the program runs, as it decides what is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from pulumi import Input
+
+Json = dict[str, Any]
+Texts = Mapping[str, str]
+
+NO_TEXTS: Final[Texts] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A Kubernetes cluster, reachable from where the program runs.
+
+    `name` is the one under which the control plane knows it. `kubeconfig` is the text of a kubeconfig file; where it
+    holds a credential it is a secret output, else it names a command that gets one (`aws eks get-token`).
+    `issuer` is the `iss` of its service-account tokens, and `jwks` the JSON text of the keys that sign them: both are
+    pinned for the cluster's name in the control plane, which never fetches a caller's issuer.
+    """
+
+    name: str
+    kubeconfig: Input[str]
+    issuer: Input[str]
+    jwks: Input[str]
+    context: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """Objects below one prefix. `uri` has no slash at its end: `s3://bucket/prefix`, `gs://…`, `abfs://…`.
+
+    `environment` has what a client needs beside its identity: AWS_REGION, AWS_ENDPOINT_URL, an account's name; never a
+    key. `keys` has static keys where there is no identity to have them from (on-premises S3): secret outputs.
+    """
+
+    uri: Input[str]
+    region: Input[str] = ""
+    environment: Mapping[str, Input[str]] = field(default_factory=dict)
+    keys: Mapping[str, Input[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Password:
+    """A password that a secret of the cluster holds: the key `key` of the Secret `name` in the platform's namespace.
+
+    `value` is a secret output if this program makes that Secret; left out, somebody else does: an operator of
+    PostgreSQL, or external-secrets from `remote`.
+    """
+
+    name: str
+    key: str = "password"
+    value: Input[str] | None = None
+    remote: RemoteSecret | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteSecret:
+    """A secret in the cloud's own store. `path` is its name or ARN there; `property` picks from a JSON text."""
+
+    path: Input[str]
+    property: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """Passwords that live for minutes, got with a pod's identity (IAM, Entra): nothing secret is kept anywhere.
+
+    A sidecar of `image` (by digest) runs `command`, whose output is the password, every `refresh_seconds`.
+    """
+
+    image: str
+    command: tuple[str, ...]
+    environment: Mapping[str, Input[str]] = field(default_factory=dict)
+    refresh_seconds: int = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """One PostgreSQL database with a user of its own. `sslmode` is libpq's; `ca` the PEM text of who signed its key."""
+
+    host: Input[str]
+    name: str
+    user: Input[str]
+    login: Password | Token
+    port: int = 5432
+    sslmode: str = "verify-full"
+    ca: Input[str] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a service account is in the cloud: what its ServiceAccount carries, and the labels of its pods."""
+
+    annotations: Mapping[str, Input[str]] = field(default_factory=dict)
+    labels: Texts = field(default_factory=dict)
+    pod_labels: Texts = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Scope:
+    """A project's domain; its tasks run in the namespace `<project>-<domain>`."""
+
+    project: str
+    domain: str
+
+    @property
+    def namespace(self) -> str:
+        """The namespace of its pods."""
+        return f"{self.project}-{self.domain}"
+
+    @property
+    def key(self) -> str:
+        """The scope as one text: `project/domain`."""
+        return f"{self.project}/{self.domain}"
+
+
+@dataclass(frozen=True, slots=True)
+class Identities:
+    """Identities by component; `workloads` by `Scope.key`. A component that needs no cloud has the empty one."""
+
+    control_plane: Identity = Identity()
+    data_plane: Identity = Identity()
+    external_secrets: Identity = Identity()
+    cert_manager: Identity = Identity()
+    monitoring: Identity = Identity()
+    workloads: Mapping[str, Identity] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """How callers from outside arrive. `domain` is the host name that they use.
+
+    One of: `issuer` (a ClusterIssuer of cert-manager that gets the certificate), `certificate_secret` (a TLS Secret
+    that is there already), or neither, where `gateway_annotations` tell the cloud's own load balancer its certificate.
+    `address` is set where callers reach the gateway by a fixed address. `sources` are the CIDRs that may call.
+    """
+
+    domain: str
+    gateway_class: str
+    issuer: str = ""
+    certificate_secret: str = ""
+    gateway_annotations: Mapping[str, Input[str]] = field(default_factory=dict)
+    address: Input[str] = ""
+    sources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NodeGroup:
+    """How nodes of one kind are marked: pods for them need this selector and tolerate these taints."""
+
+    selector: Texts = field(default_factory=dict)
+    tolerations: tuple[Json, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LogLink:
+    """A link from an attempt to its logs; `uri` is a template as Flyte's, with `{{ .podName }}` and the like."""
+
+    name: str
+    uri: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterProfile:
+    """What pods have to know about a cluster's nodes and services.
+
+    `system` is where the platform's own pods run, `workers` where tasks do, `spot` and `gpu` what interruptible tasks
+    and those with GPUs need beyond that. `gpu_devices` maps names that tasks may use to values of `gpu_label`.
+    An empty `storage_class` is the cluster's default. Zones are spread over by `zone_label`.
+    """
+
+    system: NodeGroup = NodeGroup()
+    workers: NodeGroup = NodeGroup()
+    spot: NodeGroup = NodeGroup()
+    gpu: NodeGroup = NodeGroup()
+    gpu_resource: str = "nvidia.com/gpu"
+    gpu_label: str = "nvidia.com/gpu.product"
+    gpu_devices: Texts = field(default_factory=dict)
+    storage_class: str = ""
+    zone_label: str = "topology.kubernetes.io/zone"
+    log_links: tuple[LogLink, ...] = ()
+    # CIDRs that pods must reach for the platform's sake: databases, buckets' private endpoints, the API server.
+    service_cidrs: tuple[str, ...] = ("0.0.0.0/0",)
+
+
+@dataclass(frozen=True, slots=True)
+class Foundation:
+    """Everything that the platform stands on. `name` begins the names of what is made on it, `environment` is a label.
+
+    `admin` and `catalog` are separate databases with separate users. The control plane reads and writes `metadata`
+    alone; tasks write `raw`, and read and write below their execution's prefix in `metadata`.
+    """
+
+    name: str
+    environment: str
+    cluster: Cluster
+    metadata: Bucket
+    raw: Bucket
+    admin: Database
+    catalog: Database
+    identities: Identities
+    edge: Edge
+    profile: ClusterProfile = ClusterProfile()
+    tags: Texts = field(default_factory=dict)
