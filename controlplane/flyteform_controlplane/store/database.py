@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import URL, NullPool, event, make_url
@@ -11,7 +13,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from flyteform.errors import InvalidInputError
-from flyteform_controlplane.errors import EntityExistsError
+from flyteform_controlplane.errors import EntityExistsError, UnavailableError
 from flyteform_controlplane.store.conflicts import note_commit
 from flyteform_controlplane.store.connections import Connections, PooledConnection, PoolLimits, connect
 from flyteform_controlplane.store.direct import run, run_together
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 BUSY_TIMEOUT_MS: Final = 10_000
 SQLITE: Final = "sqlite+flyteform"
 POSTGRESQL: Final = "postgresql+asyncpg"
+# A parameter of URLs of PostgreSQL: the file that holds the password, read for every connection.
+PASSWORD_FILE: Final = "passwordfile"  # noqa: S105 - a parameter's name
 _DRIVERS: Final = {"sqlite": SQLITE, "postgresql": POSTGRESQL, "postgres": POSTGRESQL}
 
 
@@ -57,6 +61,11 @@ def parse_url(url: str) -> URL:
     if driver == POSTGRESQL and "sslmode" in query:
         # libpq's name of the parameter, which people and clouds give.
         query["ssl"] = query.pop("sslmode")
+    if PASSWORD_FILE in query and (driver == SQLITE or not isinstance(query[PASSWORD_FILE], str) or parsed.password):
+        raise InvalidInputError(
+            f"the database's URL has a {PASSWORD_FILE} that cannot be used",
+            remedy=f"name one file, for PostgreSQL, and no password: {_EXAMPLE}",
+        )
     return parsed.set(drivername=driver, query=query)
 
 
@@ -66,15 +75,20 @@ _EXAMPLE: Final = "give postgresql://user:password@host:5432/database or sqlite:
 class Database:
     """One database, by URL: `sqlite:///path` or `postgresql://user@host/name`.
 
+    `?passwordfile=/path` names the file that holds the password: it is read for every new connection, so whoever
+    replaces it (a mounted secret, a sidecar that fetches tokens) rotates the password without a restart.
+
     SQLite has one writing transaction at a time. PostgreSQL has many, READ COMMITTED, each locking the rows that it
     is about to change. Both raise `UnavailableError` while they cannot be reached, and go on by themselves after.
     """
 
     def __init__(self, url: str, limits: PoolLimits | None = None) -> None:
         self.url = parse_url(url)
+        password_file = self.url.query.get(PASSWORD_FILE)
+        self.url = self.url.difference_update_query([PASSWORD_FILE])
         self.is_sqlite = self.url.drivername == SQLITE
         limits = limits or PoolLimits()
-        options = _sqlite_options() if self.is_sqlite else _postgresql_options(limits)
+        options = _sqlite_options() if self.is_sqlite else _postgresql_options(limits, password_file)
         self.engine: AsyncEngine = create_async_engine(self.url, poolclass=NullPool, **options)
         if self.is_sqlite:
             event.listen(self.engine.sync_engine, "connect", _configure_sqlite)
@@ -234,16 +248,25 @@ def locks_rows(tx: AsyncConnection) -> bool:
     return isinstance(tx, PooledConnection) and tx.writes and tx.kind == "postgresql"
 
 
+def _password(file: Path) -> str:
+    """Return the password as it is now, for a connection that is being opened."""
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise UnavailableError(f"the password of the database cannot be read from {file}: {error.strerror}") from error
+
+
 def _sqlite_options() -> Mapping[str, Any]:
     return {"connect_args": {"factory": Connection, "isolation_level": None, "check_same_thread": False}}
 
 
-def _postgresql_options(limits: PoolLimits) -> Mapping[str, Any]:
+def _postgresql_options(limits: PoolLimits, password_file: str | tuple[str, ...] | None) -> Mapping[str, Any]:
     return {
         # Transactions are begun and ended by us, so that reads need none.
         "isolation_level": "AUTOCOMMIT",
         "connect_args": {
             "timeout": limits.connect,
+            **({} if password_file is None else {"password": partial(_password, Path(str(password_file)))}),
             # Compiling a short statement takes longer than running it.
             "server_settings": {"application_name": "flyteform", "jit": "off"},
         },
