@@ -6,6 +6,7 @@ SQLAlchemy's own pool sets a connection up anew for each use, which takes longer
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,11 +23,13 @@ if TYPE_CHECKING:
 class PoolLimits:
     """How many connections one process keeps and opens at most, and how many seconds it waits.
 
-    `wait` is for one of them to be free, `connect` for the server's answer to a new one.
+    `more` than the kept ones are closed when they were not needed for `rest` seconds: opening one costs both sides what
+    many calls do. `wait` is for one of them to be free, `connect` for the server's answer to a new one.
     """
 
     kept: int = 10
     more: int = 10
+    rest: float = 10.0
     wait: float = 10.0
     connect: float = 5.0
 
@@ -78,7 +81,8 @@ class Connections:
         self._engine = engine
         self._limits = limits
         self._free = asyncio.Semaphore(limits.kept + limits.more)
-        self._idle: list[PooledConnection] = []
+        # Each with the time since which it is idle; the longest first.
+        self._idle: list[tuple[PooledConnection, float]] = []
 
     async def take(self) -> PooledConnection:
         """Return a connection: an idle one or a new one, as soon as there may be one more in use."""
@@ -88,7 +92,7 @@ class Connections:
             await self._free.acquire()
         try:
             while self._idle:
-                connection = self._idle.pop()
+                connection, _ = self._idle.pop()
                 if connection.is_usable:
                     return connection
                 await _close(connection)
@@ -100,20 +104,23 @@ class Connections:
     async def give(self, connection: PooledConnection) -> None:
         """Take a connection back, whatever has happened to it."""
         try:
-            if connection.is_usable and len(self._idle) < self._limits.kept:
-                if connection.in_transaction():
-                    # SQLAlchemy believes to be in one of its transactions; ours has ended.
-                    await connection.rollback()
-                self._idle.append(connection)
-            else:
+            if not connection.is_usable:
                 await _close(connection)
+                return
+            if connection.in_transaction():
+                # SQLAlchemy believes to be in one of its transactions; ours has ended.
+                await connection.rollback()
+            now = time.monotonic()
+            self._idle.append((connection, now))
+            if len(self._idle) > self._limits.kept and self._idle[0][1] + self._limits.rest <= now:
+                await _close(self._idle.pop(0)[0])
         finally:
             self._free.release()
 
     async def close(self) -> None:
         """Close those that are idle."""
         while self._idle:
-            await _close(self._idle.pop())
+            await _close(self._idle.pop()[0])
         await self._engine.dispose()
 
     async def _wait(self) -> None:

@@ -287,3 +287,35 @@ def test_url_of_no_known_database_is_refused(url: str) -> None:
     with pytest.raises(InvalidInputError) as refusal:
         Database(url)
     assert "postgresql://" in (refusal.value.remedy or "")
+
+
+async def test_connections_beyond_the_kept_ones_are_closed_after_their_rest(postgres_url: str) -> None:
+    """What many calls at once needed is there for the next ones, and is closed when it has rested."""
+
+    async def together(database: Database, calls: int) -> None:
+        met = asyncio.Barrier(calls)
+
+        async def call() -> None:
+            async with database.reading() as tx:
+                await tx.execute(text("SELECT 1"))
+                await met.wait()
+
+        await asyncio.gather(*(call() for _ in range(calls)))
+
+    async def opened(database: Database) -> int:
+        async with database.reading() as tx:
+            own = text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
+            return int((await tx.execute(own)).scalar_one())
+
+    patient = Database(postgres_url, PoolLimits(kept=1, more=3, rest=60))
+    for _ in range(2):
+        await together(patient, 4)
+        assert await opened(patient) == 4
+    await patient.close()
+    hasty = Database(postgres_url, PoolLimits(kept=1, more=3, rest=0))
+    await together(hasty, 4)
+    async with asyncio.timeout(60):
+        # Each question closes one, and the server takes a moment to see its end.
+        while await opened(hasty) > 1:
+            pass
+    await hasty.close()
