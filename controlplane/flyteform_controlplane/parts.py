@@ -10,7 +10,7 @@ from flyteidl.cacheservice import cacheservice_pb2
 from flyteidl.datacatalog import datacatalog_pb2
 from flyteidl.service import admin_pb2, agent_pb2, auth_pb2, dataproxy_pb2, identity_pb2, signal_pb2
 
-from flyteform.proto.flyteform.v1 import events_pb2, link_pb2, policies_pb2, state_pb2
+from flyteform.proto.flyteform.v1 import clusters_pb2, events_pb2, link_pb2, policies_pb2, state_pb2
 from flyteform_controlplane.dispatch.dispatcher import Dispatcher
 from flyteform_controlplane.scheduler.scheduler import Scheduler
 from flyteform_controlplane.services.admin import AdminService
@@ -18,6 +18,7 @@ from flyteform_controlplane.services.agents import AgentService
 from flyteform_controlplane.services.auth_metadata import AuthMetadataService, LoginConfig
 from flyteform_controlplane.services.cache import CacheService
 from flyteform_controlplane.services.catalog import CatalogService
+from flyteform_controlplane.services.clusters import ClusterService
 from flyteform_controlplane.services.dataproxy import DataProxyService
 from flyteform_controlplane.services.event_batch import EventService
 from flyteform_controlplane.services.identity import IdentityService
@@ -80,12 +81,21 @@ def assemble(
     scheduling: SchedulerConfig,
     dispatching: DispatchConfig,
     connected: Callable[[bool], None],
+    onboarded: Callable[[], None] = lambda: None,
 ) -> Parts:
     """Build all parts around one database and one object store; nothing is started.
 
-    `login` is what clients are told about it; `connected` is told whether any data plane is connected to this process.
+    `login` is what clients are told about it; `connected` is told whether any data plane is connected to this process,
+    `onboarded` that other keys may be pinned for clusters now.
     """
     notices = Notices(database)
+    notices.listen(Topic.CLUSTERS, onboarded)
+
+    def clusters_changed() -> None:
+        onboarded()
+        notices.say(Topic.CLUSTERS)
+        dispatcher.wake()
+
 
     async def give_up(execution: ExecutionKey, message: str, *, aborted: bool) -> None:
         await UnreadableExecutions(admin.events).end(execution, message, aborted=aborted)
@@ -121,6 +131,11 @@ def assemble(
             policies_pb2.DESCRIPTOR, "LaunchPlanPolicyService", LaunchPlanPolicyService(admin.backend, admin.ending)
         ),
         _service(state_pb2.DESCRIPTOR, "StateService", StateService(admin.backend)),
+        _service(
+            clusters_pb2.DESCRIPTOR,
+            "ClusterService",
+            ClusterService(admin.backend, login.url, _public_keys, clusters_changed),
+        ),
         _service(events_pb2.DESCRIPTOR, "EventService", EventService(admin.events)),
         _service(link_pb2.DESCRIPTOR, "DataPlaneLink", LinkService(dispatcher)),
     )
@@ -168,6 +183,13 @@ class _Launcher:
         scheduled_at: datetime | None = None,
     ) -> WorkflowExecutionIdentifier:
         return await self.target.launch(request, mode=mode, scheduled_at=scheduled_at)
+
+
+def _public_keys(document: object) -> object:
+    # Its cryptography takes time and memory, which a platform without clusters of its own does not pay.
+    from flyteform_controlplane.auth.keys import import_public_keys
+
+    return import_public_keys(document)
 
 
 def _service(file: FileDescriptor, name: str, servicer: object) -> Service:

@@ -28,6 +28,7 @@ from flyteform_controlplane.store.connections import PoolLimits
 from flyteform_controlplane.store.database import Database
 from flyteform_controlplane.store.migrate import migrate
 from flyteform_controlplane.store.seed import seed
+from flyteform_controlplane.store.sql.store import SqlStore
 from flyteform_controlplane.transport import ports
 from flyteform_controlplane.transport.authentication import METADATA_KEY, authentication
 from flyteform_controlplane.transport.conflicts import conflicts
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
     from flyteform.objects.ports import ObjectStore
     from flyteform_controlplane.auth.authority import Authority, IssuedToken
+    from flyteform_controlplane.auth.clusters import ClusterLogins
     from flyteform_controlplane.settings import ControlPlaneSettings
     from flyteform_controlplane.transport.calls import Interceptor
 
@@ -108,6 +110,7 @@ class ControlPlane:
         objects, endpoint = _objects(settings, f"{http}/objects")
         authority = self._authority = _authority(settings, http)
         database = await self._database()
+        logins = _logins(authority, database)
         login = _login(http, authority)
         parts = assemble(
             database,
@@ -121,10 +124,11 @@ class ControlPlane:
             ),
             dispatching=settings.dispatch,
             connected=self._report_data_plane,
+            **({} if logins is None else {"onboarded": logins.look}),
         )
         metrics = Metrics()
         services = stock_services(parts.services) if settings.stock else parts.services
-        methods = methods_of(services, (metrics.measure, *_interceptors(authority, database)))
+        methods = methods_of(services, (metrics.measure, *_interceptors(logins, database)))
         app = http_app(
             methods,
             self.readiness,
@@ -196,8 +200,16 @@ def _authority(settings: ControlPlaneSettings, http: str) -> Authority | None:
     return Authority.open(settings.state_dir, http, settings.clusters)
 
 
-def _interceptors(authority: Authority | None, database: Database) -> tuple[Interceptor, ...]:
-    login = () if authority is None else (authentication(authority.authenticate), holdings(database))
+def _logins(authority: Authority | None, database: Database) -> ClusterLogins | None:
+    if authority is None:
+        return None
+    from flyteform_controlplane.auth.clusters import ClusterLogins  # as above
+
+    return ClusterLogins(authority, database, SqlStore())
+
+
+def _interceptors(logins: ClusterLogins | None, database: Database) -> tuple[Interceptor, ...]:
+    login = () if logins is None else (authentication(logins.authenticate), holdings(database))
     # SQLite's transactions come one after the other.
     return (*STANDARD, *login, *(() if database.is_sqlite else (conflicts,)))
 

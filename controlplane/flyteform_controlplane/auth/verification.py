@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 ALGORITHMS: Final = frozenset({"RS256", "ES256", "EdDSA"})
 MAX_TOKEN_CHARS: Final = 16 * 1024
 _CACHED: Final = 1024
+# How far the clocks of clusters may be ahead of ours.
+_SKEW_SECONDS: Final = 30
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+").fullmatch
 _REASONS: Final = {
     "iss": "its issuer is not trusted",
@@ -39,7 +41,8 @@ class TrustedIssuer:
     """Whose tokens are believed: this issuer's, for this audience, signed by one of these keys.
 
     With `cluster`, its tokens are those of that cluster's data plane, and `subject` is the only one that may have
-    them. `ours` marks this control plane itself: only there does a claim name the cluster.
+    them. `ours` marks this control plane itself: only there does a claim name the cluster. With `longest`, a token that
+    will be good for more seconds than that is refused.
     """
 
     issuer: str
@@ -48,6 +51,7 @@ class TrustedIssuer:
     cluster: str = ""
     subject: str = ""
     ours: bool = False
+    longest: float | None = None
 
 
 class Verifier:
@@ -76,6 +80,10 @@ class Verifier:
             raise _refused("it has expired")
         return principal
 
+    def knows(self, token: str) -> bool:
+        """Say whether a trusted key has the name that the token says; `UnauthenticatedError` if it is no token."""
+        return _header(token)[1] in self._trusted
+
     def _verify(self, token: str) -> Principal:
         algorithm, kid = _header(token)
         refusal = _refused("its key is not one of those that are trusted")
@@ -90,6 +98,7 @@ class Verifier:
     def _claims(self, token: str, algorithm: str, issuer: TrustedIssuer, key: PublicKey) -> Mapping[str, Any]:
         registry = jwt.JWTClaimsRegistry(
             now=lambda: int(self._clock()),
+            leeway=_SKEW_SECONDS if issuer.cluster else 0,
             iss={"essential": True, "value": issuer.issuer},
             aud={"essential": True, "value": issuer.audience},
             exp={"essential": True},
@@ -107,6 +116,11 @@ class Verifier:
             raise _refused(_REASONS.get(error.claim, f"its claim {error.claim} is missing or wrong")) from error
         except (JoseError, ValueError, TypeError, RecursionError):
             raise _refused("its signature does not fit") from None
+        left = claims["exp"] - self._clock()
+        if left <= 0:  # the leeway is for tokens that were made by a clock ahead of ours
+            raise _refused("it has expired")
+        if issuer.longest is not None and left > issuer.longest + _SKEW_SECONDS:
+            raise _refused("it is good for too long")
         return claims
 
     def _principal(self, issuer: TrustedIssuer, claims: Mapping[str, Any]) -> Principal:

@@ -25,11 +25,13 @@ def fnv64a(text: str) -> int:
 def choose(name: str, label: str, ready: Iterable[Cluster], weights: Mapping[str, float]) -> Cluster | None:
     """Pick a cluster that serves the label; None if none does.
 
-    The same name and the same clusters give the same answer on every replica: the draw is seeded with the name's
-    hash, as Flyte's is (`labelClusterMap`).
+    `weights` are by name those of clusters that nobody has declared, 1 where none is given. The same name and the same
+    clusters give the same answer on every replica: the draw is seeded with the name's hash, as Flyte's is
+    (`labelClusterMap`).
     """
-    candidates = sorted((cluster for cluster in ready if cluster.serves(label)), key=lambda cluster: cluster.name)
-    shares = [max(weights.get(cluster.name, 1), 0) for cluster in candidates]
-    if not any(shares):
+    shares = {cluster: cluster.weight(label, weights.get(cluster.name, 1)) for cluster in ready}
+    candidates = sorted((cluster for cluster, share in shares.items() if share), key=lambda cluster: cluster.name)
+    if not candidates:
         return None
-    return random.Random(fnv64a(name)).choices(candidates, weights=shares)[0]  # noqa: S311 - spreads load, hides nothing
+    drawn = [shares[cluster] for cluster in candidates]
+    return random.Random(fnv64a(name)).choices(candidates, weights=drawn)[0]  # noqa: S311 - spreads load, hides nothing

@@ -23,7 +23,9 @@ from flyteform_controlplane.domain.dispatches import ClusterState, DispatchRecor
 from flyteform_controlplane.domain.ports import ExecutionKey
 from flyteform_controlplane.domain.times import now as present
 from flyteform_controlplane.errors import FailedPreconditionError, UnavailableError
+from flyteform_controlplane.store.sql import clusters
 from flyteform_controlplane.store.sql import dispatch as store
+from flyteform_controlplane.store.sql.clusters import Registration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -88,7 +90,7 @@ class Dispatcher:
 
     async def check_label(self, tx: AsyncConnection, cluster_label: str) -> None:
         """Raise `FailedPreconditionError` if no cluster has the label."""
-        if cluster_label and not any(cluster.serves(cluster_label) for cluster in await store.known_clusters(tx)):
+        if cluster_label and not any(cluster.serves(cluster_label) for cluster in await clusters.known_clusters(tx)):
             raise FailedPreconditionError(
                 f"no cluster has the label {cluster_label!r}",
                 remedy="use a label that a data plane registers with, or none for any cluster",
@@ -163,7 +165,7 @@ class Dispatcher:
         held = {_key(identifier) for identifier in register.held}
         async with self._database.transaction() as tx:
             at = self._now()
-            epoch = await store.register_cluster(tx, register.cluster, register.labels, register.version, at)
+            epoch = await clusters.register_cluster(tx, register.cluster, _registration(register), at)
             strangers = await self._reconcile(tx, register.cluster, held, at)
         connection = Connection(register.cluster, epoch)
         former = self._connections.pop(register.cluster, None)
@@ -189,7 +191,7 @@ class Dispatcher:
     async def heartbeat(self, connection: Connection) -> None:
         """Note that the data plane lives."""
         async with self._database.transaction() as tx:
-            current = await store.record_heartbeat(tx, connection.cluster, connection.epoch, self._now())
+            current = await clusters.record_heartbeat(tx, connection.cluster, connection.epoch, self._now())
         if not current:
             connection.close(FailedPreconditionError(f"cluster {connection.cluster!r} has connected anew"))
 
@@ -204,7 +206,7 @@ class Dispatcher:
                 and record.cluster == connection.cluster
                 and record.epoch == ack.epoch
                 and record.state is not DispatchState.QUEUED
-                and await store.is_current(tx, connection.cluster, connection.epoch)
+                and await clusters.is_current(tx, connection.cluster, connection.epoch)
             )
             if record is not None and ours and record.state is DispatchState.LEASED:
                 await store.hold(tx, record, connection.cluster, self._now())
@@ -259,7 +261,7 @@ class Dispatcher:
         if self._tended is not None and at < self._tended + self.config.poll_interval:
             return
         async with self._database.transaction() as tx:
-            lost = await store.mark_lost(tx, at - self.config.heartbeat_timeout, at)
+            lost = await clusters.mark_lost(tx, at - self.config.heartbeat_timeout, at)
             ended = await store.expire(tx, at)
         self._tended = at
         for record in ended:
@@ -273,7 +275,7 @@ class Dispatcher:
 
     async def _current(self, tx: AsyncConnection) -> dict[str, Connection]:
         """Return the connections by which clusters speak now; one that has gone to another replica is closed here."""
-        epochs = await store.current_connections(tx, self._connections)
+        epochs = await clusters.current_connections(tx, self._connections)
         current = {}
         for name, connection in self._connections.items():
             if epochs.get(name, connection.epoch) == connection.epoch:
@@ -286,9 +288,8 @@ class Dispatcher:
         self, tx: AsyncConnection, connections: Mapping[str, Connection], at: datetime
     ) -> list[tuple[DispatchRecord, Connection, int]]:
         """Lease what is queued to the data planes that are connected here and have room."""
-        ready = [cluster for cluster in await store.known_clusters(tx) if cluster.state is ClusterState.READY]
-        offered = await store.offered(tx, connections)
-        room = {name: self.config.unacknowledged_limit - offered.get(name, 0) for name in connections}
+        ready = [cluster for cluster in await clusters.known_clusters(tx) if cluster.state is ClusterState.READY]
+        room = await self._room(tx, connections, ready)
         claimed: list[tuple[DispatchRecord, Connection, int]] = []
         last_id = 0
         while any(free > 0 for free in room.values()):
@@ -306,6 +307,20 @@ class Dispatcher:
                 break
             last_id = page[-1][0].id
         return claimed
+
+    async def _room(
+        self, tx: AsyncConnection, connections: Mapping[str, Connection], ready: Sequence[Cluster]
+    ) -> dict[str, int]:
+        """Return how many more may be leased now to each cluster that is connected here and ready."""
+        offered = await store.offered(tx, connections)
+        limits = {one.name: one.capacity for one in ready if one.capacity and one.name in connections}
+        counts = await store.counts(tx, limits) if limits else {}
+        most = self.config.unacknowledged_limit
+        room = {one.name: most - offered.get(one.name, 0) for one in ready if one.name in connections}
+        for name, limit in limits.items():
+            taken = counts.get((name, DispatchState.LEASED), 0) + counts.get((name, DispatchState.ACKED), 0)
+            room[name] = min(room[name], limit - taken)
+        return room
 
     def _choose(
         self, records: Sequence[DispatchRecord], ready: Sequence[Cluster], room: Mapping[str, int]
@@ -384,6 +399,16 @@ class Dispatcher:
     def _still_offered(record: DispatchRecord | None, connection: Connection) -> bool:
         """Say whether a newer lease of the execution is on its way to the same data plane."""
         return record is not None and record.state is DispatchState.LEASED and record.cluster == connection.cluster
+
+
+def _registration(register: link_pb2.Register) -> Registration:
+    return Registration(
+        labels=tuple(register.labels),
+        version=register.version,
+        kubernetes_version=register.kubernetes_version,
+        capacity=register.capacity,
+        storage=register.storage.SerializeToString(),
+    )
 
 
 def _key(identifier: WorkflowExecutionIdentifier) -> ExecutionKey:

@@ -15,6 +15,8 @@ OPEN_METHODS: Final = frozenset(
     {
         "/flyteidl.service.AuthMetadataService/GetOAuth2Metadata",
         "/flyteidl.service.AuthMetadataService/GetPublicClientConfig",
+        # Shows a token of its own kind.
+        "/flyteform.v1.ClusterService/RedeemBootstrapToken",
     }
 )
 _LINK: Final = "/flyteform.v1.DataPlaneLink/"

@@ -27,6 +27,7 @@ class Topic(StrEnum):
 
     DISPATCH = "dispatch"
     SCHEDULES = "schedules"
+    CLUSTERS = "clusters"
 
 
 class Notices:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from flyteform_controlplane.domain.attributes import Scope
+    from flyteform_controlplane.domain.clusters import BootstrapTokenRecord, ClusterRecord
     from flyteform_controlplane.domain.concurrency import LaunchPlanName, Live, PolicyRecord, WaitingRecord
     from flyteform_controlplane.domain.filters import Query
     from flyteform_controlplane.domain.ports import ExecutionKey
@@ -192,6 +193,8 @@ class Store(Protocol):
     waiting: Rows[WaitingRecord]
     states: Rows[StateRecord]
     state_documents: Rows[StateDocumentRecord]
+    clusters: Rows[ClusterRecord]
+    bootstrap_tokens: Rows[BootstrapTokenRecord]
     names: Names
     slots: Slots
     launches: Launches

@@ -8,16 +8,57 @@ from sqlalchemy import UniqueConstraint as Unique
 from flyteform_controlplane.store.tables import EXECUTION_KEY, NAME, flyte_table, metadata, numbered
 from flyteform_controlplane.store.types import RowId, UtcDateTime
 
-# Data planes that have registered at least once; `labels` is a JSON list.
+# Clusters that were declared, or whose data planes have registered at least once.
 clusters = numbered(
     "clusters",
     Column("name", NAME, nullable=False, unique=True),
+    # A JSON list of what the data plane registered with; counts only for a cluster that nobody has declared.
     Column("labels", Text, nullable=False),
+    # A JSON object of what was declared: each label's weight, under "" that of work without a label.
+    Column("weights", Text),
     Column("state", String(16), nullable=False),
     # The number of the newest connection: who speaks for the cluster on another one is out of date.
     Column("epoch", BigInteger, nullable=False),
     Column("version", NAME, nullable=False),
-    Column("heartbeat_at", UtcDateTime, nullable=False),
+    Column("heartbeat_at", UtcDateTime),
+    Column("spec", LargeBinary, nullable=False, default=b""),
+    # Counts the declarations.
+    Column("revision", BigInteger, nullable=False, default=0),
+    # Since when it is not heard, in whichever state.
+    Column("lost_since", UtcDateTime),
+    Column("storage", LargeBinary, nullable=False, default=b""),
+    Column("kubernetes_version", NAME, nullable=False, default=""),
+    Column("capacity", BigInteger, nullable=False, default=0),
+    # The public key of a data plane that has redeemed a bootstrap token.
+    Column("pinned_key", Text, nullable=False, default=""),
+    Column("sync", LargeBinary, nullable=False, default=b""),
+)
+
+# Tokens for the first login of data planes, by the SHA-256 of each.
+bootstrap_tokens = numbered(
+    "bootstrap_tokens",
+    Column("digest", NAME, nullable=False, unique=True),
+    Column("cluster", NAME, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Column("used_at", UtcDateTime),
+)
+
+# What a replica asks of a data plane that is connected to another one, and what came back, in order.
+link_requests = numbered(
+    "link_requests",
+    Column("number", BigInteger, nullable=False, unique=True),
+    Column("cluster", NAME, nullable=False),
+    Column("message", LargeBinary, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+)
+
+link_answers = numbered(
+    "link_answers",
+    Column("number", BigInteger, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("message", LargeBinary, nullable=False),
+    Unique("number", "position"),
 )
 
 # One row from an execution's creation to its end: in the queue, leased, or held by a data plane.

@@ -10,7 +10,7 @@ from flyteform_controlplane.domain.principals import OPEN_METHODS, check_method
 from flyteform_controlplane.errors import UnauthenticatedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from flyteform_controlplane.domain.principals import Principal
     from flyteform_controlplane.transport.calls import Call, Handler, Interceptor
@@ -21,13 +21,15 @@ _PLAIN_KEY: Final = "authorization"
 _SCHEME: Final = "bearer"
 
 
-def authentication(authenticate: Callable[[str], Principal], clock: Callable[[], float] = time.time) -> Interceptor:
+def authentication(
+    authenticate: Callable[[str], Awaitable[Principal]], clock: Callable[[], float] = time.time
+) -> Interceptor:
     """Return the interceptor that lets only callers pass whom `authenticate` knows by their token."""
 
     async def interceptor(call: Call, proceed: Handler) -> Any:
         if call.method in OPEN_METHODS:
             return await proceed(call)
-        principal = authenticate(bearer_token(call.metadata))
+        principal = await authenticate(bearer_token(call.metadata))
         check_method(principal, call.method)
         call.principal = principal
         if not hasattr(call.request, "__aiter__"):

@@ -1,21 +1,19 @@
-"""Clusters and dispatched executions in SQL; every function works within the caller's transaction."""
+"""Dispatched executions in SQL; every function works within the caller's transaction."""
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from sqlalchemy import ColumnElement, RowMapping, and_, delete, func, insert, select, tuple_, update
 
-from flyteform_controlplane.domain.dispatches import Cluster, ClusterState, DispatchRecord, DispatchState
+from flyteform_controlplane.domain.dispatches import DispatchRecord, DispatchState
 from flyteform_controlplane.domain.ports import ExecutionKey
 from flyteform_controlplane.store.direct import Direct
-from flyteform_controlplane.store.sql.locks import lock_name
 from flyteform_controlplane.store.tables import EXECUTION_KEY, executions
-from flyteform_controlplane.store.tables_duties import clusters, dispatches
+from flyteform_controlplane.store.tables_duties import dispatches
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Mapping
     from datetime import datetime
 
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -46,69 +44,6 @@ def _record(row: RowMapping) -> DispatchRecord:
         failures=row["failures"],
         abort_cause=row["abort_cause"],
     )
-
-
-async def known_clusters(tx: AsyncConnection) -> list[Cluster]:
-    """Return every cluster that ever registered."""
-    rows = (await tx.execute(select(clusters))).mappings()
-    return [
-        Cluster(
-            name=row["name"],
-            labels=frozenset(json.loads(row["labels"])),
-            state=ClusterState(row["state"]),
-            epoch=row["epoch"],
-            heartbeat_at=row["heartbeat_at"],
-        )
-        for row in rows
-    ]
-
-
-async def register_cluster(tx: AsyncConnection, name: str, labels: Sequence[str], version: str, at: datetime) -> int:
-    """Write that the cluster has connected, READY unless an operator holds it back; return the connection's epoch."""
-    await lock_name(tx, "cluster", name)
-    values = {"labels": json.dumps(sorted(set(labels))), "version": version, "heartbeat_at": at, "updated_at": at}
-    found = (await tx.execute(select(clusters.c.epoch, clusters.c.state).where(clusters.c.name == name))).first()
-    if found is None:
-        first = {"name": name, "created_at": at, "epoch": 1, "state": ClusterState.READY.value}
-        await tx.execute(insert(clusters).values(**values, **first))
-        return 1
-    epoch = int(found.epoch) + 1
-    state = ClusterState.READY.value if found.state == ClusterState.LOST else found.state
-    await tx.execute(update(clusters).where(clusters.c.name == name).values(**values, epoch=epoch, state=state))
-    return epoch
-
-
-async def record_heartbeat(tx: AsyncConnection, name: str, epoch: int, at: datetime) -> bool:
-    """Write that the cluster lives; False if another connection speaks for it now."""
-    ours = and_(clusters.c.name == name, clusters.c.epoch == epoch)
-    done = await tx.execute(update(clusters).where(ours).values(heartbeat_at=at, updated_at=at))
-    await tx.execute(
-        update(clusters).where(ours, clusters.c.state == ClusterState.LOST.value).values(state=ClusterState.READY.value)
-    )
-    return done.rowcount > 0
-
-
-async def current_connections(tx: AsyncConnection, names: Collection[str]) -> dict[str, int]:
-    """Return the epochs of these clusters' newest connections; none gets a newer one until the transaction ends."""
-    statement = select(clusters.c.name, clusters.c.epoch).where(clusters.c.name.in_(names)).order_by(clusters.c.name)
-    return {row.name: row.epoch for row in await tx.execute(statement.with_for_update(key_share=True))}
-
-
-async def is_current(tx: AsyncConnection, name: str, epoch: int) -> bool:
-    """Say whether this connection is the cluster's newest."""
-    found = await tx.execute(select(clusters.c.id).where(clusters.c.name == name, clusters.c.epoch == epoch))
-    return found.first() is not None
-
-
-async def mark_lost(tx: AsyncConnection, silent_since: datetime, at: datetime) -> list[str]:
-    """Write which clusters fell silent, and return them; what they had not acknowledged returns to the queue."""
-    silent = and_(clusters.c.heartbeat_at < silent_since, clusters.c.state == ClusterState.READY.value)
-    lost = update(clusters).where(silent).values(state=ClusterState.LOST.value, updated_at=at)
-    names = list((await tx.execute(lost.returning(clusters.c.name))).scalars())
-    if names:
-        offered = and_(dispatches.c.cluster.in_(names), dispatches.c.state == DispatchState.LEASED.value)
-        await tx.execute(update(dispatches).where(offered).values(_queued(at)))
-    return names
 
 
 async def add(tx: AsyncConnection, execution: ExecutionKey, cluster_label: str, at: datetime) -> None:
@@ -164,6 +99,20 @@ async def offered(tx: AsyncConnection, names: Collection[str]) -> dict[str, int]
     theirs = and_(dispatches.c.cluster.in_(names), dispatches.c.state == DispatchState.LEASED.value)
     statement = select(dispatches.c.cluster, func.count().label("leases")).where(theirs).group_by(dispatches.c.cluster)
     return {row.cluster: row.leases for row in await tx.execute(statement)}
+
+
+async def counts(tx: AsyncConnection, names: Collection[str]) -> dict[tuple[str, DispatchState], int]:
+    """Return how many executions each of these clusters has, offered and held; those that have none are left out."""
+    theirs = and_(dispatches.c.cluster.in_(names), dispatches.c.state != DispatchState.QUEUED.value)
+    groups = (dispatches.c.cluster, dispatches.c.state)
+    statement = select(*groups, func.count().label("executions")).where(theirs).group_by(*groups)
+    return {(row.cluster, DispatchState(row.state)): row.executions for row in await tx.execute(statement)}
+
+
+async def return_offers(tx: AsyncConnection, names: Collection[str], at: datetime) -> None:
+    """Return to the queue what these clusters were offered and have not acknowledged."""
+    offered = and_(dispatches.c.cluster.in_(names), dispatches.c.state == DispatchState.LEASED.value)
+    await tx.execute(update(dispatches).where(offered).values(_queued(at)))
 
 
 async def lease(

@@ -17,7 +17,8 @@ from flyteidl.core.literals_pb2 import Literal
 from flyteidl.core.types_pb2 import LiteralType
 from sqlalchemy import select
 
-from flyteform_controlplane.domain import concurrency, records, schedules, states
+from flyteform.proto.flyteform.v1.clusters_pb2 import ClusterSpec, StorageProfile, SyncStatus
+from flyteform_controlplane.domain import clusters, concurrency, records, schedules, states
 from flyteform_controlplane.store import tables, tables_duties
 from flyteform_controlplane.store.sql.launches import SqlLaunches
 from flyteform_controlplane.store.sql.names import SqlNames
@@ -52,6 +53,12 @@ class SqlStore:
         self.states: Rows[states.StateRecord] = SqlRows(tables_duties.states, states.StateRecord)
         self.state_documents: Rows[states.StateDocumentRecord] = SqlRows(
             tables_duties.state_documents, states.StateDocumentRecord
+        )
+        self.clusters: Rows[clusters.ClusterRecord] = SqlRows(
+            tables_duties.clusters, clusters.ClusterRecord, spec=ClusterSpec, storage=StorageProfile, sync=SyncStatus
+        )
+        self.bootstrap_tokens: Rows[clusters.BootstrapTokenRecord] = SqlRows(
+            tables_duties.bootstrap_tokens, clusters.BootstrapTokenRecord
         )
         self.projects: Rows[records.ProjectRecord] = projects
         self.tasks: Rows[records.TaskRecord] = SqlRows(tables.tasks, records.TaskRecord, closure=TaskClosure)
