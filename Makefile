@@ -5,6 +5,7 @@ SHELL := /bin/sh
 BIN := .venv/bin
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/flyteform
 FLYTEKIT := $(CACHE)/flytekit-1.16.31
+AZURITE := $(CACHE)/azurite-3.35.0
 PACKAGES := sdk controlplane dataplane infra
 
 .PHONY: help
@@ -27,13 +28,24 @@ $(FLYTEKIT)/ready: tests/compat/flytekit/uv.lock
 .PHONY: compat
 compat: $(FLYTEKIT)/ready ## make the environment of the stock flytekit client
 
+# `ready` is a copy of the lock file that was installed: another clone of the same one installs nothing again.
+# The certificates are those that this machine trusts (proxies of companies have their own).
+$(AZURITE)/ready: tests/contract/state/azurite/package-lock.json | .venv/ready
+	@mkdir -p $(@D)
+	@cp $(<D)/package.json $(<D)/package-lock.json $(<D)/.npmrc $(@D)
+	cmp -s $< $@ || (cd $(@D) && NODE_USE_SYSTEM_CA=1 PATH="$(CURDIR)/$(BIN):$$PATH" npm ci)
+	@cp $< $@
+
+.PHONY: azurite
+azurite: $(AZURITE)/ready ## get the Azure storage server that tests start
+
 .PHONY: demo
 demo: setup ## run the main job: platform, plan, apply, execute, see
 	$(BIN)/flyteform demo $(ARGS)
 
 .PHONY: test
-test: setup compat ## pass the tests
-	FLYTEFORM_FLYTEKIT=$(FLYTEKIT) $(BIN)/pytest -n 2 $(ARGS)
+test: setup compat azurite ## pass the tests
+	FLYTEFORM_FLYTEKIT=$(FLYTEKIT) FLYTEFORM_AZURITE=$(AZURITE) $(BIN)/pytest -n 2 $(ARGS)
 
 .PHONY: check
 check: setup ## hold the code against its rules: lint, format, types, imports, generated code

@@ -39,8 +39,17 @@ _RENEWALS_PER_LEASE = 3
 _ATTEMPTS = 10
 _CONNECT_TIMEOUT, _TIMEOUT = timedelta(seconds=5), timedelta(minutes=1)
 _RETRIES, _RETRY_TIMEOUT = 2, timedelta(seconds=10)
-_CONFLICT, _CONFLICT_PAUSE = "ConditionalRequestConflict", 0.1  # seconds
+_CONFLICT = "ConditionalRequestConflict"
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0  # seconds
 _CODE = re.compile(r"<Code>(\w+)</Code>").search
+# Too many requests: GCS takes about one write a second to an object, and an apply may begin with several.
+_BUSY = re.compile(r"status code: (429|503)\b").search
+# What says where a store is that is not its maker's: in the clear only where it says so itself.
+_ENDPOINTS = {
+    "s3": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
+    "gs": ("GOOGLE_BASE_URL",),
+    "az": ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
+}
 # Conditions that no write can meet: the object is there, and has another version.
 _NEVER: tuple[PutMode, ...] = ("create", {"e_tag": f'"{"0" * 32}"', "version": "1"})
 _CONDITIONS = "use a store with conditional writes (S3, GCS, Azure, MinIO, SeaweedFS, …), or keep the state elsewhere"
@@ -165,14 +174,14 @@ class BucketBackend:
         return _Stored(content, _version(result["e_tag"], result["version"]))
 
     async def _send(self, data: bytes, mode: PutMode) -> PutResult:
-        """Write on a condition; where S3 cannot judge it for another write at the same moment, ask again."""
-        for _ in range(_ATTEMPTS):
+        """Write on a condition; ask again where it was not judged: S3 at a conflict, each store when it is busy."""
+        for attempt in range(_ATTEMPTS):
             try:
                 return await obstore.put_async(self._store, self.key, data, mode=mode, use_multipart=False)
             except exceptions.BaseError as error:
-                if _said(error) != _CONFLICT:
+                if _said(error) != _CONFLICT and not _BUSY(str(error)):
                     raise
-            await asyncio.sleep(_CONFLICT_PAUSE)
+            await asyncio.sleep(min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**attempt))
         raise StateError(f"the state {self.location} does not come to rest", remedy="try again")
 
     async def _check_conditions(self, taken: _Stored) -> None:
@@ -261,8 +270,8 @@ class BucketLease:
 
 
 def _open(scheme: str, bucket: str, environment: Mapping[str, str]) -> ObjectStore:
-    endpoint = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL") or ""
-    plain = scheme == "s3" and endpoint.startswith("http://")
+    endpoint = next((environment[name] for name in _ENDPOINTS[scheme] if environment.get(name)), "")
+    plain = endpoint.startswith("http://")
     client: ClientConfig = {"connect_timeout": _CONNECT_TIMEOUT, "timeout": _TIMEOUT, "allow_http": plain}
     retries: Any = {"max_retries": _RETRIES, "retry_timeout": _RETRY_TIMEOUT}
     if scheme == "s3" and endpoint:

@@ -15,7 +15,9 @@ from flyteform.provision.state_bucket import BucketBackend
 from flyteform.provision.state_file import FileBackend
 from flyteform.provision.state_memory import MemoryBackend
 from flyteform.provision.state_service import ServiceBackend
+from support.azure import AzureServer, running_azure
 from support.control_plane import control_plane
+from support.gcs import GcsServer, running_gcs
 from support.platform import wait_until
 from support.s3 import BUCKET, KEY, REGION, SECRET, S3Server, running_s3
 
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
     from flyteform.provision.ports import StateBackend
 
-KINDS = ("memory", "file", "bucket", "service")
+KINDS = ("memory", "file", "s3", "azure", "gcs", "service")
 
 
 @pytest.fixture(scope="session")
@@ -35,6 +37,20 @@ def s3() -> Iterator[S3Server]:
     """Give a server with one bucket; each test takes a name of its own in it."""
     with running_s3() as server:
         wait_until(lambda: _has_bucket(server), seconds=60, what="the bucket is there")
+        yield server
+
+
+@pytest.fixture(scope="session")
+def azure() -> Iterator[AzureServer]:
+    """Give a server of Azure's with one container."""
+    with running_azure() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def gcs() -> Iterator[GcsServer]:
+    """Give our own server of GCS's interface with one bucket."""
+    with running_gcs() as server:
         yield server
 
 
@@ -85,7 +101,9 @@ async def _file(_request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[
 
 @asynccontextmanager
 async def _bucket(request: pytest.FixtureRequest, _folder: Path) -> AsyncIterator[Place]:
-    server: S3Server = request.getfixturevalue("s3")
+    """Give a bucket as a user names it: by its URL, and the settings of its maker in the environment."""
+    kind = request.param
+    server: S3Server | AzureServer | GcsServer = request.getfixturevalue(kind)
     now = [1_000_000.0]
 
     def forward(seconds: float) -> None:
@@ -95,7 +113,7 @@ async def _bucket(request: pytest.FixtureRequest, _folder: Path) -> AsyncIterato
         for name, value in server.environment.items():
             patch.setenv(name, value)
         url = f"{server.new_prefix()}/s.json"
-        yield Place("bucket", lambda: BucketBackend(url, clock=lambda: now[0]), forward)
+        yield Place(kind, lambda: BucketBackend(url, clock=lambda: now[0]), forward)
 
 
 @asynccontextmanager
@@ -112,4 +130,5 @@ async def _service(_request: pytest.FixtureRequest, folder: Path) -> AsyncIterat
             yield Place("service", lambda: ServiceBackend(url, client.caller), forward)
 
 
-PLACES = {"memory": _memory, "file": _file, "bucket": _bucket, "service": _service}
+BUCKETS = ("s3", "azure", "gcs")
+PLACES = {"memory": _memory, "file": _file, "service": _service} | dict.fromkeys(BUCKETS, _bucket)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 ME, OTHER = Holder("me", "2026-01-01T00:00:00Z"), Holder("other", "2026-01-01T00:00:01Z")
 STATE = State(1, {Address(Kind.TASK, "p", "d", "ü.t"): Record("v1")}, "lineage")
-EXPIRES = ("bucket", "service")
+EXPIRES = ("s3", "azure", "gcs", "service")
 
 
 async def test_nothing_is_there_at_first(place: Place) -> None:

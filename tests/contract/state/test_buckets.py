@@ -19,6 +19,8 @@ from flyteform.provision.state_bucket import BucketBackend
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from support.azure import AzureServer
+    from support.gcs import GcsServer
     from support.s3 import S3Server
 
 ME = Holder("me", "2026-01-01T00:00:00Z")
@@ -115,15 +117,48 @@ def test_urls_that_name_no_state(url: str) -> None:
     assert "NAME" in str(caught.value.remedy)
 
 
-async def test_a_bucket_that_is_not_there(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("kind", "missing", "key", "refused", "endpoint"),
+    [
+        ("s3", "NoSuchBucket", "AWS_SECRET_ACCESS_KEY", "SignatureDoesNotMatch", "AWS_ENDPOINT_URL"),
+        ("azure", "ContainerNotFound", "AZURE_STORAGE_ACCOUNT_KEY", "AuthorizationFailure", "AZURE_STORAGE_ENDPOINT"),
+        ("gcs", "NoSuchBucket", "GOOGLE_BEARER_TOKEN", "AuthenticationRequired", "GOOGLE_BASE_URL"),
+    ],
+)
+async def test_a_bucket_that_cannot_be_reached(
+    kind: str,
+    missing: str,
+    key: str,
+    refused: str,
+    endpoint: str,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A missing bucket, wrong keys and a dead server are one clear error each, without addresses or keys in it."""
-    for name, value in s3.environment.items():
+    server: S3Server | AzureServer | GcsServer = request.getfixturevalue(kind)
+    for name, value in server.environment.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(StateError, match="cannot be reached: NoSuchBucket"):
-        await open_state("s3://nowhere/s.json", environ={}).load()
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
-    with pytest.raises(StateError, match="cannot be reached: SignatureDoesNotMatch"):
-        await open_state("s3://tests/s.json", environ={}).load()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    url = f"{server.new_prefix()}/s.json"
+    with pytest.raises(StateError, match=f"cannot be reached: {missing}"):
+        await open_state(url.replace("tests", "nowhere"), environ={}).load()
+    monkeypatch.setenv(key, "d3Jvbmc=")
+    with pytest.raises(StateError, match=f"cannot be reached: {refused}"):
+        await open_state(url, environ={}).load()
+    monkeypatch.setenv(endpoint, "http://127.0.0.1:1")
     with pytest.raises(StateError, match=r"cannot be reached$"):
-        await open_state("s3://tests/s.json", environ={}).load()
+        await open_state(url, environ={}).load()
+
+
+async def test_a_store_that_takes_one_write_a_second(gcs: GcsServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """GCS refuses writes that follow each other too fast; each is sent again until it is taken, and none is lost."""
+    for name, value in gcs.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(gcs, "seconds_between_writes", 1.0)
+    backend, before = BucketBackend(f"{gcs.new_prefix()}/s.json"), gcs.refused
+    lease = await backend.acquire(ME)
+    await lease.write("one", 1)
+    await lease.write("two", 2)
+    await lease.release()
+    assert gcs.refused > before
+    assert await backend.read() == "two"
+    assert await backend.holder() is None
