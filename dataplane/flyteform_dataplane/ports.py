@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -89,8 +89,8 @@ class PodRequest:
     """One attempt of a task as a cluster is asked for it.
 
     `name` is as an `AttemptSpec`'s. `task` has the node's overrides applied, `arguments` are its command and its
-    arguments with every template filled in, apart as the task has them. `template` is the pod template that the task
-    or the cluster names, if there is one.
+    arguments with every template filled in, apart as the task has them; so has a pod that the task brings. With
+    `copying` the inputs are files before the command runs and the outputs are made from files after it.
     """
 
     name: str
@@ -102,7 +102,7 @@ class PodRequest:
     annotations: Mapping[str, str] = field(default_factory=dict)
     service_account: str = ""
     interruptible: bool = False
-    template: dict[str, Any] | None = None
+    copying: Copying | None = None
 
 
 class AttemptPhase(Enum):

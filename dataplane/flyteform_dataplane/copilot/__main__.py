@@ -1,54 +1,108 @@
 """Copies inputs in, runs the command, copies outputs out: `python -m flyteform_dataplane.copilot … -- COMMAND`.
 
-On a machine without containers the folders that the task names are folders of the attempt's own, and the command and
-its environment name those instead. What the command's own program has written into it cannot be changed so.
+In a pod one container downloads before the command's own starts, and another uploads when that has ended. On a machine
+without containers the folders that the task names are folders of the attempt's own, and the command and its environment
+name those instead. What the command's own program has written into it cannot be changed so.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from flyteidl.core.errors_pb2 import ContainerError, ErrorDocument
 from flyteidl.core.execution_pb2 import ExecutionError
 from flyteidl.core.literals_pb2 import LiteralMap
 from flyteidl.core.tasks_pb2 import IOStrategy
 
-from flyteform.errors import FlyteformError, InvalidInputError
+from flyteform.errors import FlyteformError, InvalidInputError, UnavailableError
 from flyteform_dataplane.copilot import transfer
 from flyteform_dataplane.copilot.inputs import download
 from flyteform_dataplane.copilot.outputs import error_of, upload
 from flyteform_dataplane.copilot.plans import parse
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from flyteform_dataplane.copilot.plans import Plan
 
 _SIGNALLED = 128  # what a shell adds to the number of a signal
 
 
+_PAUSE = 0.2  # seconds between two looks at whether the command has ended
+
+
 def main(given: Sequence[str]) -> int:
     """Return the exit code of the command, or 1 when copying failed, which is in the error file then."""
     plan = parse(given)
-    here = Path.cwd()
-    folders = here / "inputs", here / "outputs"
-    for folder in folders:
-        folder.mkdir(exist_ok=True)
     try:
-        _copy_in(plan, folders[0])
-        code = _run(plan, folders)
-        if code == 0:
-            _copy_out(plan, folders[1])
+        match plan.part:
+            case "all":
+                return _run_between(plan)
+            case "download":
+                with _limited(plan.timeout):
+                    _copy_in(plan, Path(plan.places[0]))
+            case "upload":
+                _upload_after(plan)
+            case _:
+                assert_never(plan.part)
     except FlyteformError as error:
         print(f"Error: {error.message}", file=sys.stderr)  # noqa: T201 - this is the attempt's log
         _report(plan, error)
         return 1
+    return 0
+
+
+def _run_between(plan: Plan) -> int:
+    here = Path.cwd()
+    folders = here / "inputs", here / "outputs"
+    for folder in folders:
+        folder.mkdir(exist_ok=True)
+    _copy_in(plan, folders[0])
+    code = _run(plan, folders)
+    if code == 0:
+        _copy_out(plan, folders[1])
     return code
+
+
+def _upload_after(plan: Plan) -> None:
+    """Copy out what a command in another container has made, if it succeeded."""
+    # The first process of a container is not ended by a signal that it does not handle.
+    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(_SIGNALLED + number))
+    try:
+        while not (said := _read(plan.exit_code_file)):
+            time.sleep(_PAUSE)
+        if said == "0":
+            with _limited(plan.timeout):
+                _copy_out(plan, Path(plan.places[1]))
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="ascii").strip() if path.exists() else ""
+
+
+@contextmanager
+def _limited(seconds: float) -> Iterator[None]:
+    """Raise `UnavailableError` if the block takes longer; zero is no limit."""
+
+    def late(*_: object) -> None:
+        raise UnavailableError(f"copying took longer than {seconds:g} s")
+
+    handler, timer = signal.signal(signal.SIGALRM, late), signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, *timer)
+        signal.signal(signal.SIGALRM, handler)
 
 
 def _copy_in(plan: Plan, folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, assert_never
@@ -11,14 +12,17 @@ from typing import TYPE_CHECKING, assert_never
 from flyteform.errors import AlreadyExistsError, FlyteformError, InvalidInputError, NotFoundError
 from flyteform_dataplane.engine.failures import Failure, FailureKind
 from flyteform_dataplane.errors import UserError
+from flyteform_dataplane.kubernetes.copying import EXIT_ANNOTATION
 from flyteform_dataplane.kubernetes.informer import Informer
+from flyteform_dataplane.kubernetes.loglinks import log_links
 from flyteform_dataplane.kubernetes.names import label_value, namespace_of, place_of
 from flyteform_dataplane.kubernetes.pods import ATTEMPT_ANNOTATION, EXECUTION_LABEL, MANAGED_LABEL, MANAGER, pod_of
-from flyteform_dataplane.kubernetes.states import Ended, Failed, Running, Waiting, state_of
+from flyteform_dataplane.kubernetes.podtemplates import PodTemplates
+from flyteform_dataplane.kubernetes.states import Copying, Ended, Failed, Running, Waiting, state_of
 from flyteform_dataplane.ports import AttemptPhase, AttemptUpdate
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from flyteform_dataplane.kubernetes.api import KubernetesApi
     from flyteform_dataplane.kubernetes.profile import Json, PodProfile
@@ -27,9 +31,11 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 60.0
+_REMEMBERED = 4096  # ends that a repeated start is told, when the pod may be gone
 # Kubernetes' words for a namespace that is full: it may have room later.
 _QUOTA = "exceeded quota"
 _GONE = Failure("PodDeleted", "somebody deleted the pod", FailureKind.SYSTEM, recoverable=True)
+_OVER = ("Succeeded", "Failed")
 
 
 @dataclass(eq=False, slots=True)
@@ -37,11 +43,26 @@ class _Attempt:
     name: str
     observe: Callable[[AttemptUpdate], None]
     running: bool = False
-    over: AttemptUpdate | None = None
     stopping: bool = False
     creating: asyncio.Task[None] | None = None
+    # What is said to the pod when its primary container has ended and others run on.
+    settling: asyncio.Task[None] | None = None
     timer: asyncio.TimerHandle | None = None
     gone: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def cancel(self) -> None:
+        """Do nothing more for it."""
+        self.cancel_timer()
+        tasks = [task for task in (self.creating, self.settling) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def cancel_timer(self) -> None:
+        """Do not look again."""
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
 
 
 class PodExecutor:
@@ -54,32 +75,29 @@ class PodExecutor:
         self._profile = profile
         self._now = now
         self._attempts: dict[str, _Attempt] = {}
+        self._ended: OrderedDict[str, AttemptUpdate] = OrderedDict()
+        self._templates = PodTemplates(api, profile)
         self._informer = Informer(api, "/api/v1/pods", self._seen, selector=f"{MANAGED_LABEL}={MANAGER}")
 
     async def open(self) -> None:
-        """Begin to watch; returns when all pods that there are have been seen."""
+        """Begin to watch; returns when all pods and templates that there are have been seen."""
         self._informer.start()
-        await self._informer.synced()
+        await asyncio.gather(self._templates.open(), self._informer.synced())
 
     async def close(self) -> None:
         """Watch no more. The pods go on: whoever starts their attempts again finds them as they are."""
-        await self._informer.stop()
-        for attempt in self._attempts.values():
-            _cancel_timer(attempt)
-        creating = [attempt.creating for attempt in self._attempts.values() if attempt.creating is not None]
-        for task in creating:
-            task.cancel()
-        await asyncio.gather(*creating, return_exceptions=True)
+        await asyncio.gather(self._informer.stop(), self._templates.close())
+        await asyncio.gather(*(attempt.cancel() for attempt in self._attempts.values()))
 
     async def start(self, attempt: PodRequest, observe: Callable[[AttemptUpdate], None]) -> None:
         """Make the attempt's pod, or watch it if there is one: one that has ended is not run again."""
+        if (over := self._ended.get(attempt.name)) is not None:
+            observe(over)
+            return
         known = self._attempts.get(attempt.name)
         if known is None:
             known = self._attempts[attempt.name] = _Attempt(attempt.name, observe)
         known.observe, known.running = observe, False
-        if known.over is not None:
-            observe(known.over)
-            return
         pod = self._informer.get(*place_of(attempt.name))
         if pod is not None:
             self._judge(known, pod)
@@ -90,30 +108,27 @@ class PodExecutor:
         """Delete the attempt's pod; returns when nothing of it is left."""
         attempt = self._attempts.setdefault(name, _Attempt(name, lambda _: None))
         attempt.stopping = True
-        _cancel_timer(attempt)
-        if attempt.creating is not None:
-            attempt.creating.cancel()
-            await asyncio.gather(attempt.creating, return_exceptions=True)
+        await attempt.cancel()
         await self._patiently(name, lambda: self._delete(*place_of(name)))
         if self._informer.get(*place_of(name)) is not None:
             await attempt.gone.wait()
         self._attempts.pop(name, None)
+        self._ended.pop(name, None)
 
     async def forget(self, execution: str) -> None:
         """Delete all pods of an execution; nobody is told, and its attempts may run anew."""
         project, domain, name = execution.split("/")
-        for attempt in [each for each in self._attempts if each.startswith(f"{execution}/")]:
-            await self.stop(attempt)
-        namespace = namespace_of(project, domain)
         selector = f"{MANAGED_LABEL}={MANAGER},{EXECUTION_LABEL}={label_value(name)}"
-        pods = await self._api.get(f"/api/v1/namespaces/{namespace}/pods", labelSelector=selector)
-        for pod in pods["items"]:
-            if pod["metadata"]["annotations"].get(ATTEMPT_ANNOTATION, "").startswith(f"{execution}/"):
-                await self._delete(namespace, pod["metadata"]["name"])
+        path = f"/api/v1/namespaces/{namespace_of(project, domain)}/pods"
+        pods = (await self._api.get(path, labelSelector=selector))["items"]
+        known = {pod["metadata"]["annotations"].get(ATTEMPT_ANNOTATION, "") for pod in pods}
+        known.update(self._attempts, self._ended)
+        await asyncio.gather(*(self.stop(each) for each in known if each.startswith(f"{execution}/")))
 
     async def _create(self, attempt: _Attempt, request: PodRequest) -> None:
         try:
-            manifest = pod_of(request, self._profile)
+            template = self._templates.find(request.task, place_of(request.name)[0])
+            manifest = pod_of(request, self._profile, template)
             await self._patiently(attempt.name, lambda: self._post(manifest))
         except UserError as error:
             self._end(attempt, Failed(Failure(error.code, error.message), self._now()))
@@ -147,7 +162,7 @@ class PodExecutor:
         except NotFoundError:
             return
 
-    async def _patiently(self, name: str, action: Callable[[], Awaitable[None]]) -> None:
+    async def _patiently(self, name: str, action: Callable[[], Awaitable[object]]) -> None:
         """Repeat what the API server cannot do now until it can."""
         pause = _FIRST_PAUSE
         while True:
@@ -171,43 +186,98 @@ class PodExecutor:
             return
         attempt.gone.set()
         # Its last state may say how it ended; if that is no end, whoever deleted it is at fault.
-        if attempt.over is None and not attempt.stopping:
+        if attempt.settling is None:
             self._end(attempt, Failed(_GONE, self._now()))
 
     def _judge(self, attempt: _Attempt, pod: Json) -> None:
-        if attempt.over is not None or attempt.stopping:
+        if attempt.name in self._ended or attempt.stopping:
             return
-        _cancel_timer(attempt)
+        attempt.cancel_timer()
         state = state_of(pod, self._profile.grace, self._now())
         match state:
             case Waiting():
-                self._look_again(attempt, state)
+                self._look_again(attempt, state.look_again)
             case Running():
-                if not attempt.running:
-                    attempt.running = True
-                    attempt.observe(AttemptUpdate(attempt.name, AttemptPhase.RUNNING, state.since))
+                self._tell_running(attempt, pod, state.since)
+                self._look_again(attempt, state.look_again)
+            case Copying():
+                self._tell_running(attempt, pod, state.since)
+                if EXIT_ANNOTATION not in pod["metadata"]["annotations"]:
+                    self._settle(attempt, self._let_copy(attempt, pod))
             case Ended() | Failed():
-                self._end(attempt, state)
+                if pod["status"].get("phase") in _OVER:
+                    self._end(attempt, state, pod)
+                else:
+                    self._settle(attempt, self._wind_up(attempt, pod, state))
             case _:
                 assert_never(state)
 
-    def _look_again(self, attempt: _Attempt, state: Waiting) -> None:
+    def _tell_running(self, attempt: _Attempt, pod: Json, since: datetime) -> None:
+        if not attempt.running:
+            attempt.running = True
+            links = log_links(pod, self._profile.log_links, self._now())
+            attempt.observe(AttemptUpdate(attempt.name, AttemptPhase.RUNNING, since, links))
+
+    def _look_again(self, attempt: _Attempt, at: datetime | None) -> None:
         """Judge the pod again when its patience is over: nothing else may happen to it until then."""
-        if state.look_again is None:
+        if at is None:
             return
-        delay = max(0.0, (state.look_again - self._now()).total_seconds())
 
         def look() -> None:
             pod = self._informer.get(*place_of(attempt.name))
             if pod is not None:
                 self._judge(attempt, pod)
 
+        delay = max(0.0, (at - self._now()).total_seconds())
         attempt.timer = asyncio.get_running_loop().call_later(delay, look)
 
-    def _end(self, attempt: _Attempt, state: Ended | Failed) -> None:
-        attempt.over = _update(attempt.name, state)
-        _cancel_timer(attempt)
-        attempt.observe(attempt.over)
+    def _settle(self, attempt: _Attempt, action: Coroutine[None, None, None]) -> None:
+        """Say something to the pod, one thing at a time."""
+        if attempt.settling is not None:
+            action.close()
+            return
+
+        def settled(_: asyncio.Task[None]) -> None:
+            attempt.settling = None
+
+        attempt.settling = asyncio.create_task(action)
+        attempt.settling.add_done_callback(settled)
+
+    async def _let_copy(self, attempt: _Attempt, pod: Json) -> None:
+        """Tell the container that waits for it that the primary one has succeeded."""
+        try:
+            await self._patiently(attempt.name, lambda: self._api.patch(_path(pod), _exit(0)))
+        except FlyteformError as error:
+            logger.warning("%s cannot be told to copy: %s", attempt.name, error.message)
+            self._end(attempt, Failed(_GONE, self._now()), pod)
+
+    async def _wind_up(self, attempt: _Attempt, pod: Json, state: Ended | Failed) -> None:
+        """End what still runs, or may yet begin, of a pod whose attempt is over; then tell the end.
+
+        One that has not begun is deleted. Of another the end stays to be seen, for people and for a successor of ours.
+        """
+        metadata, begun = pod["metadata"], pod["status"].get("phase") != "Pending"
+        try:
+            if begun:
+                code = state.exit_code if isinstance(state, Ended) else 1
+                patch = {**_exit(code), "spec": {"activeDeadlineSeconds": 1}}
+                await self._patiently(attempt.name, lambda: self._api.patch(_path(pod), patch))
+            else:
+                await self._patiently(attempt.name, lambda: self._delete(metadata["namespace"], metadata["name"]))
+        except FlyteformError as error:
+            logger.warning("what is left of %s cannot be ended: %s", attempt.name, error.message)
+        self._end(attempt, state, pod)
+
+    def _end(self, attempt: _Attempt, state: Ended | Failed, pod: Json | None = None) -> None:
+        if attempt.name in self._ended or attempt.stopping:
+            return
+        links = log_links(pod, self._profile.log_links, self._now()) if pod is not None else ""
+        update = self._ended[attempt.name] = _update(attempt.name, state, links)
+        if len(self._ended) > _REMEMBERED:
+            self._ended.popitem(last=False)
+        attempt.cancel_timer()
+        self._attempts.pop(attempt.name, None)
+        attempt.observe(update)
 
 
 class _FullError(FlyteformError):
@@ -216,15 +286,17 @@ class _FullError(FlyteformError):
     retryable = True
 
 
-def _update(name: str, state: Ended | Failed) -> AttemptUpdate:
+def _path(pod: Json) -> str:
+    return f"/api/v1/namespaces/{pod['metadata']['namespace']}/pods/{pod['metadata']['name']}"
+
+
+def _exit(code: int) -> Json:
+    return {"metadata": {"annotations": {EXIT_ANNOTATION: str(code)}}}
+
+
+def _update(name: str, state: Ended | Failed, links: str) -> AttemptUpdate:
     """Return what is told of an end: files that the attempt left go before what Kubernetes says."""
     if isinstance(state, Failed):
-        return AttemptUpdate(name, AttemptPhase.EXITED, state.at, failure=state.failure)
+        return AttemptUpdate(name, AttemptPhase.EXITED, state.at, links, failure=state.failure)
     reason = state.message if state.exit_code else ""
-    return AttemptUpdate(name, AttemptPhase.EXITED, state.at, exit_code=state.exit_code, reason=reason)
-
-
-def _cancel_timer(attempt: _Attempt) -> None:
-    if attempt.timer is not None:
-        attempt.timer.cancel()
-        attempt.timer = None
+    return AttemptUpdate(name, AttemptPhase.EXITED, state.at, links, exit_code=state.exit_code, reason=reason)

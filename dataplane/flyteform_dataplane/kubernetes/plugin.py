@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from flyteidl.core.tasks_pb2 import TaskTemplate
+
 from flyteform_dataplane.errors import UserError
 from flyteform_dataplane.kubernetes.pods import EXECUTION_LABEL
 from flyteform_dataplane.plugins.arguments import expand
-from flyteform_dataplane.plugins.container import environment
+from flyteform_dataplane.plugins.container import copying, environment
 from flyteform_dataplane.ports import PodRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from flyteidl.core.tasks_pb2 import TaskTemplate
+    from google.protobuf.struct_pb2 import Struct
 
     from flyteform_dataplane.plugins.ports import TaskContext
 
@@ -39,31 +39,44 @@ class PodPlugin:
         task = context.task
         if task.WhichOneof("target") not in _TARGETS:
             raise UserError(f"task {task.id.name} of type {task.type} has neither a container nor a pod to run")
-        command, arguments = _command(task)
+        task = _expanded(task, context)
+        container, pod = task.container, task.k8s_pod
+        of_container = task.WhichOneof("target") == "container"
         return PodRequest(
             name=context.name,
             task=task,
-            command=expand(command, context),
-            arguments=expand(arguments, context),
+            command=tuple(container.command),
+            arguments=tuple(container.args),
             environment=environment(context),
             labels={**context.labels, **task.metadata.metadata.labels, **_labels(context)},
             annotations={**context.annotations, **task.metadata.metadata.annotations},
             service_account=context.service_account,
             interruptible=context.interruptible,
+            copying=copying(context, container.data_config if of_container else pod.data_config),
         )
 
 
-def _command(task: TaskTemplate) -> tuple[Iterable[str], Iterable[str]]:
-    """Return what the task runs: a pod's primary container has it in its own specification."""
-    if task.WhichOneof("target") == "container":
-        return task.container.command, task.container.args
-    primary = task.k8s_pod.primary_container_name or task.config.get("primary_container_name", "")
-    for container in task.k8s_pod.pod_spec.fields["containers"].list_value.values:
-        fields = container.struct_value.fields
-        if fields["name"].string_value == primary:
-            texts = [[one.string_value for one in fields[name].list_value.values] for name in ("command", "args")]
-            return texts[0], texts[1]
-    return (), ()
+def _expanded(task: TaskTemplate, context: TaskContext) -> TaskTemplate:
+    """Return the task with every template filled in: those of all containers, if it brings a pod."""
+    made = TaskTemplate()
+    made.CopyFrom(task)
+    if made.WhichOneof("target") == "container":
+        for texts in (made.container.command, made.container.args):
+            texts[:] = expand(texts, context)
+        return made
+    spec = made.k8s_pod.pod_spec.fields
+    for field in ("initContainers", "containers"):
+        for container in spec[field].list_value.values if field in spec else ():
+            _expand_container(container.struct_value, context)
+    return made
+
+
+def _expand_container(container: Struct, context: TaskContext) -> None:
+    for name in ("command", "args"):
+        if name in container.fields:
+            values = container.fields[name].list_value.values
+            for value, text in zip(values, expand([one.string_value for one in values], context), strict=True):
+                value.string_value = text
 
 
 def _labels(context: TaskContext) -> dict[str, str]:

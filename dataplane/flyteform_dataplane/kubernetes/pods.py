@@ -5,16 +5,21 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING
 
+from flyteidl.core.tasks_pb2 import Resources
 from google.protobuf.json_format import MessageToDict
 
 from flyteform_dataplane.errors import UserError
+from flyteform_dataplane.kubernetes.copying import add_copying
 from flyteform_dataplane.kubernetes.names import label_value, place_of
 from flyteform_dataplane.kubernetes.resources import requirements
 from flyteform_dataplane.kubernetes.scheduling import accelerate, place
 from flyteform_dataplane.kubernetes.templates import merged
+from flyteform_dataplane.kubernetes.webhook.requests import LABEL, LABEL_VALUE, annotations_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from flyteidl.core.tasks_pb2 import SharedMemory
 
     from flyteform_dataplane.kubernetes.profile import Json, PodProfile
     from flyteform_dataplane.ports import PodRequest
@@ -26,27 +31,31 @@ MANAGER = "flyteform"
 # Flyte's labels, by which people find pods.
 EXECUTION_LABEL = "execution-id"
 PRIMARY_ANNOTATION = "primary_container_name"
-_SHARED_MEMORY = "flyte-shared-memory"
+_SHARED_MEMORY, _SHARED_MEMORY_PATH = "flyte-shared-memory", "/dev/shm"  # noqa: S108 - where programs look for it
 
 
-def pod_of(request: PodRequest, profile: PodProfile) -> Json:
-    """Return the manifest; `UserError` where the task's own pod is none."""
+def pod_of(request: PodRequest, profile: PodProfile, template: Json | None = None) -> Json:
+    """Return the manifest; `UserError` where the task's own pod is none.
+
+    `template` is the pod template that the task names, or that all tasks of the cluster get.
+    """
     task = request.task
     if task.WhichOneof("target") == "k8s_pod":
         spec, primary = _own_pod(request, profile)
     else:
         primary = place_of(request.name)[1]
         spec = {"containers": [_container(request, profile, primary)]}
+    primary_init = add_copying(spec, request, profile, primary)
     _set_defaults(spec, request, profile)
     place(spec, profile, interruptible=request.interruptible)
     manifest = {"metadata": _metadata(request, profile, primary), "spec": spec}
-    if request.template is not None:
-        manifest = merged(request.template, manifest, primary)
+    if template is not None:
+        manifest = merged(template, manifest, primary, primary_init)
     extended = task.extended_resources
     if extended.HasField("gpu_accelerator"):
         accelerate(manifest["spec"], extended.gpu_accelerator, profile.accelerators)
     if extended.HasField("shared_memory"):
-        _share_memory(manifest["spec"], primary, extended.shared_memory.size_limit)
+        _share_memory(manifest["spec"], primary, extended.shared_memory)
     return {"apiVersion": "v1", "kind": "Pod", **manifest}
 
 
@@ -76,25 +85,31 @@ def _own_pod(request: PodRequest, profile: PodProfile) -> tuple[Json, str]:
             f"task {request.task.id.name} names {primary!r} as its primary container, which its pod has not",
             remedy=f"name one of: {', '.join(str(container.get('name')) for container in containers)}",
         )
-    for container in containers:
-        own = container.get("resources", {})
-        limits = {**own.get("requests", {}), **own.get("limits", {})}
-        container["resources"] = {"requests": {**limits, **own.get("requests", {})}, "limits": limits}
-        container.setdefault("securityContext", copy.deepcopy(profile.container_security))
+    for container in [*spec.get("initContainers", []), *containers]:
+        _complete(container, request, profile)
         if container["name"] == primary:
             _complete_primary(container, request, profile)
     return spec, primary
 
 
-def _complete_primary(container: Json, request: PodRequest, profile: PodProfile) -> None:
-    for kind, amounts in requirements(type(request.task.container.resources)(), profile).items():
-        container["resources"][kind] = {**amounts, **container["resources"][kind]}
-    if request.command or request.arguments:
-        container["command"], container["args"] = list(request.command), list(request.arguments)
+def _complete(container: Json, request: PodRequest, profile: PodProfile) -> None:
+    """Give a container of a task's own pod what every container gets: its own words go before it."""
+    own = container.get("resources", {})
+    limits = {**own.get("requests", {}), **own.get("limits", {})}
+    container["resources"] = {"requests": {**limits, **own.get("requests", {})}, "limits": limits}
+    container.setdefault("securityContext", copy.deepcopy(profile.container_security))
     named = {entry["name"] for entry in container.get("env", [])}
     variables = {**profile.environment, **request.environment}
     added = _variables({key: value for key, value in variables.items() if key not in named})
     container["env"] = [*container.get("env", []), *added]
+
+
+def _complete_primary(container: Json, request: PodRequest, profile: PodProfile) -> None:
+    for kind, amounts in requirements(Resources(), profile).items():
+        container["resources"][kind] = {**amounts, **container["resources"][kind]}
+    for field, texts in (("command", request.command), ("args", request.arguments)):
+        if texts:
+            container[field] = list(texts)
     container.setdefault("terminationMessagePolicy", "FallbackToLogsOnError")
 
 
@@ -125,6 +140,10 @@ def _metadata(request: PodRequest, profile: PodProfile, primary: str) -> Json:
     own = request.task.k8s_pod.metadata if request.task.WhichOneof("target") == "k8s_pod" else None
     labels = {**profile.labels, **(own.labels if own is not None else {}), **request.labels, MANAGED_LABEL: MANAGER}
     annotations = {**profile.annotations, **(own.annotations if own is not None else {}), **request.annotations}
+    secrets = request.task.security_context.secrets
+    if secrets:
+        labels[LABEL] = LABEL_VALUE
+        annotations |= annotations_of(secrets)
     namespace, name = place_of(request.name)
     metadata: Json = {
         "name": name,
@@ -137,12 +156,13 @@ def _metadata(request: PodRequest, profile: PodProfile, primary: str) -> Json:
     return metadata
 
 
-def _share_memory(spec: Json, primary: str, limit: str) -> None:
+def _share_memory(spec: Json, primary: str, wanted: SharedMemory) -> None:
     """Give the primary container more than the 64 MiB of /dev/shm that a container has."""
-    volume: Json = {"name": _SHARED_MEMORY, "emptyDir": {"medium": "Memory"}}
-    if limit:
-        volume["emptyDir"]["sizeLimit"] = limit
+    name, path = wanted.mount_name or _SHARED_MEMORY, wanted.mount_path or _SHARED_MEMORY_PATH
+    volume: Json = {"name": name, "emptyDir": {"medium": "Memory"}}
+    if wanted.size_limit:
+        volume["emptyDir"]["sizeLimit"] = wanted.size_limit
     spec.setdefault("volumes", []).append(volume)
     for container in spec["containers"]:
         if container["name"] == primary:
-            container.setdefault("volumeMounts", []).append({"name": _SHARED_MEMORY, "mountPath": "/dev/shm"})  # noqa: S108 - where programs look for it
+            container.setdefault("volumeMounts", []).append({"name": name, "mountPath": path})

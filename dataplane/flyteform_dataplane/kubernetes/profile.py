@@ -56,6 +56,31 @@ class GracePeriods:
 
 @with_config(_FILE)
 @dataclass(frozen=True, slots=True)
+class Copilot:
+    """What copies the inputs and outputs of containers that know nothing of Flyte, in two containers beside them.
+
+    `image` has our own code for it, as the operator's has; without one such tasks are refused. `timeout` is for each
+    of the two, not for the command between them.
+    """
+
+    image: str = ""
+    command: tuple[str, ...] = ("python3", "-m", "flyteform_dataplane.copilot")
+    cpu: str = "500m"
+    memory: str = "256Mi"
+    timeout: timedelta = timedelta(hours=1)
+
+
+@with_config(_FILE)
+@dataclass(frozen=True, slots=True)
+class LogLink:
+    """Where people read what a container prints; each URI is a template with Flyte's variables (`{{ .podName }}`)."""
+
+    display_name: str
+    template_uris: tuple[str, ...]
+
+
+@with_config(_FILE)
+@dataclass(frozen=True, slots=True)
 class PodProfile:
     """The settings of one cluster. Quantities are Kubernetes' own (`500m`, `1Gi`)."""
 
@@ -89,6 +114,12 @@ class PodProfile:
     container_security: Json = field(
         default_factory=lambda: {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
     )
+    # The PodTemplate that tasks get which name none, where there is one of this name. It is looked for in the
+    # namespace of the task and then in `pod_template_namespace`, as is one that a task names.
+    default_pod_template_name: str = ""
+    pod_template_namespace: str = "flyteform"
+    copilot: Copilot = field(default_factory=Copilot)
+    log_links: tuple[LogLink, ...] = ()
     finalizer: str = "flyte.org/finalizer"
     inject_finalizer: bool = False
     accelerators: Accelerators = field(default_factory=Accelerators)

@@ -6,11 +6,12 @@ still costs the user a retry), Kubernetes' own word decides first: the pod's con
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from flyteform_dataplane.engine.failures import Failure, FailureKind
+from flyteform_dataplane.kubernetes.copying import EXIT_ANNOTATION, UPLOADER
 from flyteform_dataplane.kubernetes.pods import PRIMARY_ANNOTATION
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ _INTERRUPTED = "Interrupted"
 # A node that shuts down says so as the pod's reason; evictions and a lost node likewise.
 _NODE_REASONS = frozenset({"Shutdown", "Terminated", "NodeShutdown", "NodeLost", "Evicted", "NodeAffinity", "OutOfcpu"})
 _PREEMPTED_REASONS = frozenset({"Preempting", "Preempted"})
+# How long after the end of its grace period a pod may still be there.
+_GONE_BY = timedelta(minutes=1)
 _WAITING_WELL = frozenset({"ContainerCreating", "PodInitializing", "ErrImagePull", "Pulling"})
 _NEVER_MENDS = frozenset({"InvalidImageName", "ErrImageNeverPull"})
 
@@ -38,7 +41,15 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """The primary container runs, or one of its fellows still does after it."""
+    """The primary container runs. `look_again` is when its pod should be gone, if it was told to go."""
+
+    since: datetime
+    look_again: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Copying:
+    """The primary container has succeeded, and another one copies what it made."""
 
     since: datetime
 
@@ -60,11 +71,18 @@ class Failed:
     at: datetime
 
 
-PodState: TypeAlias = Waiting | Running | Ended | Failed
+PodState: TypeAlias = Waiting | Running | Copying | Ended | Failed
 
 
 def state_of(pod: Json, grace: GracePeriods, now: datetime) -> PodState:
     """Judge a pod's status. `now` matters only for how long it has been waiting."""
+    state = _by_phase(pod, grace, now)
+    if isinstance(state, Waiting | Running) and pod["metadata"].get("deletionTimestamp"):
+        return _leaving(pod, state, now)
+    return state
+
+
+def _by_phase(pod: Json, grace: GracePeriods, now: datetime) -> PodState:
     status = pod.get("status", {})
     primary = pod["metadata"].get("annotations", {}).get(PRIMARY_ANNOTATION, "")
     match status.get("phase", "Pending"):
@@ -80,16 +98,30 @@ def state_of(pod: Json, grace: GracePeriods, now: datetime) -> PodState:
             return _pending(pod, grace, now)
 
 
+def _leaving(pod: Json, state: Waiting | Running, now: datetime) -> PodState:
+    """Judge a pod that was told to go: it may still end by itself, but who does not go at all has lost its node."""
+    patience = _time(pod["metadata"]["deletionTimestamp"], now) + _GONE_BY
+    if now < patience:
+        return replace(state, look_again=min(state.look_again or patience, patience))
+    disruption = _disruption(pod.get("status", {}))
+    message = "the pod was told to go and its node does not answer"
+    return Failed(_system(_INTERRUPTED, f"{disruption}; {message}" if disruption else message), now)
+
+
 def _running(pod: Json, primary: str, now: datetime) -> PodState:
-    """Judge by the primary container: a sidecar may outlive it."""
-    container = _container(pod, primary)
-    if container is None:
-        return Running(_time(pod["status"].get("startTime"), now))
+    """Judge by the primary container: others may outlive it."""
+    container = _container(pod, primary) or {}
     terminated = container.get("state", {}).get("terminated")
+    running = terminated or container.get("state", {}).get("running", {})
+    since = _time(running.get("startedAt") or pod["status"].get("startTime"), now)
     if terminated is None:
-        running = container.get("state", {}).get("running", {})
-        return Running(_time(running.get("startedAt") or pod["status"].get("startTime"), now))
-    return _failed(pod, primary, now) if terminated["exitCode"] else _ended(pod, primary, now)
+        return Running(since)
+    if terminated["exitCode"]:
+        return _failed(pod, primary, now)
+    uploader = _container(pod, UPLOADER)
+    if uploader is not None and not uploader.get("state", {}).get("terminated"):
+        return Copying(since)
+    return _ended(pod, primary, now)
 
 
 def _ended(pod: Json, primary: str, now: datetime) -> PodState:
@@ -97,6 +129,10 @@ def _ended(pod: Json, primary: str, now: datetime) -> PodState:
     terminated = (container or {}).get("state", {}).get("terminated", {})
     if _OOM in terminated.get("reason", ""):  # a child was killed, and the container's program went on
         return _failed(pod, primary, now)
+    uploader = (_container(pod, UPLOADER) or {}).get("state", {}).get("terminated", {})
+    if uploader.get("exitCode"):
+        told = f"what the command made could not be copied\n{_sentence(UPLOADER, uploader)}"
+        return Failed(_system("CopyingFailed", told), _time(uploader.get("finishedAt"), now))
     message = terminated.get("message", "")
     return Ended(terminated.get("exitCode", 0), message, _time(terminated.get("finishedAt"), now))
 
@@ -104,6 +140,9 @@ def _ended(pod: Json, primary: str, now: datetime) -> PodState:
 def _failed(pod: Json, primary: str, now: datetime) -> PodState:
     status = pod["status"]
     at = max((_time(one.get("finishedAt"), now) for _, one in _terminations(pod)), default=now)
+    if EXIT_ANNOTATION in pod["metadata"].get("annotations", {}) and _has_ended(pod, primary):
+        # It was judged before the rest of its pod was ended.
+        return _failed_containers(pod, primary, at)
     disruption = _disruption(status)
     if disruption:
         return Failed(_system(_INTERRUPTED, disruption), at)
@@ -117,18 +156,18 @@ def _failed(pod: Json, primary: str, now: datetime) -> PodState:
 
 
 def _failed_containers(pod: Json, primary: str, at: datetime) -> PodState:
+    """Judge by how the primary container has ended, or by the others where it never began."""
     terminations = list(_terminations(pod))
     told = "\n".join(_sentence(name, one) for name, one in terminations) or "Kubernetes says no more about it"
-    for name, one in terminations:
+    own = dict(terminations).get(primary)
+    if own is not None and own["exitCode"] == 0 and _OOM not in own.get("reason", ""):
+        return _ended(pod, primary, at)
+    for name, one in terminations if own is None else [(primary, own)]:
         if _OOM in one.get("reason", ""):
-            return Failed(
-                Failure(_OOM, f"container {name} used more memory than its limit\n{told}", recoverable=True), at
-            )
-    own = next((one for name, one in terminations if name == primary), None)
-    if own is not None and own["exitCode"] == 0:
-        return Ended(0, own.get("message", ""), at)
-    if any(one["exitCode"] in (_SIGKILL, _SIGTERM) for _, one in terminations):
-        return Failed(_system(_INTERRUPTED, told), at)
+            message = f"container {name} used more memory than its limit\n{told}"
+            return Failed(Failure(_OOM, message, recoverable=True), at)
+        if one["exitCode"] in (_SIGKILL, _SIGTERM):
+            return Failed(_system(_INTERRUPTED, told), at)
     if own is not None:
         return Ended(own["exitCode"], told, at)
     code = pod["status"].get("reason") or "UnknownError"
@@ -210,6 +249,10 @@ def _sentence(name: str, terminated: Json) -> str:
     reason = f" ({terminated['reason']})" if terminated.get("reason") not in (None, "", "Error", "Completed") else ""
     message = f": {terminated['message'].strip()}" if terminated.get("message") else ""
     return f"[{name}] terminated with exit code ({terminated['exitCode']}){reason}{message}"
+
+
+def _has_ended(pod: Json, name: str) -> bool:
+    return bool((_container(pod, name) or {}).get("state", {}).get("terminated"))
 
 
 def _container(pod: Json, name: str) -> Json | None:

@@ -11,8 +11,7 @@ if TYPE_CHECKING:
     from flyteform_dataplane.kubernetes.profile import Json
 
 # A template's container with one of these names stands for all containers, or for the primary one.
-_DEFAULT, _PRIMARY = "default", "primary"
-_CONTAINERS = ("containers", "initContainers")
+_STANDING = {"containers": ("default", "primary"), "initContainers": ("default-init", "primary-init")}
 # How entries of lists are told apart (Kubernetes' `patchMergeKey`); lists that are not here follow each other.
 _KEYS = {
     "containers": "name",
@@ -31,24 +30,25 @@ _KEYS = {
 _REPLACED = frozenset({"command", "args", "drop", "add"})
 
 
-def merged(template: Json, pod: Json, primary: str) -> Json:
+def merged(template: Json, pod: Json, primary: str, primary_init: str = "") -> Json:
     """Return the pod with what the template (`metadata` and `spec`) says where the pod says nothing.
 
-    The template's container `default` fills in every container, `primary` the primary one; others are added.
+    The template's container `default` fills in every container, `primary` the primary one, `default-init` and
+    `primary-init` do so among those that run first; others are added.
     """
-    base = copy.deepcopy(template)
-    spec = base.get("spec", {})
-    for field in _CONTAINERS:
-        _spread(spec, pod.get("spec", {}), field, primary)
+    base = {field: copy.deepcopy(template.get(field, {})) for field in ("metadata", "spec")}
+    for field, main in (("containers", primary), ("initContainers", primary_init)):
+        _spread(base["spec"], pod.get("spec", {}), field, main)
     return _merge(base, pod)
 
 
 def _spread(spec: Json, wanted: Json, field: str, primary: str) -> None:
     """Turn the containers that stand for others into one for each of these."""
     containers = spec.get(field, [])
-    default = _named(containers, _DEFAULT)
-    for_primary = _merge(default, _named(containers, _PRIMARY))
-    kept = {one["name"]: one for one in containers if one["name"] not in (_DEFAULT, _PRIMARY)}
+    standing = _STANDING[field]
+    default = _named(containers, standing[0])
+    for_primary = _merge(default, _named(containers, standing[1]))
+    kept = {one["name"]: one for one in containers if one["name"] not in standing}
     for container in wanted.get(field, []):
         name = container["name"]
         base = for_primary if name == primary else default

@@ -10,6 +10,8 @@ from flyteform_dataplane.plugins.resources import limits_of
 from flyteform_dataplane.ports import AttemptSpec, Copying
 
 if TYPE_CHECKING:
+    from flyteidl.core.tasks_pb2 import DataLoadingConfig
+
     from flyteform_dataplane.plugins.ports import TaskContext
 
 _ARRAY_INDEX = "FLYTE_K8S_ARRAY_INDEX"
@@ -43,14 +45,16 @@ class ContainerPlugin:
             requests=limits_of(container.resources.requests),
             limits=limits_of(container.resources.limits),
             task=f"{execution.project}/{execution.domain}/{execution.name}/{task.id.name}",
-            copying=_copying(context) if container.data_config.enabled else None,
+            copying=copying(context, container.data_config),
         )
 
 
-def _copying(context: TaskContext) -> Copying:
-    """Say what is copied; the inputs of an item of a map are a file of its own."""
+def copying(context: TaskContext, config: DataLoadingConfig) -> Copying | None:
+    """Say what is copied, if anything; the inputs of an item of a map are a file of its own."""
+    if not config.enabled:
+        return None
     return Copying(
-        context.task.container.data_config,
+        config,
         context.task.interface.outputs,
         context.inputs_uri if context.index is None else f"{context.output_prefix}/inputs.pb",
         context.output_prefix,

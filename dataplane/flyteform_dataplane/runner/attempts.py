@@ -15,7 +15,7 @@ from flyteform_dataplane.engine.phases import ItemPhase
 from flyteform_dataplane.errors import UserError
 from flyteform_dataplane.plugins.arguments import wants_task_template
 from flyteform_dataplane.plugins.ports import TaskContext
-from flyteform_dataplane.ports import AttemptPhase, AttemptSpec
+from flyteform_dataplane.ports import AttemptPhase, JobSpec
 from flyteform_dataplane.runner.ends import SUCCEEDED, judge_exit, read_end
 from flyteform_dataplane.runner.literals import item_inputs
 
@@ -78,7 +78,7 @@ class Attempts:
             await self._data.write_outputs(f"{context.output_prefix}/outputs.pb", prepared)
             self._observe(AttemptSucceeded(command.node, command.index, command.attempt, self._now()))
             return
-        if context.index is not None and isinstance(prepared, AttemptSpec) and prepared.copying is not None:
+        if context.index is not None and not isinstance(prepared, JobSpec) and prepared.copying is not None:
             # A command that knows nothing of Flyte cannot pick its own of the whole node's inputs.
             await self._objects.put(prepared.copying.inputs_uri, context.inputs.SerializeToString(), durable=False)
         if not self._wanted(command):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
 import sys
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -33,9 +36,10 @@ from flyteform_dataplane.copilot.outputs import parse_duration, parse_simple
 from flyteform_dataplane.copilot.plans import arguments
 from flyteform_dataplane.plugins.arguments import literal_text
 from flyteform_dataplane.ports import Copying
+from support.platform import wait_until
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from flyteform_dataplane.copilot.plans import Part
 
 SINGLE = BlobType(dimensionality=BlobType.SINGLE)
 MULTIPART = BlobType(dimensionality=BlobType.MULTIPART)
@@ -208,6 +212,87 @@ def test_nothing_is_copied_where_the_task_says_so(desk: Desk) -> None:
     declared = {"o": LiteralType(simple=SimpleType.INTEGER)}
     assert desk.run(script, {"n": primitive(integer=4)}, declared, io_strategy=strategy) == 0
     assert not (desk.store / "out").exists()
+
+
+class Container:
+    """A pod's folders, and what its containers do with them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "out").mkdir()
+        (folder / "inputs.pb").write_bytes(LiteralMap(literals={"n": primitive(integer=4)}).SerializeToString())
+        self.copying = Copying(
+            DataLoadingConfig(enabled=True, input_path=f"{folder}/in", output_path=f"{folder}/out"),
+            VariableMap(variables={"o": Variable(type=LiteralType(simple=SimpleType.INTEGER))}),
+            f"file://{folder}/inputs.pb",
+            f"file://{folder}/store",
+            f"file://{folder}/raw",
+        )
+
+    def arguments(self, part: Part) -> tuple[str, ...]:
+        """Return those of one of the containers."""
+        return arguments(self.copying, part, exit_code_file=f"{self.folder}/code", timeout=60)
+
+
+@pytest.fixture
+def container(tmp_path: Path) -> Container:
+    """Give one."""
+    return Container(tmp_path)
+
+
+def test_a_container_of_its_own_downloads(container: Container) -> None:
+    """It writes where the command beside it looks, and runs nothing."""
+    assert main(container.arguments("download")) == 0
+    assert (container.folder / "in" / "n").read_text() == "4"
+    assert not (container.folder / "store").exists()
+
+
+def test_a_container_of_its_own_uploads_after_the_command(container: Container) -> None:
+    """It waits until it is told that the command beside it has succeeded: the file may be there empty before."""
+    (container.folder / "code").write_text("")
+    uploading = subprocess.Popen(
+        [sys.executable, "-m", "flyteform_dataplane.copilot", *container.arguments("upload")], cwd=container.folder
+    )
+    (container.folder / "out" / "o").write_text("7")
+    (container.folder / "code").write_text("0")
+    assert uploading.wait(60) == 0
+    outputs = LiteralMap.FromString((container.folder / "store" / "outputs.pb").read_bytes())
+    assert outputs.literals["o"] == primitive(integer=7)
+
+
+def test_nothing_is_uploaded_after_a_failure(container: Container) -> None:
+    """What a command has left that failed is nobody's output."""
+    (container.folder / "out" / "o").write_text("7")
+    (container.folder / "code").write_text("3")
+    assert main(container.arguments("upload")) == 0
+    assert not (container.folder / "store").exists()
+
+
+def test_who_waits_ends_when_it_is_told_to(container: Container) -> None:
+    """A pod that is deleted goes at once."""
+    command = [sys.executable, "-u", "-m", "flyteform_dataplane.copilot", *container.arguments("upload")]
+    uploading = subprocess.Popen(command, cwd=container.folder)
+    status = Path(f"/proc/{uploading.pid}/status")
+    handled = 1 << (signal.SIGTERM - 1)
+
+    def handles() -> bool:
+        caught = next(line for line in status.read_text().splitlines() if line.startswith("SigCgt:"))
+        return bool(int(caught.split()[1], 16) & handled)
+
+    wait_until(handles, seconds=60, what="it handles the signal")
+    uploading.terminate()
+    assert uploading.wait(60) == 128 + signal.SIGTERM
+
+
+def test_copying_may_not_take_for_ever(container: Container, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When its time is over that is the platform's failure, and another attempt may follow."""
+    monkeypatch.setattr("flyteform_dataplane.copilot.__main__.download", lambda *_: signal.pause())
+    given = [*container.arguments("download")]
+    given[given.index("--timeout=60")] = "--timeout=0.05"
+    assert main(given) == 1
+    error = ErrorDocument.FromString((container.folder / "store" / "error.pb").read_bytes()).error
+    assert error.kind == ContainerError.RECOVERABLE
+    assert "copying took longer than 0.05 s" in error.message
 
 
 @pytest.mark.parametrize(

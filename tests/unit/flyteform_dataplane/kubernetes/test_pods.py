@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
+import kubernetes_validate
 import pytest
-from flyteidl.core.tasks_pb2 import GPUAccelerator, K8sPod, TaskTemplate
+from flyteidl.core.security_pb2 import Secret
+from flyteidl.core.tasks_pb2 import DataLoadingConfig, GPUAccelerator, IOStrategy, K8sPod, SharedMemory, TaskTemplate
+from flyteidl.core.types_pb2 import SimpleType
 from google.protobuf.json_format import ParseDict
 from google.protobuf.struct_pb2 import Struct
 
+from flyteform_dataplane.copilot.plans import parse
 from flyteform_dataplane.errors import UserError
 from flyteform_dataplane.kubernetes.pods import pod_of
-from flyteform_dataplane.kubernetes.profile import PodProfile, Spot
+from flyteform_dataplane.kubernetes.profile import Copilot, PodProfile, Spot
+from flyteform_dataplane.kubernetes.webhook.requests import secrets_of
+from flyteform_dataplane.ports import Copying
 from support.pods import Json, container_task, request
+
+if TYPE_CHECKING:
+    from flyteform_dataplane.ports import PodRequest
 
 SPOT_TAINT = {"key": "spot", "operator": "Exists", "effect": "NoSchedule"}
 PROFILE = PodProfile()
@@ -126,6 +136,93 @@ def test_shared_memory() -> None:
     assert {"name": volume["name"], "mountPath": "/dev/shm"} in main_container(pod)["volumeMounts"]  # noqa: S108 - as above
 
 
+def test_shared_memory_lies_where_the_task_says() -> None:
+    """Name and place of the volume are the task's, if it names them."""
+    task = container_task()
+    task.extended_resources.shared_memory.CopyFrom(SharedMemory(mount_name="fast", mount_path="/fast"))
+    pod = pod_of(request(task), PROFILE)
+    assert pod["spec"]["volumes"] == [{"name": "fast", "emptyDir": {"medium": "Memory"}}]
+    assert main_container(pod)["volumeMounts"] == [{"name": "fast", "mountPath": "/fast"}]
+
+
+def test_secrets_are_asked_for() -> None:
+    """A label has the webhook look at the pod, and annotations say what the task wants."""
+    task = container_task()
+    wanted = Secret(group="db", key="Password", mount_requirement=Secret.ENV_VAR, env_var="DB")
+    task.security_context.secrets.append(wanted)
+    metadata = pod_of(request(task), PROFILE)["metadata"]
+    assert metadata["labels"]["inject-flyte-secrets"] == "true"
+    assert list(secrets_of(metadata["annotations"])) == [wanted]
+    assert "inject-flyte-secrets" not in pod_of(request(), PROFILE)["metadata"]["labels"]
+
+
+def raw_request(**config: Any) -> PodRequest:
+    """Return a request whose command knows nothing of Flyte, with an input and an output."""
+    task = container_task()
+    task.interface.inputs.variables["n"].type.simple = SimpleType.INTEGER
+    task.interface.outputs.variables["m"].type.simple = SimpleType.INTEGER
+    copying = Copying(DataLoadingConfig(enabled=True, **config), task.interface.outputs, "s3://i", "s3://o", "s3://r")
+    return request(task, copying=copying)
+
+
+COPYING = replace(PROFILE, copilot=Copilot(image="copilot:1"), environment={"AWS_REGION": "x"})
+
+
+def test_a_raw_container_is_copied_for() -> None:
+    """One container downloads before it, another uploads after it, into folders that it sees where it wants them."""
+    pod = pod_of(raw_request(input_path="/in", output_path="/out/"), COPYING)
+    (downloader,) = pod["spec"]["initContainers"]
+    main, uploader = pod["spec"]["containers"]
+    assert [one["image"] for one in (downloader, main, uploader)] == ["copilot:1", "localhost/python:test", "copilot:1"]
+    mounts = {one["name"]: {m["name"]: m["mountPath"] for m in one["volumeMounts"]} for one in (downloader, uploader)}
+    assert mounts == {
+        "flyte-copilot-downloader": {"flyte-inputs": "/in"},
+        "flyte-copilot-uploader": {"flyte-outputs": "/out", "flyte-copilot-end": "/var/run/flyteform"},
+    }
+    assert {m["name"]: m["mountPath"] for m in main["volumeMounts"]} == {"flyte-inputs": "/in", "flyte-outputs": "/out"}
+    plan = parse(uploader["args"])
+    assert (plan.part, str(plan.exit_code_file), plan.timeout) == ("upload", "/var/run/flyteform/exit-code", 3600)
+    assert parse(downloader["args"]).inputs_uri == "s3://i"
+    assert downloader["env"] == [{"name": "AWS_REGION", "value": "x"}]
+    kubernetes_validate.validate(pod, "1.36", strict=True)
+
+
+def test_what_needs_no_copy_has_no_copier() -> None:
+    """Neither a task without outputs nor one that copies its inputs itself gets containers beside it."""
+    wanted = raw_request(io_strategy=IOStrategy(download_mode=IOStrategy.DO_NOT_DOWNLOAD))
+    wanted.task.interface.outputs.variables.clear()
+    spec = pod_of(wanted, COPYING)["spec"]
+    assert len(spec["containers"]) == 1
+    assert "initContainers" not in spec
+
+
+def test_a_cluster_without_a_copier_refuses_raw_containers() -> None:
+    """The message says what whoever runs the cluster has to do."""
+    with pytest.raises(UserError, match="cannot copy data for") as caught:
+        pod_of(raw_request(), PROFILE)
+    assert "copilot.image" in (caught.value.remedy or "")
+
+
+def test_containers_that_run_first_have_templates_of_their_own() -> None:
+    """`default-init` and `primary-init` fill in what downloads; `default` does so for what uploads."""
+    template = {
+        "spec": {
+            "initContainers": [
+                {"name": "default-init", "envFrom": [{"secretRef": {"name": "store"}}]},
+                {"name": "primary-init", "workingDir": "/work"},
+                {"name": "first", "image": "first:1"},
+            ],
+            "containers": [{"name": "default", "envFrom": [{"secretRef": {"name": "other"}}]}],
+        }
+    }
+    spec = pod_of(raw_request(), COPYING, template)["spec"]
+    downloader, first = spec["initContainers"]
+    assert (downloader["name"], downloader["workingDir"]) == ("flyte-copilot-downloader", "/work")
+    assert downloader["envFrom"] == [{"secretRef": {"name": "store"}}]
+    assert first == {"name": "first", "image": "first:1"}
+    assert [one["envFrom"] for one in spec["containers"]] == [[{"secretRef": {"name": "other"}}]] * 2
+
+
 def test_a_template_fills_in_what_the_pod_leaves_open() -> None:
     """The pod's own words win; the template's `default` container is under every one, `primary` under the first."""
     template = {
@@ -139,7 +236,7 @@ def test_a_template_fills_in_what_the_pod_leaves_open() -> None:
             ],
         },
     }
-    pod = pod_of(request(template=template), PROFILE)
+    pod = pod_of(request(), PROFILE, template)
     primary, logger = pod["spec"]["containers"]
     assert primary["env"] == [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]
     assert (primary["image"], primary["workingDir"]) == ("localhost/python:test", "/work")
@@ -149,14 +246,15 @@ def test_a_template_fills_in_what_the_pod_leaves_open() -> None:
 
 
 def test_a_pod_task_brings_its_containers() -> None:
-    """The primary container runs the task's command with the task's environment, the others are left alone."""
-    task = pod_task({"name": "main", "image": "m:1"}, {"name": "proxy", "image": "p:1", "command": ["serve"]})
+    """All know of which execution they are part, and the primary one gets what the task's own settings say."""
+    proxy_container = {"name": "proxy", "image": "p:1", "command": ["serve"], "env": [{"name": "A", "value": "own"}]}
+    task = pod_task({"name": "main", "image": "m:1"}, proxy_container)
     primary, proxy = pod_of(request(task), PROFILE)["spec"]["containers"]
     assert primary["command"] == ["run"]
     assert {"name": "A", "value": "1"} in primary["env"]
     assert primary["resources"]["requests"] == {"cpu": "1", "memory": "1Gi"}
-    assert proxy["command"] == ["serve"]
-    assert "env" not in proxy
+    assert (proxy["command"], proxy["env"]) == (["serve"], [{"name": "A", "value": "own"}])
+    assert "memory" not in proxy["resources"]["limits"]
 
 
 def test_a_pod_task_without_its_primary_container_is_refused() -> None:

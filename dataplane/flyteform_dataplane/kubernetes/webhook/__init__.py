@@ -1,0 +1,1 @@
+"""The admission webhook that gives pods the secrets which their tasks ask for."""

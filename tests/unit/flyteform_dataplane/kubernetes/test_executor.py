@@ -1,0 +1,216 @@
+"""What an executor does about its pods, whatever becomes of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, cast
+
+import pytest
+from flyteidl.core.tasks_pb2 import DataLoadingConfig
+from flyteidl.core.types_pb2 import SimpleType
+
+from flyteform_dataplane.engine.failures import FailureKind
+from flyteform_dataplane.kubernetes.executor import PodExecutor
+from flyteform_dataplane.kubernetes.profile import Copilot, LogLink, PodProfile
+from flyteform_dataplane.ports import AttemptPhase, Copying
+from support.attempts import until
+from support.fake_cluster import FakeCluster
+from support.pods import CREATED, container_task, ended, request, waiting
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from flyteform_dataplane.kubernetes.api import KubernetesApi
+    from flyteform_dataplane.ports import AttemptUpdate, PodRequest
+    from support.pods import Json
+
+POD = "/api/v1/namespaces/flytesnacks-development/pods/f1-n0-0"
+NAME = "flytesnacks/development/f1/n0/0"
+LINK = LogLink("Logs", ("https://logs/{{ .namespace }}/{{.podName}}/{{ .containerId }}",))
+PROFILE = PodProfile(copilot=Copilot(image="copilot:1"), log_links=(LINK,))
+LABELS = {"execution-id": "f1"}
+EXIT = "flyteform.dev/primary-exit-code"
+
+
+class World:
+    """A cluster, an executor, and what that tells."""
+
+    def __init__(self, profile: PodProfile = PROFILE) -> None:
+        self.cluster = FakeCluster()
+        self.now = datetime.fromisoformat(CREATED)
+        self.profile = profile
+        self.executor = self.another()
+        self.updates: list[AttemptUpdate] = []
+
+    def another(self) -> PodExecutor:
+        """Make an executor of the same cluster."""
+        return PodExecutor(cast("KubernetesApi", self.cluster), self.profile, now=lambda: self.now)
+
+    async def start(self, wanted: PodRequest | None = None) -> None:
+        """Start the attempt and wait for its pod."""
+        await self.executor.start(wanted or request(labels=LABELS), self.updates.append)
+        await until(lambda: POD in self.cluster.objects)
+
+    def status(self, phase: str, *containers: Json, **fields: object) -> None:
+        """Be the kubelet that writes the pod's status; `main` is the primary container."""
+        named = [{**one, "name": "f1-n0-0" if one["name"] == "main" else one["name"]} for one in containers]
+        self.cluster.set(POD, {"status": {"phase": phase, "containerStatuses": named, **fields}})
+
+    async def end(self) -> AttemptUpdate:
+        """Wait until the attempt is over."""
+        await until(lambda: self.updates and self.updates[-1].phase is AttemptPhase.EXITED)
+        return self.updates[-1]
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    """Make one with an open executor."""
+    made = World()
+    await made.executor.open()
+    yield made
+    await made.executor.close()
+
+
+def raw() -> PodRequest:
+    """Return a request for a raw container with an output."""
+    task = container_task()
+    task.interface.outputs.variables["m"].type.simple = SimpleType.INTEGER
+    copying = Copying(DataLoadingConfig(enabled=True), task.interface.outputs, "s3://i", "s3://o", "s3://r")
+    return request(task, copying=copying)
+
+
+def running(name: str = "main") -> Json:
+    """Return the status of a container that runs."""
+    return {"name": name, "containerID": "containerd://abc", "state": {"running": {"startedAt": CREATED}}}
+
+
+async def test_links_of_logs_are_told(world: World) -> None:
+    """Every update names where people read what the container prints."""
+    await world.start()
+    world.status("Running", running())
+    await until(lambda: world.updates)
+    assert world.updates[0].log_uri == "Logs\thttps://logs/flytesnacks-development/f1-n0-0/abc"
+    world.status("Succeeded", {**ended(), "containerID": "containerd://abc"})
+    assert (await world.end()).log_uri == world.updates[0].log_uri
+
+
+async def test_outputs_are_copied_before_the_end(world: World) -> None:
+    """The uploader is told of a success, and only when it is done is the attempt."""
+    await world.start(raw())
+    world.status("Running", ended(), running("flyte-copilot-uploader"))
+    await until(lambda: world.cluster.objects[POD]["metadata"]["annotations"].get(EXIT) == "0")
+    assert [update.phase for update in world.updates] == [AttemptPhase.RUNNING]
+    world.status("Succeeded", ended(), ended("flyte-copilot-uploader"))
+    assert (await world.end()).exit_code == 0
+
+
+async def test_nothing_is_copied_for_a_failure(world: World) -> None:
+    """The uploader is told of the exit code and ended with the rest of the pod."""
+    await world.start(raw())
+    world.status("Running", ended(code=3), running("flyte-copilot-uploader"))
+    assert (await world.end()).exit_code == 3
+    assert world.cluster.objects[POD]["metadata"]["annotations"][EXIT] == "3"
+    assert world.cluster.objects[POD]["spec"]["activeDeadlineSeconds"] == 1
+
+
+async def test_a_copy_that_fails_is_the_platforms(world: World) -> None:
+    """Another attempt may follow, which costs the user no retry."""
+    await world.start(raw())
+    world.status("Failed", ended(), ended("flyte-copilot-uploader", code=1, message="no bucket"))
+    failure = (await world.end()).failure
+    assert failure is not None
+    assert (failure.code, failure.kind, failure.recoverable) == ("CopyingFailed", FailureKind.SYSTEM, True)
+    assert "no bucket" in failure.message
+
+
+async def test_containers_that_outlive_the_primary_one_are_ended(world: World) -> None:
+    """The attempt's end stays what it was when the deadline has ended the others."""
+    await world.start()
+    world.status("Running", ended(), running("logger"))
+    assert (await world.end()).exit_code == 0
+    world.status("Failed", ended(), ended("logger", code=137), reason="DeadlineExceeded")
+    successor, seen = world.another(), list[object]()
+    await successor.open()
+    await successor.start(request(), seen.append)
+    await successor.close()
+    assert [update.exit_code for update in cast("list[AttemptUpdate]", seen)] == [0]
+
+
+async def test_a_pod_that_failed_before_it_began_never_begins(world: World) -> None:
+    """Its image may come later: by then the next attempt runs, so the pod is gone before its end is told."""
+    await world.start()
+    world.status("Pending", waiting("InvalidImageName", "no such name"))
+    failure = (await world.end()).failure
+    assert failure is not None
+    assert failure.code == "InvalidImageName"
+    assert POD not in world.cluster.objects
+
+
+async def test_patience_ends_by_itself(world: World) -> None:
+    """A pod to which nothing happens is looked at again when its time is over."""
+    await world.start()
+    world.now += timedelta(minutes=3) - timedelta(milliseconds=20)
+    world.status("Pending", waiting("ImagePullBackOff", "no such image"))
+    await until(lambda: world.cluster.objects[POD]["status"].get("containerStatuses"))
+    world.now += timedelta(milliseconds=20)
+    failure = (await world.end()).failure
+    assert failure is not None
+    assert failure.code == "ImagePullBackOff"
+
+
+async def test_a_pod_that_does_not_go_has_lost_its_node(world: World) -> None:
+    """A minute after the end of its grace period another attempt begins."""
+    await world.start()
+    world.status("Running", running())
+    world.now = datetime(2026, 1, 1, 0, 1, 59, 980000, tzinfo=UTC)
+    world.cluster.set(POD, {"metadata": {"deletionTimestamp": "2026-01-01T00:01:00Z"}})
+    await until(lambda: world.updates)
+    assert world.updates[-1].phase is AttemptPhase.RUNNING
+    world.now += timedelta(milliseconds=20)
+    failure = (await world.end()).failure
+    assert failure is not None
+    assert (failure.code, failure.kind) == ("Interrupted", FailureKind.SYSTEM)
+
+
+async def test_an_end_is_told_again(world: World) -> None:
+    """Who starts an attempt again that is over is told so, and no other pod is made."""
+    await world.start()
+    world.status("Failed", ended(code=4))
+    first = await world.end()
+    world.cluster.remove(POD)
+    await world.executor.start(request(), world.updates.append)
+    assert world.updates[-1] == first
+    assert [call for call, _ in world.cluster.calls] == ["create"]
+
+
+async def test_a_forgotten_execution_begins_anew(world: World) -> None:
+    """Its pods are gone, and so is what was known of their ends."""
+    await world.start()
+    world.status("Failed", ended(code=4))
+    await world.end()
+    await world.executor.forget("flytesnacks/development/f1")
+    assert POD not in world.cluster.objects
+    await world.start()
+
+
+async def test_the_clusters_template_is_merged_in() -> None:
+    """A template of the task's own namespace goes before the one that serves all; one that is not there is refused."""
+    world = World(replace(PROFILE, default_pod_template_name="all"))
+    for namespace, priority in (("flyteform", "low"), ("flytesnacks-development", "high")):
+        template = {"metadata": {"name": "all"}, "template": {"spec": {"priorityClassName": priority}}}
+        await world.cluster.create(f"/api/v1/namespaces/{namespace}/podtemplates", template)
+    await world.executor.open()
+    other = POD.replace("development", "staging")
+    await world.start()
+    await world.executor.start(request(name=NAME.replace("development", "staging")), world.updates.append)
+    await until(lambda: other in world.cluster.objects)
+    priorities = [world.cluster.objects[path]["spec"]["priorityClassName"] for path in (POD, other)]
+    assert priorities == ["high", "low"]
+    task = container_task()
+    task.metadata.pod_template_name = "none"
+    await world.executor.start(request(task, name="flytesnacks/development/f1/n1/0"), world.updates.append)
+    failure = (await world.end()).failure
+    assert failure is not None
+    assert "names the pod template 'none'" in failure.message
+    await world.executor.close()
