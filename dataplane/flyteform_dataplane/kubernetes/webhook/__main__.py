@@ -1,0 +1,51 @@
+"""The webhook's process: `python -m flyteform_dataplane.kubernetes.webhook`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flyteform_dataplane.kubernetes.webhook.server import Certificate, serving
+from flyteform_dataplane.program import log_to_stderr, run
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Sequence
+
+logger = logging.getLogger(__name__)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run until SIGTERM or SIGINT; return the exit code."""
+
+    def begin() -> Coroutine[None, None, None]:
+        given = _parser().parse_args(arguments)
+        log_to_stderr(given.log_level)
+        return _serve(given.host, given.port, Certificate(given.certificate, given.key))
+
+    return run(begin)
+
+
+async def _serve(host: str, port: int, certificate: Certificate) -> None:
+    async with serving(host, port, certificate) as served:
+        logger.info("pods get their secrets at port %d", served)
+        await asyncio.Event().wait()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="flyteform_dataplane.kubernetes.webhook", description="Gives pods the secrets that their tasks ask for."
+    )
+    parser.add_argument("--host", default="0.0.0.0", help="where it listens (default: %(default)s)")  # noqa: S104 - the API server comes from outside
+    parser.add_argument("--port", type=int, default=9443)
+    parser.add_argument("--certificate", type=Path, required=True, metavar="FILE", help="with its chain, in PEM")
+    parser.add_argument("--key", type=Path, required=True, metavar="FILE", help="of the certificate, in PEM")
+    parser.add_argument("--log-level", default="INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
