@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flyteidl.core.tasks_pb2 import TaskTemplate
-
 from flyteform_dataplane.engine.graph import NodeKind
+from flyteform_dataplane.engine.overrides import overridden
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from flyteidl.core.identifier_pb2 import Identifier
-    from flyteidl.core.tasks_pb2 import TaskMetadata
-    from flyteidl.core.workflow_pb2 import ArrayNode, GateNode, NodeMetadata, TaskNode, TaskNodeOverrides
+    from flyteidl.core.tasks_pb2 import TaskMetadata, TaskTemplate
+    from flyteidl.core.workflow_pb2 import ArrayNode, GateNode, NodeMetadata, TaskNode
     from google.protobuf.duration_pb2 import Duration
 
 Key = tuple[str, ...]
@@ -49,7 +48,7 @@ def task_settings(
     template = tasks.get(key_of_entity(node.reference_id))
     if template is None:
         return {}  # refused by the indexer
-    task = _overridden(template, node.overrides, metadata)
+    task = overridden(template, node.overrides, metadata)
     settings = task.metadata
     timeout = (metadata if metadata.HasField("timeout") else settings).timeout
     return {
@@ -72,30 +71,6 @@ def _interruptible(node: NodeMetadata, task: TaskMetadata, *, default: bool) -> 
     if node.WhichOneof("interruptible_value"):
         return node.interruptible
     return task.interruptible if task.WhichOneof("interruptible_value") else default
-
-
-def _overridden(template: TaskTemplate, overrides: TaskNodeOverrides, metadata: NodeMetadata) -> TaskTemplate:
-    task = TaskTemplate()
-    task.CopyFrom(template)
-    for entries in ("requests", "limits"):
-        if given := getattr(overrides.resources, entries):
-            _replace_resources(getattr(task.container.resources, entries), given)
-    if overrides.container_image:
-        task.container.image = overrides.container_image
-    if metadata.WhichOneof("cacheable_value"):
-        task.metadata.discoverable = metadata.cacheable
-    if metadata.WhichOneof("cache_version_value"):
-        task.metadata.discovery_version = metadata.cache_version
-    if metadata.WhichOneof("cache_serializable_value"):
-        task.metadata.cache_serializable = metadata.cache_serializable
-    return task
-
-
-def _replace_resources(entries: list[object], given: Iterable[object]) -> None:
-    by_name = {entry.name: entry for entry in (*entries, *given)}  # type: ignore[attr-defined]
-    kept = [by_name[name] for name in sorted(by_name)]
-    del entries[:]
-    entries.extend(kept)
 
 
 def array_settings(array: ArrayNode) -> dict[str, object]:
