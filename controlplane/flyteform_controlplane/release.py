@@ -56,11 +56,14 @@ async def _migrate(urls: tuple[str, ...]) -> None:
 def login_files(public_url: str) -> dict[str, bytes]:
     """Return new keys and a new client for users, as the files below `auth/` of a state directory."""
     from flyteform_controlplane.auth.authority import Authority
+    from flyteform_controlplane.auth.clients import USER_CLIENT
     from flyteform_controlplane.auth.files import DIRECTORY
 
     with tempfile.TemporaryDirectory() as folder:
         Authority.open(Path(folder), public_url)
-        return {each.name: each.read_bytes() for each in sorted((Path(folder) / DIRECTORY).glob("[!.]*"))}
+        # The client's name lies beside its secret: monitoring logs in with both.
+        client = {f"{USER_CLIENT}.id": USER_CLIENT.encode()}
+        return client | {each.name: each.read_bytes() for each in sorted((Path(folder) / DIRECTORY).glob("[!.]*"))}
 
 
 class KubernetesSecrets:

@@ -87,7 +87,11 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """One PostgreSQL database with a user of its own. `sslmode` is libpq's; `ca` the PEM text of who signed its key."""
+    """One PostgreSQL database with a user of its own. `sslmode` is libpq's.
+
+    Who signed its certificate: `ca` is a PEM text, `ca_secret` a Secret with a `ca.crt` in the platform's namespace;
+    neither means the public authorities. Both databases have the same `ca_secret` or none.
+    """
 
     host: Input[str]
     name: str
@@ -96,6 +100,7 @@ class Database:
     port: int = 5432
     sslmode: str = "verify-full"
     ca: Input[str] = ""
+    ca_secret: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +149,8 @@ class Edge:
     One of: `issuer` (a ClusterIssuer of cert-manager that gets the certificate), `certificate_secret` (a TLS Secret
     that is there already), or neither, where `gateway_annotations` tell the cloud's own load balancer its certificate.
     `address` is set where callers reach the gateway by a fixed address. `sources` are the CIDRs that may call.
+    `grpc_domain` is for gateways that serve gRPC on a host of its own (load balancers that have no gRPC in HTTP
+    routes); without it clients use `domain` for everything. The gateway's proxies run in `gateway_namespace`.
     """
 
     domain: str
@@ -153,6 +160,13 @@ class Edge:
     gateway_annotations: Mapping[str, Input[str]] = field(default_factory=dict)
     address: Input[str] = ""
     sources: tuple[str, ...] = ()
+    grpc_domain: str = ""
+    gateway_namespace: str = "envoy-gateway-system"
+
+    @property
+    def url(self) -> str:
+        """Where clients reach HTTP: the issuer and the audience of tokens."""
+        return f"https://{self.domain}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,8 +204,10 @@ class ClusterProfile:
     storage_class: str = ""
     zone_label: str = "topology.kubernetes.io/zone"
     log_links: tuple[LogLink, ...] = ()
-    # CIDRs that pods must reach for the platform's sake: databases, buckets' private endpoints, the API server.
+    # CIDRs and TCP ports that the platform's pods must reach beside the databases: buckets, the cloud's identity
+    # service, the API server.
     service_cidrs: tuple[str, ...] = ("0.0.0.0/0",)
+    service_ports: tuple[int, ...] = (443, 6443)
 
 
 @dataclass(frozen=True, slots=True)

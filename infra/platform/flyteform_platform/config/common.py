@@ -122,6 +122,15 @@ class Scaling(Section):
         return self
 
 
+class TrustedCluster(Section):
+    """A cluster with a data plane in another stack: whose tokens are believed, by keys that are pinned here."""
+
+    name: Label
+    issuer: str
+    jwks: dict[str, object]
+    namespace: Label = "flyteform-dataplane"
+
+
 class ControlPlane(Section):
     """The control plane. `settings` is its own configuration, with Flyte's names (docs/operations.md)."""
 
@@ -131,6 +140,7 @@ class ControlPlane(Section):
     replicas: Scaling = Scaling()
     resources: Amounts = Amounts()
     database_connections: int = Field(default=20, ge=3)
+    clusters: tuple[TrustedCluster, ...] = ()
     settings: dict[str, object] = Field(default_factory=dict)
 
 
@@ -168,14 +178,14 @@ class DataPlane(Section):
     resources: Amounts = Amounts()
     labels: tuple[Label, ...] = ()
     weight: float = Field(default=1.0, gt=0)
-    scoped: bool = True
     plugins: tuple[Label, ...] = ()
 
 
 class Addon(Section):
-    """A chart that somebody else maintains. Where the cluster has it already, `enabled: false`."""
+    """A chart that somebody else maintains. `present`: the cluster has it already, so it is used and not installed."""
 
     enabled: bool = True
+    present: bool = False
     version: str = ""
     values: dict[str, object] = Field(default_factory=dict)
 
@@ -189,6 +199,16 @@ class Addons(Section):
     monitoring: Addon = Addon()
     cloudnative_pg: Addon = Field(default=Addon(enabled=False), alias="cloudnativePg")
     metallb: Addon = Addon(enabled=False)
+
+    @property
+    def has_gateway(self) -> bool:
+        """Whether there are gateways."""
+        return self.envoy_gateway.enabled or self.envoy_gateway.present
+
+    @property
+    def has_monitoring(self) -> bool:
+        """Whether there is a Prometheus operator."""
+        return self.monitoring.enabled or self.monitoring.present
 
 
 class PlatformConfig(Section):

@@ -1,0 +1,195 @@
+"""The data plane as one component: its definition, its operator, and the namespaces of projects."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from pulumi_kubernetes.apiextensions import v1 as extensions
+from pulumi_kubernetes.core import v1 as core
+from pulumi_kubernetes.meta import v1 as meta
+from pulumi_kubernetes.rbac import v1 as rbac
+
+import pulumi
+from flyteform_dataplane.kubernetes.workflows.definition import NAME as DEFINITION
+from flyteform_dataplane.kubernetes.workflows.definition import definition
+from flyteform_platform.controlplane.names import COMPONENT as CONTROL_PLANE
+from flyteform_platform.controlplane.names import GRPC
+from flyteform_platform.dataplane.names import ACCOUNT, COMPONENT, NAME, OBJECTS_SECRET
+from flyteform_platform.dataplane.profile import profile_document
+from flyteform_platform.dataplane.projects import ProjectNamespaces
+from flyteform_platform.dataplane.rules import own_rules, policy_rules, work_rules
+from flyteform_platform.parts.deployments import budget, deployment, metadata
+from flyteform_platform.parts.documents import checksum
+from flyteform_platform.parts.labels import labels, namespace_labels
+from flyteform_platform.parts.networks import Allowed, allow, deny_all
+from flyteform_platform.parts.pods import Mount, Pods, config_volume, scratch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pulumi_kubernetes as kubernetes
+
+    from flyteform_platform.config import PlatformConfig
+    from flyteform_platform.foundation import Foundation
+
+_PROFILE: Final = "/etc/flyteform/profile"
+_TOKEN: Final = "/var/run/secrets/flyteform"  # noqa: S105 - a folder
+_STATE: Final = "/var/lib/flyteform"
+# The shortest that the API server makes; the kubelet renews it in time, and the operator reads it for every call.
+_TOKEN_SECONDS: Final = 600
+
+
+class DataPlane(pulumi.ComponentResource):
+    """Runs the executions of one control plane in one cluster. `definition` is the one of FlyteWorkflow."""
+
+    def __init__(
+        self,
+        config: PlatformConfig,
+        foundation: Foundation,
+        provider: kubernetes.Provider,
+        *,
+        address: pulumi.Input[str],
+        after: Sequence[pulumi.Resource] = (),
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """Make it in the cluster of the provider; `address` is the control plane's gRPC (host:port, or grpcs://…)."""
+        super().__init__("flyteform:platform:DataPlane", f"{config.name}-{config.data_plane.name}", None, opts)
+        self._config = config
+        self._foundation = foundation
+        self._address = address
+        self._namespace = config.data_plane.namespace
+        self._opts = pulumi.ResourceOptions(parent=self, provider=provider, depends_on=list(after))
+        self.definition = self._definition()
+        namespace = core.Namespace(
+            self._namespace,
+            metadata=meta.ObjectMetaArgs(name=self._namespace, labels=namespace_labels()),
+            opts=self._opts,
+        )
+        self._opts = pulumi.ResourceOptions(parent=self, provider=provider, depends_on=[*after, namespace])
+        self._operate(ProjectNamespaces(config, foundation, self._opts).make())
+        self.register_outputs({})
+
+    def _definition(self) -> extensions.CustomResourceDefinition:
+        """Install the definition; with it all executions of the cluster would go, so it is protected in production."""
+        document = definition()
+        protected = pulumi.ResourceOptions(protect=self._config.is_production)
+        return extensions.CustomResourceDefinition(
+            DEFINITION,
+            metadata=meta.ObjectMetaArgs(name=DEFINITION, labels=labels(COMPONENT)),
+            spec=document["spec"],
+            opts=pulumi.ResourceOptions.merge(self._opts, protected),
+        )
+
+    def _operate(self, projects: list[pulumi.Resource]) -> None:
+        self._access()
+        self._policies()
+        document = profile_document(self._foundation, self._config.data_plane.image)
+        profile = pulumi.Output.json_dumps(document, indent=1, sort_keys=True)
+        core.ConfigMap(
+            f"{NAME}-profile",
+            metadata=metadata(NAME, self._namespace, COMPONENT),
+            data={"profile.yaml": profile},
+            opts=self._opts,
+        )
+        keys = self._foundation.metadata.keys
+        if keys:
+            about = metadata(OBJECTS_SECRET, self._namespace, COMPONENT)
+            core.Secret(f"{NAME}-objects", metadata=about, string_data=dict(keys), opts=self._opts)
+        after = pulumi.ResourceOptions(depends_on=[self.definition, *projects])
+        deployment(
+            NAME,
+            self._namespace,
+            self._pods(profile.apply(checksum)),
+            pulumi.ResourceOptions.merge(self._opts, after),
+            replicas=self._config.data_plane.replicas,
+        )
+        budget(NAME, self._namespace, COMPONENT, self._opts)
+
+    def _pods(self, checksum: pulumi.Output[str]) -> Pods:
+        plane, foundation = self._config.data_plane, self._foundation
+        token = core.ServiceAccountTokenProjectionArgs(
+            audience=foundation.edge.url, expiration_seconds=_TOKEN_SECONDS, path="token"
+        )
+        projected = core.ProjectedVolumeSourceArgs(
+            default_mode=0o440, sources=[core.VolumeProjectionArgs(service_account_token=token)]
+        )
+        return Pods(
+            component=COMPONENT,
+            image=plane.image,
+            pull_policy=plane.pull_policy,
+            command=self._arguments(),
+            account=ACCOUNT,
+            resources=plane.resources,
+            nodes=foundation.profile.system,
+            zone_label=foundation.profile.zone_label,
+            environment=foundation.metadata.environment,
+            secrets={key: (OBJECTS_SECRET, key) for key in foundation.metadata.keys},
+            mounts=(
+                Mount(_PROFILE, config_volume("profile", NAME)),
+                Mount(_TOKEN, core.VolumeArgs(name="token", projected=projected)),
+                Mount(_STATE, scratch("state"), writable=True),
+            ),
+            pod_labels=foundation.identities.data_plane.pod_labels,
+            annotations={"flyteform.org/profile": checksum},
+            calls_kubernetes=True,
+        )
+
+    def _arguments(self) -> tuple[pulumi.Input[str], ...]:
+        return (
+            "-m",
+            "flyteform_dataplane.kubernetes",
+            "--control-plane",
+            self._address,
+            "--objects",
+            self._foundation.metadata.uri,
+            "--cluster",
+            self._config.data_plane.name,
+            "--state-dir",
+            _STATE,
+            "--token-file",
+            f"{_TOKEN}/token",
+            "--profile",
+            f"{_PROFILE}/profile.yaml",
+        )
+
+    def _access(self) -> None:
+        identity = self._foundation.identities.data_plane
+        core.ServiceAccount(
+            ACCOUNT,
+            metadata=meta.ObjectMetaArgs(
+                name=ACCOUNT,
+                namespace=self._namespace,
+                labels={**labels(COMPONENT), **identity.labels},
+                annotations=dict(identity.annotations) or None,
+            ),
+            automount_service_account_token=False,
+            opts=self._opts,
+        )
+        subject = rbac.SubjectArgs(kind="ServiceAccount", name=ACCOUNT, namespace=self._namespace)
+        about = meta.ObjectMetaArgs(name=NAME, labels=labels(COMPONENT))
+        rules = policy_rules(work_rules(self._config.data_plane.plugins))
+        rbac.ClusterRole(NAME, metadata=about, rules=rules, opts=self._opts)
+        group = "rbac.authorization.k8s.io"
+        rbac.ClusterRoleBinding(
+            NAME,
+            metadata=about,
+            role_ref=rbac.RoleRefArgs(api_group=group, kind="ClusterRole", name=NAME),
+            subjects=[subject],
+            opts=self._opts,
+        )
+        own = metadata(NAME, self._namespace, COMPONENT)
+        rbac.Role(f"{NAME}-own", metadata=own, rules=policy_rules(own_rules()), opts=self._opts)
+        rbac.RoleBinding(
+            f"{NAME}-own",
+            metadata=own,
+            role_ref=rbac.RoleRefArgs(api_group=group, kind="Role", name=NAME),
+            subjects=[subject],
+            opts=self._opts,
+        )
+
+    def _policies(self) -> None:
+        profile = self._foundation.profile
+        services = Allowed(profile.service_ports, cidrs=profile.service_cidrs)
+        control_plane = Allowed((GRPC,), self._config.control_plane.namespace, CONTROL_PLANE)
+        deny_all(self._namespace, self._opts)
+        allow(self._namespace, COMPONENT, self._opts, egress=[control_plane, services])

@@ -1,0 +1,1 @@
+"""What all of the platform's workloads have in common, as typed resources of Kubernetes."""

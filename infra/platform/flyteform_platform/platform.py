@@ -1,0 +1,62 @@
+"""A platform on a foundation: what a stack's roles ask for, in the order in which it has to come."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pulumi
+from flyteform_platform.addons.component import ClusterAddons
+from flyteform_platform.config import Role
+from flyteform_platform.controlplane.component import ControlPlane
+from flyteform_platform.dataplane.component import DataPlane
+from flyteform_platform.parts.cluster import cluster_provider
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pulumi_kubernetes as kubernetes
+
+    from flyteform_platform.config import PlatformConfig
+    from flyteform_platform.foundation import Foundation
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """What was installed; None is what another stack has."""
+
+    provider: kubernetes.Provider
+    addons: ClusterAddons | None
+    control_plane: ControlPlane | None
+    data_plane: DataPlane | None
+
+
+def install(
+    config: PlatformConfig,
+    foundation: Foundation,
+    *,
+    provider: kubernetes.Provider | None = None,
+    address: pulumi.Input[str] = "",
+    after: Sequence[pulumi.Resource] = (),
+) -> Platform:
+    """Install the roles platform, controlplane and dataplane as far as the stack has them.
+
+    `after` are the cloud's resources that the cluster's contents need (node pools, access). `address` is the control
+    plane's gRPC for a data plane in another cluster than its control plane, as `grpcs://host:443`.
+    """
+    cluster = provider or cluster_provider(config.name, foundation.cluster, _after(after))
+    addons = ClusterAddons(config, foundation, cluster, opts=_after(after)) if config.has(Role.PLATFORM) else None
+    below = [*after, *(addons.made if addons else [])]
+    control_plane = data_plane = None
+    if config.has(Role.CONTROL_PLANE):
+        control_plane = ControlPlane(config, foundation, cluster, after=below)
+        pulumi.export("url", foundation.edge.url)
+        pulumi.export("address", control_plane.address)
+    if config.has(Role.DATA_PLANE):
+        here = control_plane.address if control_plane else f"grpcs://{foundation.edge.domain}:443"
+        data_plane = DataPlane(config, foundation, cluster, address=address or here, after=below)
+    return Platform(cluster, addons, control_plane, data_plane)
+
+
+def _after(resources: Sequence[pulumi.Resource]) -> pulumi.ResourceOptions:
+    return pulumi.ResourceOptions(depends_on=list(resources))
