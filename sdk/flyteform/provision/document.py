@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from flyteform.provision.impact.model import Impact, ImpactKind, ImpactValue, Severity
 from flyteform.provision.model import Action, Address, Change, FieldChange, Kind
-from flyteform.provision.redaction import redact_field, redact_text
+from flyteform.provision.redaction import redact_change, redact_text
 from flyteform.provision.verdicts import Level, Verdict
 
 if TYPE_CHECKING:
@@ -80,16 +80,16 @@ def read_verdict(entry: Mapping[str, Any]) -> Verdict:
 
 
 def _change(change: Change) -> dict[str, Any]:
-    fields = (redact_field(each) for each in change.fields)
+    change = redact_change(change)
     return {
         **where(change.address),
         "action": change.action.value,
-        "reason": redact_text(change.reason),
+        "reason": change.reason,
         "version": change.version,
         "previous_version": change.previous,
         "drift": change.drift,
         "moved_from": None if change.moved_from is None else where(change.moved_from),
-        "fields": [{"path": each.path, "before": each.before, "after": each.after} for each in fields],
+        "fields": [{"path": each.path, "before": each.before, "after": each.after} for each in change.fields],
         "breaking": change.breaking,
         "impacts": [_impact(each) for each in change.impacts],
         "depends_on": [where(address) for address in change.depends_on],

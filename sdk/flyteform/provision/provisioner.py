@@ -14,6 +14,7 @@ from flyteform.provision.model import REGISTRATIONS, Desired, Plan
 from flyteform.provision.observe import observe
 from flyteform.provision.opening import open_state
 from flyteform.provision.plan import check_owners, check_protected, plan_changes, removals
+from flyteform.provision.redaction import redact_change
 from flyteform.provision.refresh import refresh_changes, refreshed
 from flyteform.provision.selection import EVERYTHING, Selection, select
 from flyteform.provision.state_file import FileStateStore, default_state_path
@@ -156,14 +157,17 @@ async def apply_plan(
 
 
 async def check_fresh(plan: Plan, client: AdminClient, store: StateStore) -> None:
-    """Raise `StalePlanError` unless the same declaration would be planned the same way now."""
+    """Raise `StalePlanError` unless the same declaration would be planned the same way now.
+
+    A plan is saved without the values of secrets in its changes, so these are not looked at.
+    """
     if plan.endpoint != client.config.endpoint:
         raise ConflictError(
             f"this plan was made for {plan.endpoint}, not for {client.config.endpoint}",
             remedy=f"apply it with --endpoint {plan.endpoint}",
         )
     now = await compare(plan.desired, client, await store.load(), destroy=plan.destroy, untouched=plan.untouched)
-    if now.changes != plan.changes:
+    if tuple(map(redact_change, now.changes)) != tuple(map(redact_change, plan.changes)):
         raise StalePlanError(
             "the platform or the state has changed since this plan was saved", remedy="make a new plan and look at it"
         )

@@ -9,8 +9,13 @@ from __future__ import annotations
 
 import itertools
 import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from flyteform.provision.model import FieldChange
+
+if TYPE_CHECKING:
+    from flyteform.provision.model import Change
 
 HIDDEN = "(secret)"
 CHANGED = "(secret, changed)"
@@ -80,6 +85,12 @@ def redact_field(change: FieldChange) -> FieldChange:
     if before == after and change.before != change.after and after is not None:
         after = CHANGED if after == HIDDEN else f"{after} {CHANGED}"
     return FieldChange(change.path, before, after)
+
+
+def redact_change(change: Change) -> Change:
+    """Return the step as it is written down: its fields and its reason without their secrets."""
+    fields = tuple(redact_field(each) for each in change.fields)
+    return replace(change, reason=redact_text(change.reason), fields=fields)
 
 
 def redact_value(path: str, value: str | None) -> str | None:

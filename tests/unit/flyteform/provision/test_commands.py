@@ -8,6 +8,7 @@ import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unittest.mock import ANY
 
 import pytest
 
@@ -105,6 +106,31 @@ async def test_a_saved_plan_is_applied_once(tmp_path: Path) -> None:
         assert "has changed since this plan was saved" in err
         path.write_text(text)
         assert (await flyteform(tmp_path, "plan", path, endpoint=at))[0] == 0
+
+
+DECLARED = """
+from flyteform.provision import *
+
+here = Project("acme", labels={"team": "a"}, protect=True)
+Settings(ExecutionSettings(max_parallelism=5, environment={"DB_PASSWORD": "%s"}), project=here)
+Settings(ExecutionSettings(max_parallelism=6), project=here, domain="development", ignore_changes=["max_parallelism"])
+"""
+
+
+async def test_a_saved_plan_holds_all_that_is_declared(tmp_path: Path) -> None:
+    """Settings, options and what `--target` leaves alone are saved too; values of secrets are not readable in it."""
+    (tmp_path / "work").mkdir()
+    path, saved = tmp_path / "work" / "declared.py", tmp_path / "saved.plan"
+    async with control_plane(tmp_path) as client:
+        at = endpoint(client)
+        for secret, options in (("first-one", ()), ("other-one", ("--target", "settings:*"))):
+            path.write_text(DECLARED % secret)
+            assert (await flyteform(tmp_path, "plan", path, "--out", saved, *options, endpoint=at))[0] == 2
+            assert secret not in saved.read_text()
+            assert await flyteform(tmp_path, "apply", saved, endpoint=at) == (0, ANY, "")
+            assert (await flyteform(tmp_path, "plan", path, endpoint=at))[0] == 0
+        code, _, err = await flyteform(tmp_path, "destroy", path, "-y", endpoint=at)
+        assert (code, "protected" in err) == (1, True)
 
 
 async def test_without_a_terminal_and_without_approval_nothing_is_written(tmp_path: Path) -> None:

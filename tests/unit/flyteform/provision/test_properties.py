@@ -24,9 +24,9 @@ from flyteform.provision.apply import execute
 from flyteform.provision.identifiers import RESOURCE_TYPES
 from flyteform.provision.importing import import_declaration
 from flyteform.provision.model import Kind
-from flyteform.provision.provisioner import apply_plan, make_plan
+from flyteform.provision.provisioner import apply_plan, check_fresh, make_plan
 from flyteform.provision.restoring import find_drift, plan_return, return_to
-from flyteform.provision.saved import dump_plan
+from flyteform.provision.saved import dump_plan, read_plan
 from flyteform.provision.state_memory import MemoryBackend
 from flyteform.provision.state_store import DocumentStore
 from support.control_plane import control_plane
@@ -126,10 +126,16 @@ class LifeCycle(RuleBasedStateMachine):
         assert dump_plan(self.plan(), "") == dump_plan(self.plan(), "")
 
     @precondition(lambda self: self.declared is not None)
-    @rule()
-    def apply(self) -> None:
-        """After an apply nothing is left to do, and nothing has drifted."""
-        self.carry_out(self.plan())
+    @rule(saved=st.booleans())
+    def apply(self, *, saved: bool = False) -> None:
+        """After an apply, also of a plan that was saved, nothing is left to do, and nothing has drifted."""
+        plan = self.plan()
+        if saved and plan.has_changes:
+            path = self.folder / "saved.plan"
+            path.write_text(dump_plan(plan, ""))
+            plan = read_plan(path).plan
+            self.platform.run(check_fresh(plan, self.client, self.store))
+        self.carry_out(plan)
         assert self.plan().steps == ()
         state = self.platform.run(self.store.load())
         assert self.platform.run(find_drift(self.client, state)).steps == ()
