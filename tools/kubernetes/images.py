@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import io
 import json
+import marshal
 import os
 import shutil
+import struct
 import subprocess
+import sys
 import sysconfig
 import tarfile
 import tempfile
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +28,9 @@ if TYPE_CHECKING:
 PAUSE = "localhost/pause:1"
 _CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 # What an archive holds follows from how it is made, too.
-_MAKER = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+MAKER = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+# Of files with byte code: the size of what comes before it, and the flag for "never compared with its source".
+_HEADER, _UNCHECKED = 16, 1
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PROGRAMS = ("/bin/sh", "/bin/ls", "/bin/cat", "/bin/sleep", "/usr/bin/env")
 _RESOLVERS = ("libnss_files.so.2", "libnss_dns.so.2", "libresolv.so.2")
@@ -137,11 +144,15 @@ Content = Path | bytes | Link | Script | SharedFolder
 
 
 def write_layer(target: Path, files: Mapping[str, Content]) -> None:
-    """Write a layer: files and whole folders at their places in the image, owned by root, without times."""
+    """Write a layer: files and whole folders at their places in the image, owned by root, without times.
+
+    Byte code that is there for a source goes with it, so that no container compiles it anew.
+    """
     with tarfile.open(target, "w") as layer:
         for place, content in sorted(files.items()):
             if isinstance(content, Path):
-                layer.add(content, place.lstrip("/"), filter=_plain)
+                for path, below in _walk(content, place):
+                    _add_file(layer, path, below)
                 continue
             entry = tarfile.TarInfo(place.lstrip("/"))
             data = b""
@@ -158,9 +169,48 @@ def write_layer(target: Path, files: Mapping[str, Content]) -> None:
             layer.addfile(entry, io.BytesIO(data))
 
 
-def _plain(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
-    if entry.name.endswith(("__pycache__", ".a")) or "/test/" in entry.name:
+def _walk(path: Path, place: str) -> Iterator[tuple[Path, str]]:
+    """Yield the files to add, each with its place."""
+    if not path.is_dir():
+        yield path, place
+        return
+    for found in sorted(path.rglob("*")):
+        below = found.relative_to(path)
+        skipped = (
+            found.suffix in (".a", ".pyc") or {"test", "tests"} & {*below.parts[:-1]} or "__pycache__" in below.parts
+        )
+        if not skipped and not found.is_dir():
+            yield found, f"{place}/{below}"
+
+
+def _add_file(layer: tarfile.TarFile, path: Path, place: str) -> None:
+    layer.add(path, place.lstrip("/"), filter=_plain)
+    code = _byte_code(path) if path.suffix == ".py" else None
+    if code is not None:
+        source = Path(place)
+        cached = source.parent / "__pycache__" / f"{source.stem}.{sys.implementation.cache_tag}.pyc"
+        entry = tarfile.TarInfo(str(cached).lstrip("/"))
+        entry.size = len(code)
+        layer.addfile(entry, io.BytesIO(code))
+
+
+def _byte_code(source: Path) -> bytes | None:
+    """Return byte code that is never compared with its source; None for what cannot be compiled."""
+    cached = Path(importlib.util.cache_from_source(str(source)))
+    found = source.stat()
+    expected = importlib.util.MAGIC_NUMBER + struct.pack("<III", 0, int(found.st_mtime), found.st_size & 0xFFFFFFFF)
+    header = importlib.util.MAGIC_NUMBER + struct.pack("<I", _UNCHECKED) + bytes(8)
+    if cached.exists() and (code := cached.read_bytes())[:_HEADER] == expected:
+        return header + code[_HEADER:]
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            compiled = compile(source.read_bytes(), str(source), "exec", dont_inherit=True)
+    except (SyntaxError, ValueError):
         return None
+    return header + marshal.dumps(compiled)
+
+
+def _plain(entry: tarfile.TarInfo) -> tarfile.TarInfo:
     entry.uid = entry.gid = entry.mtime = 0
     entry.uname = entry.gname = "root"
     return entry
@@ -170,7 +220,7 @@ def python_layer() -> Path:
     """Return a layer with this machine's own Python, the libraries that it needs, and a shell."""
     base = Path(sysconfig.get_config_var("installed_base") or sysconfig.get_config_var("base"))
     version = sysconfig.get_python_version()
-    target = CACHE / "images" / f"python-{version}-{_digest_of_text(f'{base} {_MAKER}')}.tar"
+    target = CACHE / "images" / f"python-{version}-{_digest_of_text(f'{base} {MAKER}')}.tar"
     if target.exists():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,18 +1,22 @@
-"""The image that tasks run in, made from this checkout: this machine's Python, and the installed packages it needs."""
+"""The images that tasks run in: for this SDK from this checkout, for the stock one from its environment.
+
+A third one has this checkout's data plane: the operator, its webhook, and what copies data for raw containers.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import re
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tools.kubernetes.images import Image, Script, libraries, python_layer, write_image, write_layer
-from tools.kubernetes.settings import CACHE
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from tools.kubernetes.images import MAKER, Image, Script, libraries, python_layer, write_image, write_layer
+from tools.kubernetes.settings import CACHE, ClusterError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from tools.kubernetes.images import Content
 
@@ -21,30 +25,85 @@ _LIBRARY = "/opt/flyteform"
 _PROJECT = "flyteform"
 # What tasks need beyond the SDK's own requirements: their objects are in S3.
 _BESIDE = ("obstore",)
+_OF_OPERATORS = ("obstore", "kubernetes", "uvloop")
 _EXECUTE = """#!/usr/local/bin/python3
 import sys
 from flyteform.run import main
 sys.exit(main())
 """
 _NOBODY = "65534"
+_WORK = "/tmp"  # noqa: S108 - where every user may write
+_STOCK = "/opt/flytekit"
+_STOCK_COMMANDS = {
+    "pyflyte-execute": "execute_task_cmd",
+    "pyflyte-fast-execute": "fast_execute_task_cmd",
+    "pyflyte-map-execute": "map_execute_task_cmd",
+}
+_STOCK_SCRIPT = """#!/usr/local/bin/python3
+import sys
+from flytekit.bin.entrypoint import {command}
+sys.exit({command}())
+"""
+_STOCK_LOCK = _ROOT / "tests" / "compat" / "flytekit" / "uv.lock"
+# The stock SDK unpacks code by these.
+_UNPACKERS = ("/bin/tar", "/bin/gzip")
+# Half a gigabyte of what the tests' tasks have no use for.
+_UNNEEDED = ("pyarrow", "pandas", "numpy", "azure", "adlfs", "gcsfs", "google_cloud", "pip")
 
 
 def task_image(name: str) -> Path:
     """Return the archive of an image in which tasks of this SDK run, as it is in the checkout now."""
-    required = _layer("libraries", dict(_libraries()))
-    sources = _layer("sdk", dict(_sources()))
-    target = CACHE / "images" / f"task-{_digest_of(f'{name} {required.name} {sources.name}')}.tar"
+    required = _layer("libraries", dict(_libraries(_BESIDE)))
+    sources = _layer("sdk", dict(_sources("sdk/flyteform")))
+    return _image("task", name, (python_layer(), required, sources), _LIBRARY)
+
+
+def operator_image(name: str) -> Path:
+    """Return the archive of an image with the data plane, as it is in the checkout now."""
+    required = _layer("libraries", dict(_libraries(_OF_OPERATORS)))
+    files = {**dict(_sources("sdk/flyteform")), **dict(_sources("dataplane/flyteform_dataplane")), **dict(_metadata())}
+    return _image("operator", name, (python_layer(), required, _layer("dataplane", files)), _LIBRARY)
+
+
+def stock_image(name: str, environment: Path) -> Path:
+    """Return the archive of an image in which the stock SDK's tasks run, made from an environment that has it."""
+    pyvenv = environment / "pyvenv.cfg"
+    if not pyvenv.exists():
+        raise ClusterError(f"there is no stock flytekit in {environment}: run `make compat`")
+    packages = next(environment.glob("lib/python*/site-packages"))
+    files: dict[str, Content] = {f"{_STOCK}/{path.name}": path for path in packages.iterdir() if _needed(path.name)}
+    extensions = [path for path in packages.rglob("*.so") if _needed(path.relative_to(packages).parts[0])]
+    programs = [Path(program) for program in _UNPACKERS]
+    files |= {library: Path(library).resolve() for library in libraries([*extensions, *programs])}
+    files |= {str(program): program.resolve() for program in programs}
+    for script, command in _STOCK_COMMANDS.items():
+        files[f"/usr/local/bin/{script}"] = Script(_STOCK_SCRIPT.format(command=command))
+    digest = _digest_of(f"{MAKER} {_STOCK_SCRIPT} {sorted(files)} {_STOCK_LOCK.read_text()}")
+    target = CACHE / "images" / f"stock-{digest}.tar"
     if not target.exists():
-        environment = {"PYTHONPATH": _LIBRARY, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"}
-        layers = (python_layer(), required, sources)
-        write_image(Image(name, layers, environment=environment, user=_NOBODY, workdir="/tmp"), target)  # noqa: S108 - where every user may write
+        partial = target.with_suffix(".partial")
+        write_layer(partial, files)
+        partial.rename(target)
+    return _image("stock", name, (python_layer(), target), f"{_STOCK}:{_WORK}")
+
+
+def _needed(name: str) -> bool:
+    return not name.startswith(_UNNEEDED) and name != "__pycache__"
+
+
+def _image(kind: str, name: str, layers: tuple[Path, ...], path: str) -> Path:
+    digest = _digest_of(" ".join([name, path, *(layer.name for layer in layers)]))
+    target = CACHE / "images" / f"{kind}-{digest}.tar"
+    if not target.exists():
+        environment = {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1", "HOME": _WORK}
+        write_image(Image(name, layers, environment=environment, user=_NOBODY, workdir=_WORK), target)
     return target
 
 
-def _libraries() -> Iterator[tuple[str, Content]]:
-    """Yield the files of all that the SDK requires, as their installation recorded them."""
+def _libraries(beside: Sequence[str]) -> Iterator[tuple[str, Content]]:
+    """Yield the files of all that the SDK requires and more, as their installation recorded them."""
     extensions = []
-    for distribution in _required():
+    for distribution in _required(beside):
         for file in distribution.files or ():
             if ".." not in file.parts and file.suffix != ".pyc":
                 path = Path(str(distribution.locate_file(file)))
@@ -54,31 +113,36 @@ def _libraries() -> Iterator[tuple[str, Content]]:
         yield library, Path(library).resolve()
 
 
-def _sources() -> Iterator[tuple[str, Content]]:
-    package = _ROOT / "sdk" / _PROJECT
+def _sources(folder: str) -> Iterator[tuple[str, Content]]:
+    package = _ROOT / folder
     for path in sorted(package.rglob("*")):
         if path.is_file() and path.suffix != ".pyc":
             yield f"{_LIBRARY}/{path.relative_to(package.parent)}", path
     yield "/usr/local/bin/flyteform-execute", Script(_EXECUTE)
 
 
-def _required() -> list[metadata.Distribution]:
-    """Return the distributions that the SDK needs, directly or not, without the SDK itself and its extras."""
+def _metadata() -> Iterator[tuple[str, Content]]:
+    """Yield what says which version of the project this is."""
+    told = f"Metadata-Version: 2.1\nName: {_PROJECT}\nVersion: {metadata.version(_PROJECT)}\n"
+    yield f"{_LIBRARY}/{_PROJECT}-0.dist-info/METADATA", told.encode()
+
+
+def _required(beside: Sequence[str]) -> list[metadata.Distribution]:
+    """Return the distributions that the SDK and others need, directly or not, without the SDK itself and its extras."""
     found: dict[str, metadata.Distribution] = {}
-    waiting = [_PROJECT, *_BESIDE]
+    waiting = [_PROJECT, *beside]
     while waiting:
-        name = re.sub(r"[-_.]+", "-", waiting.pop()).lower()
-        if name in found:
-            continue
-        found[name] = metadata.distribution(name)
-        required = [one for one in found[name].requires or [] if "extra ==" not in one and "sys_platform" not in one]
-        waiting += [match[0] for one in required if (match := re.match(r"[\w.-]+", one))]
+        name = canonicalize_name(waiting.pop())
+        if name not in found:
+            found[name] = metadata.distribution(name)
+            required = map(Requirement, found[name].requires or [])
+            waiting += [one.name for one in required if one.marker is None or one.marker.evaluate({"extra": ""})]
     del found[_PROJECT]
     return [found[name] for name in sorted(found)]
 
 
 def _layer(name: str, files: dict[str, Content]) -> Path:
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(MAKER.encode())
     for place, content in sorted(files.items()):
         data = content.read_bytes() if isinstance(content, Path) else repr(content).encode()
         digest.update(f"{place}\0{hashlib.sha256(data).hexdigest()}\0".encode())
