@@ -11,7 +11,10 @@ from flyteidl.datacatalog import datacatalog_pb2
 from flyteidl.service import admin_pb2, agent_pb2, auth_pb2, dataproxy_pb2, identity_pb2, signal_pb2
 
 from flyteform.proto.flyteform.v1 import clusters_pb2, events_pb2, link_pb2, policies_pb2, state_pb2
+from flyteform_controlplane.dispatch.cluster_objects import ClusterObjects
 from flyteform_controlplane.dispatch.dispatcher import Dispatcher
+from flyteform_controlplane.dispatch.leases import LeaseBuilder
+from flyteform_controlplane.dispatch.questions import Questions
 from flyteform_controlplane.scheduler.scheduler import Scheduler
 from flyteform_controlplane.services.admin import AdminService
 from flyteform_controlplane.services.agents import AgentService
@@ -96,23 +99,31 @@ def assemble(
         notices.say(Topic.CLUSTERS)
         dispatcher.wake()
 
+    questions = Questions(
+        database,
+        lambda cluster: dispatcher.connection(cluster),
+        lambda: dispatcher.connected(),
+        tell=lambda: notices.say(Topic.QUESTIONS),
+    )
+    notices.listen(Topic.QUESTIONS, questions.look)
+    stores = ClusterObjects(objects, database, questions)
 
     async def give_up(execution: ExecutionKey, message: str, *, aborted: bool) -> None:
         await UnreadableExecutions(admin.events).end(execution, message, aborted=aborted)
 
     dispatcher = Dispatcher(
         database,
-        objects,
+        stores,
         dispatching,
         connected=connected,
         tell=lambda: notices.say(Topic.DISPATCH),
-        admin=config,
         give_up=give_up,
+        leases=LeaseBuilder(database, stores, config, stores),
     )
     notices.listen(Topic.DISPATCH, dispatcher.look)
     launcher = _Launcher()
     scheduler, leadership = _scheduler(database, launcher, scheduling, notices)
-    admin = AdminService(database, objects, dispatcher, scheduler, config)
+    admin = AdminService(database, stores, dispatcher, scheduler, config)
     launcher.target = admin
     services = (
         _service(admin_pb2.DESCRIPTOR, "AdminService", admin),
@@ -120,7 +131,7 @@ def assemble(
         _service(
             dataproxy_pb2.DESCRIPTOR,
             "DataProxyService",
-            DataProxyService(objects, admin, max_expiry=config.max_upload_expiry),
+            DataProxyService(stores, admin, max_expiry=config.max_upload_expiry),
         ),
         _service(datacatalog_pb2.DESCRIPTOR, "DataCatalog", CatalogService(database, objects)),
         _service(cacheservice_pb2.DESCRIPTOR, "CacheService", CacheService(database)),
@@ -139,7 +150,7 @@ def assemble(
         _service(events_pb2.DESCRIPTOR, "EventService", EventService(admin.events)),
         _service(link_pb2.DESCRIPTOR, "DataPlaneLink", LinkService(dispatcher)),
     )
-    return Parts(services, (notices, dispatcher, *leadership, scheduler, WaitingLine(admin.ending)))
+    return Parts(services, (notices, dispatcher, questions, *leadership, scheduler, WaitingLine(admin.ending)))
 
 
 def stock_services(services: tuple[Service, ...]) -> tuple[Service, ...]:

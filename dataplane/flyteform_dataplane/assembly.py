@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Protocol
 
 from flyteform_dataplane.admin import AdminClient
+from flyteform_dataplane.answers import Answers
 from flyteform_dataplane.catalog import DataCatalogClient
 from flyteform_dataplane.channel import open_channel
 from flyteform_dataplane.clock import SystemClock
 from flyteform_dataplane.connectors.directory import Directory
 from flyteform_dataplane.connectors.jobs import JobExecutor
 from flyteform_dataplane.engine.graph import Deadlines
-from flyteform_dataplane.link import LinkClient
+from flyteform_dataplane.link import LinkClient, Place, storage_profile
 from flyteform_dataplane.report import EventReporter
 from flyteform_dataplane.runner import Runner, RunnerConfig
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from flyteform.objects.ports import ObjectStore
+    from flyteform_dataplane.answers import Logs, Resources
     from flyteform_dataplane.connectors.endpoints import Endpoint
     from flyteform_dataplane.executors import Executors
     from flyteform_dataplane.plugins.ports import Connectors
@@ -56,6 +59,12 @@ class Plane:
     connectors: tuple[Endpoint, ...] = ()
     token_file: Path | None = None
     deadlines: Deadlines = field(default_factory=Deadlines)
+    # How many executions it takes at a time; 0 for as many as there are.
+    capacity: int = 0
+    kubernetes_version: str = ""
+    # What clients may ask for over the link, and what the platform keeps in the cluster.
+    attempt_logs: Logs | None = None
+    resources: Resources | None = None
 
 
 @contextlib.asynccontextmanager
@@ -82,7 +91,15 @@ async def working(plane: Plane) -> AsyncIterator[None]:
                 plugins=plane.plugins(connectors if plane.connectors else None),
             ),
         )
-        link = LinkClient(channel, runner, cluster=plane.cluster, version=version("flyteform"))
+        place = Place(
+            cluster=plane.cluster,
+            version=version("flyteform"),
+            kubernetes_version=plane.kubernetes_version,
+            storage=storage_profile(plane.objects.prefix, os.environ),
+            capacity=plane.capacity,
+        )
+        answers = Answers(plane.objects, logs=plane.attempt_logs, resources=plane.resources)
+        link = LinkClient(channel, runner, place, answers=answers)
         runner.on_finished(link.finished)
         stack.push_async_callback(runner.stop)
         for executor in (*plane.opened, jobs):

@@ -6,29 +6,34 @@ import asyncio
 import contextlib
 import logging
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import grpc
 import grpc.aio
 
 from flyteform.errors import FlyteformError
+from flyteform.proto.flyteform.v1.clusters_pb2 import StorageProfile
 from flyteform.proto.flyteform.v1.link_pb2 import (
-    Ack,
     Finished,
     FromDataPlane,
     Heartbeat,
-    Lease,
     Register,
     Registered,
     ToDataPlane,
 )
 from flyteform.proto.flyteform.v1.link_pb2_grpc import DataPlaneLinkStub
 from flyteform_dataplane.channel import Backoff
+from flyteform_dataplane.intake import Executions, Intake
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from flyteidl.core.identifier_pb2 import WorkflowExecutionIdentifier
+
+    from flyteform_dataplane.answers import Answers
+
+__all__ = ["Executions", "LinkClient", "Place", "storage_profile"]
 
 logger = logging.getLogger(__name__)
 
@@ -36,24 +41,28 @@ _DEFAULT_HEARTBEAT = 10.0  # seconds, when the control plane names no interval
 _REMEMBERED = 1000  # ends that are told again after a reconnection, as nothing acknowledges them
 
 
-class Executions(Protocol):
-    """Who runs what the control plane leases."""
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a data plane says of its cluster: `storage` is where it keeps data, `capacity` how much it takes at once."""
 
-    async def accept(self, lease: Lease) -> None:
-        """Take the execution over, durably; a lease of one that is held already changes nothing."""
-        ...
+    cluster: str
+    labels: Sequence[str] = ()
+    version: str = ""
+    kubernetes_version: str = ""
+    storage: StorageProfile = field(default_factory=StorageProfile)
+    capacity: int = 0
 
-    async def abort(self, execution: WorkflowExecutionIdentifier, cause: str) -> None:
-        """End the execution as ABORTED; no error if it is not held."""
-        ...
-
-    async def revoke(self, execution: WorkflowExecutionIdentifier) -> None:
-        """Stop the execution and forget it without reporting anything; no error if it is not held."""
-        ...
-
-    def held(self) -> Sequence[WorkflowExecutionIdentifier]:
-        """Return the executions that were accepted and have not ended."""
-        ...
+    def register(self, held: Sequence[WorkflowExecutionIdentifier]) -> Register:
+        """Return the message that introduces it."""
+        return Register(
+            cluster=self.cluster,
+            labels=self.labels,
+            held=held,
+            version=self.version,
+            storage=self.storage,
+            kubernetes_version=self.kubernetes_version,
+            capacity=self.capacity,
+        )
 
 
 class LinkClient:
@@ -63,17 +72,16 @@ class LinkClient:
         self,
         channel: grpc.aio.Channel,
         executions: Executions,
+        place: Place,
         *,
-        cluster: str,
-        labels: Sequence[str] = (),
-        version: str = "",
+        answers: Answers | None = None,
         backoff: Backoff | None = None,
     ) -> None:
         self._stub = DataPlaneLinkStub(channel)
         self._executions = executions
-        self._cluster = cluster
-        self._labels = labels
-        self._version = version
+        self._place = place
+        self._answers = answers
+        self._intake = Intake(executions, answers.objects if answers is not None else None)
         self._backoff = backoff or Backoff()
         self._failures = 0
         self._outbox: asyncio.Queue[FromDataPlane] | None = None
@@ -113,9 +121,7 @@ class LinkClient:
 
     async def _connect(self) -> None:
         outbox: asyncio.Queue[FromDataPlane] = asyncio.Queue()
-        held = self._executions.held()
-        register = Register(cluster=self._cluster, labels=self._labels, held=held, version=self._version)
-        outbox.put_nowait(FromDataPlane(register=register))
+        outbox.put_nowait(FromDataPlane(register=self._place.register(self._executions.held())))
         call = self._stub.Connect(_drain(outbox))
         heart: asyncio.Task[None] | None = None
         try:
@@ -127,11 +133,14 @@ class LinkClient:
                     await self._take(message, outbox)
         finally:
             call.cancel()
+            await self._intake.close()
+            if self._answers is not None:
+                await self._answers.close()
             if heart is not None:
                 heart.cancel()
 
     def _registered(self, outbox: asyncio.Queue[FromDataPlane]) -> None:
-        logger.info("linked to the control plane as cluster %r", self._cluster)
+        logger.info("linked to the control plane as cluster %r", self._place.cluster)
         self._failures = 0
         self._outbox = outbox
         for execution in self._finished.values():
@@ -142,13 +151,13 @@ class LinkClient:
         try:
             match kind:
                 case "lease":
-                    await self._executions.accept(message.lease)
-                    ack = Ack(id=message.lease.id, epoch=message.lease.epoch)
-                    outbox.put_nowait(FromDataPlane(ack=ack))
+                    await self._intake.take(message.lease, lambda ack: outbox.put_nowait(FromDataPlane(ack=ack)))
                 case "abort":
                     await self._executions.abort(message.abort.id, message.abort.cause)
                 case "revoke":
-                    await self._executions.revoke(message.revoke.id)
+                    await self._intake.revoke(message.revoke.id)
+                case "sign_url" | "tail_logs" | "stop_tail" | "resource_sync" if self._answers is not None:
+                    self._answers.take(message, outbox.put_nowait)
                 case _:
                     logger.debug("the control plane sent a message that this version does not know")
         except FlyteformError as error:  # a lease without its Ack is offered again
@@ -168,3 +177,20 @@ async def _beat(outbox: asyncio.Queue[FromDataPlane], registered: Registered) ->
         while True:
             await asyncio.sleep(interval)
             outbox.put_nowait(FromDataPlane(heartbeat=Heartbeat()))
+
+
+_PROVIDERS = {"s3": "aws", "gs": "gcp", "abfs": "azure"}
+
+
+def storage_profile(prefix: str, environment: Mapping[str, str]) -> StorageProfile:
+    """Return what a data plane says of its store; the region is what the store's client goes by."""
+    scheme, _, rest = prefix.partition("://")
+    provider = _PROVIDERS.get(scheme, scheme)
+    if environment.get("AWS_ENDPOINT_URL") or environment.get("AWS_ENDPOINT"):
+        provider = "s3-compatible" if scheme == "s3" else provider
+    return StorageProfile(
+        provider=provider,
+        bucket="" if scheme == "file" else rest.partition("/")[0],
+        region=environment.get("AWS_REGION", environment.get("AWS_DEFAULT_REGION", "")) if scheme == "s3" else "",
+        prefix=prefix,
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from flyteidl.core.identifier_pb2 import WorkflowExecutionIdentifier
@@ -10,17 +11,22 @@ from flyteidl.core.identifier_pb2 import WorkflowExecutionIdentifier
 from flyteform.proto.flyteform.v1 import link_pb2
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from flyteform_controlplane.domain.ports import ExecutionKey
 
 
 class Connection:
     """The sending half of a data plane's stream; `epoch` numbers the connections of its cluster."""
 
-    def __init__(self, cluster: str, epoch: int) -> None:
+    def __init__(self, cluster: str, epoch: int, storage: str = "") -> None:
         self.cluster = cluster
         self.epoch = epoch
         # Executions that it was told to abort.
         self.aborted: set[ExecutionKey] = set()
+        # Where the data plane keeps what its executions make; empty for the control plane's own store.
+        self.storage = storage
+        self._asked: dict[int, asyncio.Queue[link_pb2.FromDataPlane | None]] = {}
         self._messages: asyncio.Queue[link_pb2.ToDataPlane | None] = asyncio.Queue()
         self._closed = False
         self._error: Exception | None = None
@@ -45,6 +51,25 @@ class Connection:
             self._closed = True
             self._error = error
             self._messages.put_nowait(None)
+            for answers in self._asked.values():
+                answers.put_nowait(None)
+
+    @contextmanager
+    def asking(self, number: int) -> Iterator[asyncio.Queue[link_pb2.FromDataPlane | None]]:
+        """Give a queue of the answers to a question with this number; None in it says that the stream has ended."""
+        answers: asyncio.Queue[link_pb2.FromDataPlane | None] = asyncio.Queue()
+        self._asked[number] = answers
+        if self._closed:
+            answers.put_nowait(None)
+        try:
+            yield answers
+        finally:
+            del self._asked[number]
+
+    def answered(self, number: int, message: link_pb2.FromDataPlane) -> None:
+        """Take an answer; one that nobody waits for is dropped."""
+        if number in self._asked:
+            self._asked[number].put_nowait(message)
 
     async def receive(self) -> link_pb2.ToDataPlane | None:
         """Wait for the next message to go out; None when the stream ends, and its error raised if it has one."""

@@ -18,14 +18,17 @@ from flyteform_controlplane.dispatch.choice import choose
 from flyteform_controlplane.dispatch.config import DispatchConfig
 from flyteform_controlplane.dispatch.connection import Connection
 from flyteform_controlplane.dispatch.leases import LeaseBuilder
-from flyteform_controlplane.domain.config import AdminConfig
+from flyteform_controlplane.domain.clusters import check_prefix, check_storage, within
 from flyteform_controlplane.domain.dispatches import ClusterState, DispatchRecord, DispatchState
+from flyteform_controlplane.domain.filters import Query
 from flyteform_controlplane.domain.ports import ExecutionKey
 from flyteform_controlplane.domain.times import now as present
 from flyteform_controlplane.errors import FailedPreconditionError, UnavailableError
 from flyteform_controlplane.store.sql import clusters
 from flyteform_controlplane.store.sql import dispatch as store
 from flyteform_controlplane.store.sql.clusters import Registration
+from flyteform_controlplane.store.sql.locks import lock_name
+from flyteform_controlplane.store.sql.store import SqlStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -42,6 +45,8 @@ T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 _PAGE: Final = 500
+_MOST_CLUSTERS: Final = 10_000
+_CLUSTERS = SqlStore().clusters
 _ENDED: Final = frozenset({"SUCCEEDED", "FAILED", "ABORTED", "TIMED_OUT"})
 _LONGEST_DELAY: Final = timedelta(minutes=1)
 # How long the queue rests after an unexpected error, such as a database that does not answer.
@@ -68,11 +73,12 @@ class Dispatcher:
         connected: Callable[[bool], None] = lambda _: None,
         tell: Callable[[], None] = lambda: None,
         give_up: GiveUp | None = None,
-        admin: AdminConfig | None = None,
+        leases: LeaseBuilder | None = None,
     ) -> None:
         self.config = config or DispatchConfig()
         self._database = database
-        self._leases = LeaseBuilder(database, objects, admin or AdminConfig())
+        self._objects = objects
+        self._leases = leases or LeaseBuilder(database, objects)
         self._now = now
         # Told whether any data plane is connected here, whenever that may have changed.
         self._connected = connected
@@ -165,9 +171,10 @@ class Dispatcher:
         held = {_key(identifier) for identifier in register.held}
         async with self._database.transaction() as tx:
             at = self._now()
+            storage = await self._storage(tx, register)
             epoch = await clusters.register_cluster(tx, register.cluster, _registration(register), at)
             strangers = await self._reconcile(tx, register.cluster, held, at)
-        connection = Connection(register.cluster, epoch)
+        connection = Connection(register.cluster, epoch, storage)
         former = self._connections.pop(register.cluster, None)
         if former is not None:
             former.close(FailedPreconditionError(f"cluster {register.cluster!r} has connected anew"))
@@ -180,6 +187,25 @@ class Dispatcher:
         self._connected(bool(self._connections))
         self.look()
         return connection
+
+    async def _storage(self, tx: AsyncConnection, register: link_pb2.Register) -> str:
+        """Return the prefix of the data plane's store, empty for the control plane's; refuse one that is another's."""
+        profile = register.storage
+        check_storage(profile)
+        shared = not profile.prefix or within(profile.prefix, self._objects.prefix)
+        await lock_name(tx, "clusters", "")
+        record = await _CLUSTERS.get(tx, register.cluster)
+        others = [] if shared else await _CLUSTERS.page(tx, Query(limit=_MOST_CLUSTERS))
+        check_prefix(record, profile, others)
+        return "" if shared else profile.prefix
+
+    def connection(self, cluster: str) -> Connection | None:
+        """Return the stream of a cluster's data plane, if it ends here."""
+        return self._connections.get(cluster)
+
+    def connected(self) -> list[str]:
+        """Return the clusters whose streams end here."""
+        return list(self._connections)
 
     def disconnect(self, connection: Connection) -> None:
         """Forget the stream; what the data plane holds stays its own."""
@@ -278,8 +304,10 @@ class Dispatcher:
         epochs = await clusters.current_connections(tx, self._connections)
         current = {}
         for name, connection in self._connections.items():
-            if epochs.get(name, connection.epoch) == connection.epoch:
+            if epochs.get(name) == connection.epoch:
                 current[name] = connection
+            elif name not in epochs:
+                connection.close(FailedPreconditionError(f"cluster {name!r} was deleted"))
             else:
                 connection.close(FailedPreconditionError(f"cluster {name!r} has connected anew"))
         return current
@@ -338,7 +366,7 @@ class Dispatcher:
 
     async def _offer(self, record: DispatchRecord, connection: Connection, epoch: int) -> None:
         try:
-            lease = await self._leases.build(record.execution, epoch, self.config.lease_ttl)
+            lease = await self._leases.build(record.execution, epoch, self.config.lease_ttl, connection.storage)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with this one, the others go on
             if self._give_up is None or not self._is_hopeless(record, error):
                 await self._postpone(record, error)

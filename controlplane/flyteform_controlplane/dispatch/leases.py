@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from flyteform.compiler import apply_defaults
 from flyteform.proto.flyteform.v1 import link_pb2
 from flyteform_controlplane.dispatch.choice import fnv64a
 from flyteform_controlplane.dispatch.connection import identifier
+from flyteform_controlplane.dispatch.staging import URL_LIFE, add_staging
 from flyteform_controlplane.domain.attributes import Scope
 from flyteform_controlplane.domain.config import AdminConfig
 from flyteform_controlplane.domain.locations import join
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from flyteform.objects.ports import ObjectStore
+    from flyteform_controlplane.dispatch.staging import Stores
     from flyteform_controlplane.domain.ports import ExecutionKey
     from flyteform_controlplane.store.database import Database
 
@@ -47,17 +50,24 @@ class LeaseBuilder:
     database: Database
     objects: ObjectStore
     config: AdminConfig = field(default_factory=AdminConfig)
+    stores: Stores | None = None
+    # What is larger goes by URL.
+    inline_bytes: int = 2 * 1024 * 1024
 
-    async def build(self, execution: ExecutionKey, epoch: int, ttl: timedelta) -> link_pb2.Lease:
-        """Return the lease; raise `MissingEntityError` or the object store's errors if a part cannot be had."""
+    async def build(self, execution: ExecutionKey, epoch: int, ttl: timedelta, storage: str = "") -> link_pb2.Lease:
+        """Return the lease for a cluster with its store below `storage`, or with the control plane's if that is empty.
+
+        `MissingEntityError` or the object stores' errors if a part cannot be had.
+        """
+        prefix = storage or self.objects.prefix
         closure_uri, inputs_uri, spec, attributes = await self._locate(execution)
         key = f"{execution.project}-{execution.domain}-{execution.name}"
         lease = link_pb2.Lease(
             id=identifier(execution),
             epoch=epoch,
             spec=spec,
-            metadata_prefix=join(self.objects.prefix, "metadata", "propeller", key),
-            raw_output_prefix=join(self._raw_prefix(spec), execution.project, execution.domain, execution.name),
+            metadata_prefix=join(prefix, "metadata", "propeller", key),
+            raw_output_prefix=join(_raw_prefix(spec, prefix), execution.project, execution.domain, execution.name),
         )
         lease.ttl.FromTimedelta(ttl)
         lease.closure.ParseFromString(await self.objects.get(closure_uri))
@@ -65,7 +75,24 @@ class LeaseBuilder:
         lease.inputs.CopyFrom(LiteralMap.FromString(await self.objects.get(inputs_uri)) if inputs_uri else LiteralMap())
         if spec.metadata.mode == ExecutionMetadata.RECOVERED:
             lease.recover_from.CopyFrom(spec.metadata.reference_execution)
+        if self.stores is not None and prefix != self.objects.prefix:
+            await add_staging(lease, prefix, self.stores)
+        await self._lighten(lease, inputs_uri)
         return lease
+
+    async def _lighten(self, lease: link_pb2.Lease, inputs_uri: str) -> None:
+        """Put signed URLs in the place of what is large: a message has its limits, and blocks the others behind it."""
+        if lease.closure.ByteSize() > self.inline_bytes:
+            closure = lease.closure.SerializeToString(deterministic=True)
+            # The same for all executions of a version with the same settings.
+            uri = join(self.objects.prefix, "metadata", "leases", hashlib.sha256(closure).hexdigest())
+            if await self.objects.head(uri) is None:
+                await self.objects.put(uri, closure, durable=False)
+            lease.closure_url = (await self.objects.sign(uri, "GET", URL_LIFE)).url
+            lease.ClearField("closure")
+        if lease.inputs.ByteSize() > self.inline_bytes:
+            lease.inputs_url = (await self.objects.sign(inputs_uri, "GET", URL_LIFE)).url
+            lease.ClearField("inputs")
 
     async def _locate(self, execution: ExecutionKey) -> tuple[str, str, ExecutionSpec, _Attributes]:
         values = (execution.project, execution.domain, execution.name)
@@ -98,8 +125,9 @@ class LeaseBuilder:
         if quality.ByteSize():
             lease.spec.quality_of_service.CopyFrom(quality)
 
-    def _raw_prefix(self, spec: ExecutionSpec) -> str:
-        return spec.raw_output_data_config.output_location_prefix.rstrip("/") or f"{self.objects.prefix}/raw"
+
+def _raw_prefix(spec: ExecutionSpec, prefix: str) -> str:
+    return spec.raw_output_data_config.output_location_prefix.rstrip("/") or f"{prefix}/raw"
 
 
 async def _attributes(tx: AsyncConnection, scope: Scope) -> _Attributes:

@@ -41,6 +41,7 @@ class Cluster:
     heartbeat_at: datetime | None
     weights: Mapping[str, float] | None = field(default=None, hash=False)
     capacity: int = 0
+    lost_since: datetime | None = None
 
     def weight(self, label: str, otherwise: float = 1) -> float:
         """Return its share of the work with that label ("" for none); 0 if such work may not run here.

@@ -65,6 +65,10 @@ class LinkService(link_pb2_grpc.DataPlaneLinkServicer):
                 await self._dispatcher.acknowledge(connection, message.ack)
             case "finished":
                 await self._dispatcher.finish(connection, message.finished)
+            case "signed":
+                connection.answered(message.signed.id, message)
+            case "log_lines":
+                connection.answered(message.log_lines.id, message)
             case "register":
                 raise InvalidArgumentError("a data plane registers once, as its first message")
             case _:

@@ -28,6 +28,7 @@ class Topic(StrEnum):
     DISPATCH = "dispatch"
     SCHEDULES = "schedules"
     CLUSTERS = "clusters"
+    QUESTIONS = "questions"
 
 
 class Notices:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import and_, case, delete, insert, select, update
 
+from flyteform.proto.flyteform.v1.clusters_pb2 import StorageProfile
 from flyteform_controlplane.domain.dispatches import Cluster, ClusterState
 from flyteform_controlplane.store.sql import dispatch
 from flyteform_controlplane.store.sql.locks import lock_name
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-_KNOWN = tuple(clusters.c[name] for name in ("name", "labels", "weights", "state", "epoch", "heartbeat_at", "capacity"))
+_KNOWN = tuple(
+    clusters.c[name]
+    for name in ("name", "labels", "weights", "state", "epoch", "heartbeat_at", "capacity", "lost_since")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,7 @@ async def known_clusters(tx: AsyncConnection) -> list[Cluster]:
             heartbeat_at=row["heartbeat_at"],
             weights=None if row["weights"] is None else json.loads(row["weights"]),
             capacity=row["capacity"],
+            lost_since=row["lost_since"],
         )
         for row in rows
     ]
@@ -102,6 +107,13 @@ async def mark_lost(tx: AsyncConnection, silent_since: datetime, at: datetime) -
     if names:
         await dispatch.return_offers(tx, names, at)
     return names
+
+
+async def storage_prefixes(tx: AsyncConnection) -> dict[str, str]:
+    """Return the prefixes of the stores of all clusters that have one of their own, by the clusters' names."""
+    rows = await tx.execute(select(clusters.c.name, clusters.c.storage).order_by(clusters.c.name))
+    found = {row.name: StorageProfile.FromString(row.storage).prefix for row in rows}
+    return {name: prefix for name, prefix in found.items() if prefix}
 
 
 async def hold_back(tx: AsyncConnection, name: str, state: ClusterState | None, at: datetime) -> bool:

@@ -53,7 +53,7 @@ async def lease_of(
     """Launch the workflow `wf` and return the execution's lease."""
     launch_plan = await world.register_launch_plan("wf", name, Parse(plan, LaunchPlanSpec()))
     execution = await world.execute(launch_plan, name, Parse(spec, ExecutionSpec()), x=1)
-    builder = LeaseBuilder(world.database, world.objects, config or AdminConfig())
+    builder = LeaseBuilder(world.database, world.admin.backend.objects, config or AdminConfig())
     return await builder.build(ExecutionKey(PROJECT, DOMAIN, execution.name), 1, timedelta(seconds=1))
 
 

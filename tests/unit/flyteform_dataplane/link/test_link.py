@@ -14,7 +14,7 @@ from flyteform.errors import UnavailableError
 from flyteform.proto.flyteform.v1.link_pb2 import Abort, FromDataPlane, Lease, Registered, Revoke, ToDataPlane
 from flyteform.proto.flyteform.v1.link_pb2_grpc import DataPlaneLinkServicer, add_DataPlaneLinkServicer_to_server
 from flyteform_dataplane.channel import Backoff, open_channel
-from flyteform_dataplane.link import LinkClient
+from flyteform_dataplane.link import LinkClient, Place
 from support.attempts import until
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ async def link(server: Server, executions: Executions) -> AsyncIterator[LinkClie
     await grpc_server.start()
     async with open_channel(f"127.0.0.1:{port}") as channel:
         client = LinkClient(
-            channel, executions, cluster="north", labels=["gpu"], version="1.2.3", backoff=Backoff(0.01, 0.05)
+            channel, executions, Place("north", labels=["gpu"], version="1.2.3"), backoff=Backoff(0.01, 0.05)
         )
         client.start()
         await until(lambda: bool(server.heard and server.heard[0]))
@@ -172,7 +172,7 @@ async def test_heartbeats_follow_the_interval_of_the_control_plane(server: Serve
     port = grpc_server.add_insecure_port("127.0.0.1:0")
     await grpc_server.start()
     async with open_channel(f"127.0.0.1:{port}") as channel:
-        client = LinkClient(channel, executions, cluster="north")
+        client = LinkClient(channel, executions, Place("north"))
         client.start()
         await until(lambda: bool(server.heard) and server.kinds().count("heartbeat") >= 3)
         await client.stop()
