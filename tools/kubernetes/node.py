@@ -197,6 +197,8 @@ def _kubelet(cluster: Cluster) -> dict[str, object]:
         "failSwapOn": False,
         "oomScoreAdj": 0,
         "maxPods": 200,
+        # Tests have many small pods: each may use what the machine has to spare.
+        "cpuCFSQuota": False,
         "evictionHard": {
             "memory.available": "100Mi",
             "nodefs.available": "1%",
