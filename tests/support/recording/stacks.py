@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[3]
 _TESTS = ROOT / "tests"
+# What programs that look at their cluster see instead of one.
+_FACTS = _TESTS / "infra" / "facts.json"
 _PREFIX = "flyteform-"
 _PRELOADED = ("pulumi_kubernetes.core.v1", "pulumi_kubernetes.apps.v1", "flyteform_platform.config")
 
@@ -109,7 +111,7 @@ class Recordings:
             config=config,
             secrets=secrets,
             references=self._references(settings),
-            environment=environment or {},
+            environment={"FLYTEFORM_CLUSTER_FACTS": str(_FACTS), **(environment or {})},
         )
         output.unlink(missing_ok=True)
         _HOST.run(stack.cloud, asked)
@@ -125,7 +127,7 @@ class Recordings:
         found = {}
         for text in sorted(set(_texts(settings))):
             parts = text.split("/")
-            if len(parts) == 3 and parts[1].startswith(_PREFIX):  # organization, project, stack
+            if len(parts) == 3 and parts[0] == "organization" and parts[1].startswith(_PREFIX):
                 cloud, name = parts[1].removeprefix(_PREFIX), parts[2]
                 # Outputs of a stack that is there are known in a preview, too.
                 found[text] = self.shipped(cloud, name, preview=False).check().document["outputs"]

@@ -1,0 +1,215 @@
+"""What production on AWS must have: each row is a resource and a setting, and this is where it is asserted."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from support.recording.table import Row, holds
+
+if TYPE_CHECKING:
+    from support.recording.stacks import Recordings
+
+
+def _has(*parts: Any) -> Any:
+    def contains(value: Any) -> bool:
+        return all(part in value for part in parts)
+
+    contains.__name__ = f"contains {parts}"
+    return contains
+
+
+def _is_set(value: Any) -> bool:
+    return value not in (None, "", [], {})
+
+
+def _at_least(number: float) -> Any:
+    def enough(value: Any) -> bool:
+        return bool(value >= number)
+
+    enough.__name__ = f"at least {number}"
+    return enough
+
+
+def _denies_plain(text: str) -> bool:
+    return any(
+        each["Effect"] == "Deny" and each["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+        for each in json.loads(text)["Statement"]
+    )
+
+
+def _rules(*ids: str) -> Any:
+    def has_rules(rules: Any) -> bool:
+        return {each["id"] for each in rules} >= set(ids)
+
+    has_rules.__name__ = f"rules {ids}"
+    return has_rules
+
+
+_KMS = "rules[0].applyServerSideEncryptionByDefault.sseAlgorithm"
+_INTERFACES = ("ecr-api", "ecr-dkr", "sts", "logs", "secretsmanager", "eks-auth")
+ROWS = [
+    Row("ec2/vpc:Vpc", "enableDnsHostnames"),
+    Row("ec2/subnet:Subnet", "mapPublicIpOnLaunch", expected=False),
+    *(Row("ec2/subnet:Subnet", "tags", _has("kubernetes.io/role/elb"), f"public-{zone}") for zone in "abc"),
+    *(Row("ec2/subnet:Subnet", "tags", _has("kubernetes.io/role/internal-elb"), f"private-{zone}") for zone in "abc"),
+    *(Row("ec2/subnet:Subnet", "cidrBlock", _is_set, f"data-{zone}") for zone in "abc"),
+    *(Row("ec2/natGateway:NatGateway", "subnetId", _is_set, f"nat-{zone}") for zone in "abc"),
+    *(
+        Row("ec2/routeTable:RouteTable", "routes[0].natGatewayId", f"nat-{zone}-id", f"private-{zone}")
+        for zone in "abc"
+    ),
+    Row("ec2/routeTable:RouteTable", "routes", [], "data"),
+    Row("ec2/vpcEndpoint:VpcEndpoint", "vpcEndpointType", "Gateway", "s3"),
+    *(Row("ec2/vpcEndpoint:VpcEndpoint", "privateDnsEnabled", name=name) for name in _INTERFACES),
+    Row("ec2/flowLog:FlowLog", "trafficType", "ALL"),
+    Row("ec2/defaultSecurityGroup:DefaultSecurityGroup", "ingress", []),
+    Row("ec2/defaultSecurityGroup:DefaultSecurityGroup", "egress", []),
+    Row("vpc/securityGroupIngressRule:SecurityGroupIngressRule", "ipProtocol", "tcp"),
+    Row("ec2/launchTemplate:LaunchTemplate", "metadataOptions.httpTokens", "required"),
+    Row("ec2/launchTemplate:LaunchTemplate", "metadataOptions.httpPutResponseHopLimit", 1),
+    Row("ec2/launchTemplate:LaunchTemplate", "blockDeviceMappings[0].ebs.encrypted", "true"),
+    Row("ec2/launchTemplate:LaunchTemplate", "blockDeviceMappings[0].ebs.volumeType", "gp3"),
+    Row("eks/cluster:Cluster", "accessConfig.authenticationMode", "API"),
+    Row("eks/cluster:Cluster", "accessConfig.bootstrapClusterCreatorAdminPermissions", expected=False),
+    Row("eks/cluster:Cluster", "vpcConfig.endpointPrivateAccess"),
+    Row("eks/cluster:Cluster", "vpcConfig.endpointPublicAccess", expected=False),
+    Row("eks/cluster:Cluster", "encryptionConfig.resources", ["secrets"]),
+    Row("eks/cluster:Cluster", "encryptionConfig.provider.keyArn", _is_set),
+    Row("eks/cluster:Cluster", "enabledClusterLogTypes", lambda value: len(value) == 5),
+    Row("eks/cluster:Cluster", "deletionProtection"),
+    Row("eks/cluster:Cluster", "protect"),
+    Row("eks/cluster:Cluster", "upgradePolicy.supportType", "STANDARD"),
+    Row("eks/cluster:Cluster", "zonalShiftConfig.enabled"),
+    Row("eks/cluster:Cluster", "bootstrapSelfManagedAddons", expected=False),
+    Row("eks/nodeGroup:NodeGroup", "capacityType", "SPOT", "spot"),
+    Row("eks/nodeGroup:NodeGroup", "instanceTypes", lambda value: len(value) >= 3, "spot"),
+    Row("eks/nodeGroup:NodeGroup", "taints[0].key", "flyteform.org/spot", "spot"),
+    Row("eks/nodeGroup:NodeGroup", "taints[0].key", "nvidia.com/gpu", "gpu"),
+    Row("eks/nodeGroup:NodeGroup", "amiType", "AL2023_x86_64_NVIDIA", "gpu"),
+    Row("eks/nodeGroup:NodeGroup", "nodeRepairConfig.enabled"),
+    Row("eks/nodeGroup:NodeGroup", "updateConfig.maxUnavailablePercentage", 33),
+    Row("eks/nodeGroup:NodeGroup", "ignoreChanges", ["scalingConfig.desiredSize"]),
+    *(Row("eks/addon:Addon", "addonName", name, name) for name in ("coredns", "kube-proxy", "eks-pod-identity-agent")),
+    Row("eks/addon:Addon", "configurationValues", _has("enableNetworkPolicy"), "vpc-cni"),
+    Row("eks/addon:Addon", "podIdentityAssociations[0].roleArn", _is_set, "aws-ebs-csi-driver"),
+    Row("eks/accessEntry:AccessEntry", "principalArn", _is_set),
+    Row("eks/accessPolicyAssociation:AccessPolicyAssociation", "accessScope.type", "cluster"),
+    Row("eks/podIdentityAssociation:PodIdentityAssociation", "namespace", "flyteform", "pods-controlplane"),
+    Row("eks/podIdentityAssociation:PodIdentityAssociation", "namespace", "fraud-production", "pods-fraud-production"),
+    Row("s3/bucketVersioning:BucketVersioning", "versioningConfiguration.status", "Enabled"),
+    *(
+        Row("s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration", key, value, name)
+        for name in ("metadata", "raw")
+        for key, value in ((_KMS, "aws:kms"), ("rules[0].bucketKeyEnabled", True))
+    ),
+    *(
+        Row("s3/bucketPublicAccessBlock:BucketPublicAccessBlock", key)
+        for key in ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets")
+    ),
+    Row("s3/bucketOwnershipControls:BucketOwnershipControls", "rule.objectOwnership", "BucketOwnerEnforced"),
+    Row("s3/bucketPolicy:BucketPolicy", "policy", _denies_plain),
+    Row("s3/bucketLogging:BucketLogging", "targetPrefix", _is_set),
+    Row("s3/bucket:Bucket", "protect", name="metadata"),
+    Row("s3/bucket:Bucket", "protect", name="raw"),
+    Row("s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration", "rules", _rules("remains", "tiering"), "raw"),
+    Row(
+        "s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration",
+        "rules[0].abortIncompleteMultipartUpload.daysAfterInitiation",
+        3,
+    ),
+    Row(
+        "s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration",
+        "rules[0].noncurrentVersionExpiration.noncurrentDays",
+        30,
+        "metadata",
+    ),
+    *(
+        Row("rds/instance:Instance", key, value)
+        for key, value in {
+            "engine": "postgres",
+            "multiAz": True,
+            "storageEncrypted": True,
+            "kmsKeyId": _is_set,
+            "iamDatabaseAuthenticationEnabled": True,
+            "manageMasterUserPassword": True,
+            "deletionProtection": True,
+            "protect": True,
+            "skipFinalSnapshot": False,
+            "backupRetentionPeriod": _at_least(14),
+            "copyTagsToSnapshot": True,
+            "performanceInsightsEnabled": True,
+            "caCertIdentifier": _is_set,
+            "publiclyAccessible": False,
+        }.items()
+    ),
+    Row("rds/parameterGroup:ParameterGroup", "parameters[0].name", "rds.force_ssl"),
+    Row("rds/parameterGroup:ParameterGroup", "parameters[0].value", "1"),
+    Row("rds/subnetGroup:SubnetGroup", "subnetIds", ["data-a-id", "data-b-id", "data-c-id"]),
+    Row("kms/key:Key", "enableKeyRotation"),
+    Row("kms/key:Key", "protect"),
+    Row("acm/certificate:Certificate", "validationMethod", "DNS"),
+    Row("acm/certificateValidation:CertificateValidation", "certificateArn", _is_set),
+    Row("route53/record:Record", "zoneId", "Z0123456789PRODUCTION"),
+    Row("ecr/repository:Repository", "imageTagMutability", "IMMUTABLE"),
+    Row("ecr/repository:Repository", "imageScanningConfiguration.scanOnPush"),
+    Row("ecr/repository:Repository", "encryptionConfigurations[0].encryptionType", "KMS"),
+    Row("ecr/lifecyclePolicy:LifecyclePolicy", "policy", _has("untagged")),
+    Row("cloudwatch/logGroup:LogGroup", "retentionInDays", 365),
+    Row("cloudwatch/metricAlarm:MetricAlarm", "alarmActions", _is_set),
+    Row("backup/plan:Plan", "rules[0].lifecycle.deleteAfter", 35),
+    Row("backup/vault:Vault", "kmsKeyArn", _is_set),
+    Row("budgets/budget:Budget", "limitAmount", "20000"),
+    Row("servicequotas/serviceQuota:ServiceQuota", "quotaCode", "L-1216C47A", "on-demand-vcpus"),
+    Row("servicequotas/serviceQuota:ServiceQuota", "quotaCode", "L-34B43A08", "spot-vcpus"),
+    Row("servicequotas/serviceQuota:ServiceQuota", "quotaCode", "L-DB2E81BA", "gpu-vcpus"),
+]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=str)
+def test_settings(recordings: Recordings, row: Row) -> None:
+    """Production has every setting that it needs."""
+    holds(recordings.shipped("aws", "prod-base"), row)
+
+
+def test_default_tags(recordings: Recordings) -> None:
+    """Everything is tagged, and made in the one account that the configuration names."""
+    provider = recordings.shipped("aws", "prod-base").one("pulumi:providers:aws")
+    assert "444455556666" in str(provider.at("allowedAccountIds"))
+    assert '"environment": "prod"' in str(provider.at("defaultTags"))
+
+
+def test_two_databases(recordings: Recordings) -> None:
+    """Admin and catalog have an instance each, and nobody's password is in the state."""
+    graph = recordings.shipped("aws", "prod-base")
+    assert {each.at("dbName") for each in graph.of("rds/instance:Instance")} == {"admin", "catalog"}
+    assert all(each.at("password") is None for each in graph.of("rds/instance:Instance"))
+
+
+def test_no_static_keys(recordings: Recordings) -> None:
+    """There are neither users nor access keys; roles are taken by one service account of this cluster each."""
+    graph = recordings.shipped("aws", "prod-base")
+    assert not graph.of("iam/accessKey:AccessKey")
+    assert not graph.of("iam/user:User")
+    bound = graph.of("eks/podIdentityAssociation:PodIdentityAssociation")
+    assert len({(each.at("namespace"), each.at("serviceAccount")) for each in bound}) == len(bound)
+    for each in bound:
+        trust = json.loads(graph.one("iam/role:Role", each.name).at("assumeRolePolicy"))
+        expected = {
+            "aws:RequestTag/kubernetes-namespace": each.at("namespace"),
+            "aws:RequestTag/kubernetes-service-account": each.at("serviceAccount"),
+            "aws:RequestTag/eks-cluster-arn": "arn:aws:eks:eu-west-1:111122223333:cluster/flyteform-prod",
+        }
+        assert trust["Statement"][0]["Condition"] == {"StringEquals": expected}
+
+
+def test_no_wildcards(recordings: Recordings) -> None:
+    """What may be done to objects and keys names them; only looking around is allowed on everything."""
+    graph = recordings.shipped("aws", "prod-base")
+    for each in graph.of("iam/rolePolicy:RolePolicy"):
+        for statement in json.loads(each.at("policy"))["Statement"]:
+            assert "*" not in statement["Action"], each.short
+            everything = statement["Resource"] in ("*", ["*"])
+            assert not everything or statement.get("Condition") or statement["Sid"] == "Look", each.short
