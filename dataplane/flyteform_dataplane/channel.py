@@ -13,6 +13,7 @@ from flyteform_dataplane.credentials import token_interceptors
 if TYPE_CHECKING:
     from pathlib import Path
 
+_TLS = "grpcs://"
 # gRPC's own pause between attempts to connect grows to two minutes; a control plane that restarts is back in seconds.
 # A closure travels in one message, so the limit is far above the 4 MiB that gRPC allows by itself.
 _OPTIONS = (
@@ -27,8 +28,14 @@ _OPTIONS = (
 
 
 def open_channel(address: str, token_file: Path | None = None) -> grpc.aio.Channel:
-    """Return a channel to `host:port` with the token in the file, if one is named; it connects when it is used."""
+    """Return a channel to `host:port` with the token in the file, if one is named; it connects when it is used.
+
+    `grpcs://host:port` speaks TLS with whom the authorities of gRPC's default roots vouch for.
+    """
     interceptors = token_interceptors(token_file) if token_file is not None else ()
+    if address.startswith(_TLS):
+        credentials = grpc.ssl_channel_credentials()
+        return grpc.aio.secure_channel(address.removeprefix(_TLS), credentials, _OPTIONS, interceptors=interceptors)
     return grpc.aio.insecure_channel(address, options=_OPTIONS, interceptors=interceptors)
 
 

@@ -208,6 +208,8 @@ class ClusterProfile:
     # service, the API server.
     service_cidrs: tuple[str, ...] = ("0.0.0.0/0",)
     service_ports: tuple[int, ...] = (443, 6443)
+    # Namespaces of the cluster in which such services are: addresses of pods are no CIDRs to every network.
+    service_namespaces: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

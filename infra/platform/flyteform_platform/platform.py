@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pulumi_kubernetes as kubernetes
 
     from flyteform_platform.config import PlatformConfig
+    from flyteform_platform.controlplane.component import Prepare
     from flyteform_platform.foundation import Foundation
 
 
@@ -38,18 +39,20 @@ def install(
     provider: kubernetes.Provider | None = None,
     address: pulumi.Input[str] = "",
     after: Sequence[pulumi.Resource] = (),
+    prepare: Prepare | None = None,
 ) -> Platform:
     """Install the roles platform, controlplane and dataplane as far as the stack has them.
 
     `after` are the cloud's resources that the cluster's contents need (node pools, access). `address` is the control
-    plane's gRPC for a data plane in another cluster than its control plane, as `grpcs://host:443`.
+    plane's gRPC for a data plane in another cluster than its control plane, as `grpcs://host:443`. `prepare` makes
+    what the control plane's namespace has to hold before it, once add-ons and namespace are there.
     """
     cluster = provider or cluster_provider(config.name, foundation.cluster, _after(after))
     addons = ClusterAddons(config, foundation, cluster, opts=_after(after)) if config.has(Role.PLATFORM) else None
     below = [*after, *(addons.made if addons else [])]
     control_plane = data_plane = None
     if config.has(Role.CONTROL_PLANE):
-        control_plane = ControlPlane(config, foundation, cluster, after=below)
+        control_plane = ControlPlane(config, foundation, cluster, after=below, prepare=prepare)
         pulumi.export("url", foundation.edge.url)
         pulumi.export("address", control_plane.address)
     if config.has(Role.DATA_PLANE):

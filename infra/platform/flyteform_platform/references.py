@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import Field, fields, is_dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 import pulumi
 
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
     from flyteform_platform.foundation import Foundation
 
-Part = TypeVar("Part")
 # Two outputs, as one that holds a secret is secret as a whole.
 OPEN: Final = "foundation"
 SECRET: Final = "foundationSecrets"  # noqa: S105 - an output's name
@@ -33,12 +32,13 @@ def imported(reference: pulumi.StackReference, skeleton: Foundation) -> Foundati
     databases log in how, which scopes have identities) is the configuration's, its `Input` fields may hold anything.
     """
     open_, secret = reference.require_output(OPEN), reference.require_output(SECRET)
-    return _filled(_filled(skeleton, open_, secret=False), secret, secret=True)
+    filled: Foundation = _filled(_filled(skeleton, open_, secret=False), secret, secret=True)
+    return filled
 
 
-def _filled(skeleton: Part, outputs: pulumi.Output[Any], *, secret: bool) -> Part:
+def _filled(skeleton: Any, outputs: pulumi.Output[Any], *, secret: bool) -> Any:
     changed: dict[str, Any] = {}
-    for each in fields(skeleton):  # type: ignore[arg-type]
+    for each in fields(skeleton):
         value = getattr(skeleton, each.name)
         at = _picked(each.name)
         if _is_leaf(each, secret=secret):
@@ -52,7 +52,7 @@ def _filled(skeleton: Part, outputs: pulumi.Output[Any], *, secret: bool) -> Par
             changed[each.name] = {
                 key: _filled(part, outputs.apply(at).apply(_picked(key)), secret=secret) for key, part in value.items()
             }
-    return replace(skeleton, **changed)  # type: ignore[type-var]
+    return replace(skeleton, **changed)
 
 
 def _leaves(value: Any, *, secret: bool) -> dict[str, Any]:

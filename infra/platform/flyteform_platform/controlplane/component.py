@@ -32,15 +32,17 @@ from flyteform_platform.dataplane.names import COMPONENT as DATA_PLANE
 from flyteform_platform.parts.deployments import autoscaler, budget, deployment, metadata
 from flyteform_platform.parts.documents import checksum
 from flyteform_platform.parts.labels import labels, namespace_labels, selector
-from flyteform_platform.parts.networks import Allowed, allow, deny_all
+from flyteform_platform.parts.networks import Allowed, allow, deny_all, inside
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import pulumi_kubernetes as kubernetes
 
     from flyteform_platform.config import PlatformConfig
     from flyteform_platform.foundation import Foundation
+
+    Prepare = Callable[[pulumi.ResourceOptions], Sequence[pulumi.Resource]]
 
 
 _ACCOUNTS: Final = {COMPONENT: ACCOUNT, RELEASE: RELEASE_ACCOUNT}
@@ -56,9 +58,13 @@ class ControlPlane(pulumi.ComponentResource):
         provider: kubernetes.Provider,
         *,
         after: Sequence[pulumi.Resource] = (),
+        prepare: Prepare | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """Make it in the cluster of the provider, `after` what it needs there (operators of secrets, of gateways)."""
+        """Make it in the cluster of the provider, `after` what it needs there (operators of secrets, of gateways).
+
+        `prepare` makes what has to be in its namespace before it is (a database in the cluster).
+        """
         super().__init__("flyteform:platform:ControlPlane", config.name, None, opts)
         self._config = config
         self._foundation = foundation
@@ -66,7 +72,7 @@ class ControlPlane(pulumi.ComponentResource):
         self._opts = pulumi.ResourceOptions(parent=self, provider=provider, depends_on=list(after))
         namespace = self._make_namespace()
         self._opts = pulumi.ResourceOptions(parent=self, provider=provider, depends_on=[*after, namespace])
-        self._serve()
+        self._serve(list(prepare(self._opts)) if prepare else [])
         self.address = f"{service_host(self._namespace)}:{GRPC}"
         self.register_outputs({"address": self.address, "url": foundation.edge.url})
 
@@ -74,10 +80,10 @@ class ControlPlane(pulumi.ComponentResource):
         about = meta.ObjectMetaArgs(name=self._namespace, labels=namespace_labels())
         return core.Namespace(self._namespace, metadata=about, opts=self._opts)
 
-    def _serve(self) -> None:
+    def _serve(self, prepared: list[pulumi.Resource]) -> None:
         access = database_access(self._foundation)
         checksum = self._configuration()
-        secrets = [*database_secrets(self._foundation, self._namespace, self._opts), *self._objects_secret()]
+        secrets = [*prepared, *database_secrets(self._foundation, self._namespace, self._opts), *self._objects_secret()]
         self._accounts()
         self._policies()
         processes = Processes(self._config, self._foundation, access, checksum)
@@ -156,9 +162,10 @@ class ControlPlane(pulumi.ComponentResource):
         ]
         if self._config.addons.has_monitoring:
             callers.append(Allowed((HTTP,), "monitoring"))
+        called = [services, Allowed(databases, self._namespace), *inside(profile)]
         deny_all(self._namespace, self._opts)
-        allow(self._namespace, COMPONENT, self._opts, ingress=callers, egress=[services])
-        allow(self._namespace, RELEASE, self._opts, egress=[services])
+        allow(self._namespace, COMPONENT, self._opts, ingress=callers, egress=called)
+        allow(self._namespace, RELEASE, self._opts, egress=called)
 
     def _service(self) -> None:
         ports = [

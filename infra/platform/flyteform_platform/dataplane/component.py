@@ -21,7 +21,7 @@ from flyteform_platform.dataplane.rules import own_rules, policy_rules, work_rul
 from flyteform_platform.parts.deployments import budget, deployment, metadata
 from flyteform_platform.parts.documents import checksum
 from flyteform_platform.parts.labels import labels, namespace_labels
-from flyteform_platform.parts.networks import Allowed, allow, deny_all
+from flyteform_platform.parts.networks import Allowed, allow, deny_all, inside
 from flyteform_platform.parts.pods import Mount, Pods, config_volume, scratch
 
 if TYPE_CHECKING:
@@ -192,4 +192,4 @@ class DataPlane(pulumi.ComponentResource):
         services = Allowed(profile.service_ports, cidrs=profile.service_cidrs)
         control_plane = Allowed((GRPC,), self._config.control_plane.namespace, CONTROL_PLANE)
         deny_all(self._namespace, self._opts)
-        allow(self._namespace, COMPONENT, self._opts, egress=[control_plane, services])
+        allow(self._namespace, COMPONENT, self._opts, egress=[control_plane, services, *inside(profile)])

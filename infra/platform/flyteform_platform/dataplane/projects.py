@@ -12,7 +12,7 @@ from pulumi_kubernetes.networking import v1 as networking
 from flyteform_platform.dataplane.names import OBJECTS_SECRET, POD_TEMPLATE, WORKLOAD
 from flyteform_platform.foundation import Identity, Scope
 from flyteform_platform.parts.deployments import metadata
-from flyteform_platform.parts.labels import namespace_labels
+from flyteform_platform.parts.labels import in_namespace, namespace_labels
 from flyteform_platform.parts.networks import METADATA_SERVICE
 
 if TYPE_CHECKING:
@@ -122,6 +122,7 @@ class ProjectNamespaces:
 
     def _network(self, scope: Scope, opts: pulumi.ResourceOptions) -> None:
         """Let tasks reach everything but the nodes' own identity; nobody reaches tasks but those of the namespace."""
+        reached = ("kube-system", *self.foundation.profile.service_namespaces)
         own = networking.NetworkPolicyPeerArgs(pod_selector=meta.LabelSelectorArgs())
         outside = networking.NetworkPolicyPeerArgs(
             ip_block=networking.IPBlockArgs(cidr="0.0.0.0/0", except_=[METADATA_SERVICE])
@@ -134,9 +135,14 @@ class ProjectNamespaces:
                 policy_types=["Ingress", "Egress"],
                 ingress=[networking.NetworkPolicyIngressRuleArgs(from_=[own])],
                 egress=[
+                    *(networking.NetworkPolicyEgressRuleArgs(to=[_namespace(each)]) for each in reached),
                     networking.NetworkPolicyEgressRuleArgs(to=[outside]),
                     networking.NetworkPolicyEgressRuleArgs(to=[own]),
                 ],
             ),
             opts=opts,
         )
+
+
+def _namespace(name: str) -> networking.NetworkPolicyPeerArgs:
+    return networking.NetworkPolicyPeerArgs(namespace_selector=meta.LabelSelectorArgs(match_labels=in_namespace(name)))

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import pulumi
+    from flyteform_platform.foundation import ClusterProfile
 
 _DNS: Final = 53
 # Where clouds hand out the nodes' own identity: no pod of ours or of a user has business there.
@@ -79,6 +80,11 @@ def allow(
         ),
         opts=opts,
     )
+
+
+def inside(profile: ClusterProfile) -> list[Allowed]:
+    """Return the services that are in the cluster itself."""
+    return [Allowed(profile.service_ports, each) for each in profile.service_namespaces]
 
 
 def _ports(allowed: Allowed) -> list[networking.NetworkPolicyPortArgs]:

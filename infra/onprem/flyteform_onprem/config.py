@@ -1,0 +1,150 @@
+"""The configuration of a platform on a cluster of one's own."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from flyteform_platform.config import PlatformConfig, Section
+from flyteform_platform.config.section import Image, Label, Name, Quantity
+
+# One may be lost while another is being replaced.
+_COPIES = 3
+# One may be lost while another is being replaced.
+_COPIES = 3
+SslMode = Literal["disable", "require", "verify-ca", "verify-full"]
+
+
+class ExternalDatabase(Section):
+    """One database on a server of yours; its password is the secret `adminPassword` or `catalogPassword`."""
+
+    host: str = Field(min_length=1)
+    port: int = Field(default=5432, ge=1, le=65535)
+    name: Name
+    user: Name
+
+
+class ExternalPostgres(Section):
+    """PostgreSQL that is there already. `ca` is the PEM text of who signed its certificate."""
+
+    admin: ExternalDatabase
+    catalog: ExternalDatabase
+    sslmode: SslMode = "verify-full"
+    ca: str = ""
+
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        if (self.admin.host, self.admin.name) == (self.catalog.host, self.catalog.name):
+            raise ValueError("admin and catalog need a database each")
+        if self.admin.user == self.catalog.user:
+            raise ValueError("admin and catalog need a user each")
+        return self
+
+
+class ClusterPostgres(Section):
+    """PostgreSQL in the cluster, by CloudNativePG. Backups go to the bucket `backups`, if one is named."""
+
+    instances: int = Field(default=3, ge=1, le=7)
+    image: Image = "ghcr.io/cloudnative-pg/postgresql:17.6"
+    storage: Quantity = "50Gi"
+    storage_class: str = ""
+    backups: str = ""
+
+
+class Postgres(Section):
+    """Where the databases are: one of the two."""
+
+    external: ExternalPostgres | None = None
+    cluster: ClusterPostgres | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.external is None) == (self.cluster is None):
+            raise ValueError("say either external or cluster")
+        return self
+
+
+class ExternalS3(Section):
+    """An S3 service that is there already; its keys are the secrets `s3AccessKeyId` and `s3SecretAccessKey`."""
+
+    endpoint: str = Field(pattern=r"^https?://[^/\s]+$")
+    region: str = "us-east-1"
+    metadata: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")
+    raw: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")
+
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        if self.metadata == self.raw:
+            raise ValueError("metadata and raw need a bucket each")
+        return self
+
+
+class SeaweedFS(Section):
+    """S3 in the cluster, by SeaweedFS: for small sites. Its keys are the same secrets as for an external service."""
+
+    image: Image = "docker.io/chrislusf/seaweedfs:4.48"
+    storage: Quantity = "200Gi"
+    storage_class: str = ""
+
+
+class S3(Section):
+    """Where objects are: one of the two."""
+
+    external: ExternalS3 | None = None
+    seaweedfs: SeaweedFS | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.external is None) == (self.seaweedfs is None):
+            raise ValueError("say either external or seaweedfs")
+        return self
+
+
+class MetalLB(Section):
+    """Addresses for load balancers, announced in the nodes' own network: ranges or CIDRs."""
+
+    addresses: tuple[str, ...] = Field(min_length=1)
+
+
+class Nodes(Section):
+    """How the cluster's nodes are marked, where they are: selectors of the platform's, the tasks' and GPU nodes."""
+
+    system: dict[str, str] = Field(default_factory=dict)
+    workers: dict[str, str] = Field(default_factory=dict)
+    gpu: dict[str, str] = Field(default_factory=dict)
+
+
+class OnPrem(Section):
+    """What this cluster has. `kubeconfig` is a file's path; without it the secret `kubeconfig` is its text."""
+
+    kubeconfig: str = ""
+    context: str = ""
+    postgres: Postgres
+    s3: S3
+    metallb: MetalLB | None = None
+    gateway_class: Label = "flyteform"
+    nodes: Nodes = Nodes()
+    storage_class: str = ""
+    # CIDRs that the platform's pods must reach: databases, S3, the API server.
+    service_cidrs: tuple[str, ...] = ("0.0.0.0/0",)
+    service_ports: tuple[int, ...] = (443, 6443)
+
+
+class OnPremConfig(PlatformConfig):
+    """The configuration of one stack."""
+
+    onprem: OnPrem
+
+    @model_validator(mode="after")
+    def _needed(self) -> Self:
+        operator, postgres = self.addons.cloudnative_pg, self.onprem.postgres
+        if postgres.cluster and not (operator.enabled or operator.present):
+            raise ValueError("onprem.postgres.cluster needs addons.cloudnativePg: enabled or present")
+        if self.onprem.metallb and not (self.addons.metallb.enabled or self.addons.metallb.present):
+            raise ValueError("onprem.metallb needs addons.metallb: enabled or present")
+        if self.is_production and postgres.cluster and postgres.cluster.instances < _COPIES:
+            raise ValueError(f"the preset prod needs onprem.postgres.cluster.instances of at least {_COPIES}")
+        if self.is_production and postgres.external and postgres.external.sslmode != "verify-full":
+            raise ValueError("the preset prod needs onprem.postgres.external.sslmode: verify-full")
+        return self
