@@ -13,7 +13,10 @@ from flyteidl.admin.matchable_resource_pb2 import MatchingAttributes, PluginOver
 from flyteidl.core.execution_pb2 import QualityOfService
 from google.protobuf.text_format import Parse
 
+from flyteform.errors import InvalidInputError
+from flyteform.proto.flyteform.v1.link_pb2 import Lease, StagedObject
 from flyteform_controlplane.dispatch.leases import LeaseBuilder
+from flyteform_controlplane.dispatch.staging import LARGEST_BYTES, add_staging
 from flyteform_controlplane.domain.config import AdminConfig, QualityConfig, QueueConfig, TaskResources
 from flyteform_controlplane.domain.ports import ExecutionKey
 from support.admin import DOMAIN, PROJECT, World, open_world
@@ -21,8 +24,6 @@ from support.admin import DOMAIN, PROJECT, World, open_world
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
-
-    from flyteform.proto.flyteform.v1.link_pb2 import Lease
 
 
 @pytest.fixture
@@ -121,3 +122,65 @@ async def test_quality_of_service_is_decided_by_precedence(
     """The execution's word, then the launch plan's, then the domain's tier; a tier becomes its queueing budget."""
     lease = await lease_of(world, AdminConfig(quality=config), spec=spec, plan=plan)
     assert lease.spec.quality_of_service == Parse(expected, QualityOfService())
+
+
+async def test_large_parts_of_a_lease_go_by_url(world: World) -> None:
+    """A lease stays small whatever the closure and the inputs weigh; small parts go with it."""
+    plan = await world.register_launch_plan("large")
+    name = await world.execute(plan, "large", x=1)
+    execution = ExecutionKey(PROJECT, DOMAIN, name.name)
+    objects = world.admin.backend.objects
+    whole = await LeaseBuilder(world.database, objects).build(execution, 1, timedelta(seconds=1))
+    assert (whole.closure_url, whole.inputs_url) == ("", "")
+    light = await LeaseBuilder(world.database, objects, inline_bytes=1).build(execution, 1, timedelta(seconds=1))
+    assert (light.HasField("closure"), light.HasField("inputs")) == (False, False)
+    assert light.closure_url.startswith("http://127.0.0.1:1/objects/metadata/leases/")
+    assert light.inputs_url
+    (stored,) = [one.uri async for one in objects.list(f"{objects.prefix}/metadata/leases/")]
+    assert await objects.get(stored) == whole.closure.SerializeToString(deterministic=True)
+
+
+class Elsewhere:
+    """The stores of a control plane and of a cluster `east`."""
+
+    prefix = "s3://control"
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    async def holder(self, uri: str) -> str | None:
+        """Know one bucket."""
+        return "east" if uri.startswith("s3://east/") else None
+
+    async def below(self, uri: str, expires_in: timedelta, limit: int) -> list[StagedObject]:
+        """Return one object, of a size that its name may say."""
+        assert expires_in
+        assert limit
+        self.asked.append(uri)
+        return [StagedObject(signed_url="http://signed", size=LARGEST_BYTES + 1 if "huge" in uri else 1)]
+
+
+def lease_with(*uris: str, bundle: str = "") -> Lease:
+    """Return a lease whose inputs name objects, and whose task names a code bundle."""
+    lease = Lease()
+    lease.closure.tasks.add().template.container.args.extend(["run", f"--bundle={bundle}", "s3://control"])
+    for number, uri in enumerate(uris):
+        lease.inputs.literals[str(number)].collection.literals.add().scalar.blob.uri = uri
+    return lease
+
+
+async def test_a_lease_says_what_its_cluster_has_to_copy() -> None:
+    """Bundles of the control plane's store and objects of other clusters; neither its own nor what is nobody's."""
+    stores = Elsewhere()
+    uris = ("s3://west/own", "s3://east/a", "s3://control/uploads/b", "s3://public/c")
+    lease = lease_with(*uris, bundle="s3://control/uploads/code.tar.gz")
+    await add_staging(lease, "s3://west", stores)
+    assert stores.asked == [one.uri for one in lease.staging]
+    assert sorted(stores.asked) == ["s3://control/uploads/b", "s3://control/uploads/code.tar.gz", "s3://east/a"]
+
+
+async def test_what_is_too_large_to_be_copied_is_refused_with_a_way_out() -> None:
+    """The message names the object and says what to do instead."""
+    with pytest.raises(InvalidInputError, match="s3://east/huge") as refused:
+        await add_staging(lease_with("s3://east/huge"), "s3://west", Elsewhere())
+    assert refused.value.remedy

@@ -1,0 +1,273 @@
+"""Two clusters, each with a bucket that the other cannot read, on two replicas of one control plane."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import grpc.aio
+import pytest
+from flyteidl.admin.execution_pb2 import (
+    ExecutionCreateRequest,
+    ExecutionSpec,
+    WorkflowExecutionGetDataRequest,
+    WorkflowExecutionGetRequest,
+)
+from flyteidl.admin.matchable_resource_pb2 import ExecutionClusterLabel
+from flyteidl.admin.task_pb2 import TaskCreateRequest
+from flyteidl.core.execution_pb2 import WorkflowExecution
+from flyteidl.core.literals_pb2 import Blob, Literal, LiteralMap, Scalar
+from flyteidl.core.types_pb2 import BlobType, LiteralType
+from flyteidl.service.admin_pb2_grpc import AdminServiceStub
+from flyteidl.service.dataproxy_pb2 import CreateDownloadLocationRequest
+from flyteidl.service.dataproxy_pb2_grpc import DataProxyServiceStub
+
+from flyteform.proto.flyteform.v1 import clusters_pb2 as pb
+from support.admin import DOMAIN, PROJECT, integers, task_spec
+from support.postgres import running_postgres
+from support.two_clusters import PATIENCE_SECONDS, Cluster, Clusters, Replica, fetch, running_replicas
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
+
+    from flyteidl.core.identifier_pb2 import Identifier, WorkflowExecutionIdentifier
+
+    from flyteform_dataplane.ports import AttemptSpec
+
+SUCCEEDED = WorkflowExecution.SUCCEEDED
+
+
+class Platform:
+    """Two replicas, the clusters east and west, and a user who asks either replica."""
+
+    def __init__(self, replicas: tuple[Replica, Replica], channels: list[grpc.aio.Channel], folder: Path) -> None:
+        self.replicas = replicas
+        self.admins: list[Any] = [AdminServiceStub(channel) for channel in channels]
+        self.proxies: list[Any] = [DataProxyServiceStub(channel) for channel in channels]
+        self.operator = Clusters(channels[0])
+        self.gates: dict[str, asyncio.Future[LiteralMap]] = {}
+        self.closed = False
+        # Whichever replica is there: the first of the list that answers.
+        both = ",".join(replica.address for replica in replicas)
+        turned = ",".join(replica.address for replica in reversed(replicas))
+        self.east = Cluster("east", folder / "east", f"ipv4:{both}", self._run)
+        self.west = Cluster("west", folder / "west", f"ipv4:{turned}", self._run)
+
+    def _run(self, attempt: AttemptSpec) -> Any:
+        if not self.closed:
+            return integers(o0=1)
+        gate = self.gates[attempt.name] = asyncio.get_running_loop().create_future()
+        return gate
+
+    def open_gates(self) -> None:
+        """Let all that runs end, and whatever comes later at once."""
+        self.closed = False
+        for gate in self.gates.values():
+            if not gate.done():
+                gate.set_result(integers(o0=1))
+
+    async def register(self, name: str) -> Identifier:
+        """Register a task."""
+        spec = task_spec(name)
+        spec.template.container.args[:] = ["run", "{{.outputPrefix}}"]
+        await self.admins[0].CreateTask(TaskCreateRequest(id=spec.template.id, spec=spec))
+        return spec.template.id
+
+    async def launch(self, task: Identifier, name: str, label: str = "", at: int = 0) -> WorkflowExecutionIdentifier:
+        """Launch it through one replica."""
+        spec = ExecutionSpec(launch_plan=task)
+        if label:
+            spec.execution_cluster_label.CopyFrom(ExecutionClusterLabel(value=label))
+        request = ExecutionCreateRequest(project=PROJECT, domain=DOMAIN, name=name, spec=spec, inputs=integers(x=1))
+        return (await self.admins[at].CreateExecution(request, wait_for_ready=True)).id
+
+    async def end_of(self, name: WorkflowExecutionIdentifier, at: int = 0) -> Any:
+        """Return an execution once it has ended."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while True:
+                found = await self.admins[at].GetExecution(WorkflowExecutionGetRequest(id=name), wait_for_ready=True)
+                if found.closure.phase in (SUCCEEDED, WorkflowExecution.FAILED, WorkflowExecution.ABORTED):
+                    return found
+                await asyncio.sleep(0.05)
+
+    async def all_succeed(self, names: list[WorkflowExecutionIdentifier]) -> None:
+        """Wait for all, and see that each ran to its end once, in one cluster."""
+        for name in names:
+            found = await self.end_of(name)
+            assert found.closure.phase == SUCCEEDED, found
+        ended = [*self.east.ended, *self.west.ended]
+        assert len(ended) == len(set(ended))
+        assert not self.east.executions() & self.west.executions()
+        assert {name.name for name in names} <= self.east.executions() | self.west.executions()
+
+
+@pytest.fixture(scope="module")
+def replicas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Replica, Replica]]:
+    """Run two replicas for the tests of this file."""
+    with running_postgres() as postgres, running_replicas(tmp_path_factory.mktemp("control"), postgres) as running:
+        yield running
+
+
+@asynccontextmanager
+async def opened(replicas: tuple[Replica, Replica], folder: Path) -> AsyncIterator[Platform]:
+    """Connect both data planes and a user."""
+    async with AsyncExitStack() as stack:
+        channels = [await stack.enter_async_context(grpc.aio.insecure_channel(replica.address)) for replica in replicas]
+        platform = Platform(replicas, channels, folder)
+        for cluster in (platform.east, platform.west):
+            stack.callback(cluster.bucket.close)
+            stack.push_async_callback(cluster.kill)
+            prefix = pb.StorageProfile(prefix=cluster.bucket.prefix)
+            await platform.operator.put(cluster.name, labels={cluster.name: 1.0}, storage=prefix)
+            await platform.operator.uncordon(cluster.name)
+            await cluster.start()
+        for name in ("east", "west"):
+            await platform.operator.until(name, lambda found: found.state == pb.CLUSTER_STATE_READY)
+        yield platform
+
+
+@pytest.fixture
+async def platform(replicas: tuple[Replica, Replica], tmp_path: Path) -> AsyncIterator[Platform]:
+    """Give the platform with both clusters ready."""
+    async with opened(replicas, tmp_path) as running:
+        yield running
+
+
+async def test_labels_and_weights_decide_where_work_goes(platform: Platform) -> None:
+    """Labelled work goes to its cluster alone, a label that none has is refused, weight 0 is for none."""
+    task = await platform.register("labels")
+    names = [await platform.launch(task, f"lab{at}", label, at % 2) for at, label in enumerate(["east", "west"] * 4)]
+    await platform.all_succeed(names)
+    assert platform.east.executions() == {"lab0", "lab2", "lab4", "lab6"}
+    for at in (0, 1):
+        with pytest.raises(grpc.aio.AioRpcError, match="north") as refused:
+            await platform.launch(task, "nowhere", "north", at)
+        assert refused.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+    storage = pb.StorageProfile(prefix=platform.east.bucket.prefix)
+    await platform.operator.put("east", labels={"east": 1.0}, weight=0.0, storage=storage)
+    await platform.all_succeed([await platform.launch(task, f"any{at}", at=at % 2) for at in range(6)])
+    assert not {name for name in platform.east.executions() if name.startswith("any")}
+
+
+async def test_a_drain_in_mid_load_lets_run_what_runs(platform: Platform) -> None:
+    """What east holds ends there, nothing new goes there, and it says when nothing is left."""
+    task = await platform.register("drain")
+    platform.closed = True
+    first = [await platform.launch(task, f"before{at}", at=at % 2) for at in range(12)]
+    await platform.operator.until("east", lambda found: found.held > 0 and not found.leased)
+    await platform.operator.drain("east")
+    held = (await platform.operator.get("east")).held
+    second = [await platform.launch(task, f"after{at}", at=at % 2) for at in range(12)]
+    await platform.operator.until("west", lambda found: found.held == 24 - held)
+    draining = await platform.operator.get("east")
+    assert (draining.state, draining.drained, draining.held) == (pb.CLUSTER_STATE_DRAINING, False, held)
+    platform.open_gates()
+    await platform.all_succeed([*first, *second])
+    assert not {name for name in platform.east.executions() if name.startswith("after")}
+    await platform.operator.until("east", lambda found: found.drained)
+
+
+async def test_a_cluster_is_killed_in_mid_load_and_comes_back(platform: Platform) -> None:
+    """It is LOST with a since, what it acknowledged waits for it, what comes goes elsewhere, and all ends once."""
+    task = await platform.register("kill")
+    platform.closed = True
+    first = [await platform.launch(task, f"kill{at}", at=at % 2) for at in range(12)]
+    held = (await platform.operator.until("east", lambda found: found.held > 0 and not found.leased)).held
+    await platform.operator.until("west", lambda found: found.held == 12 - held)
+    await platform.east.kill()
+    platform.open_gates()
+    second = [await platform.launch(task, f"lost{at}", at=at % 2) for at in range(12)]
+    lost = await platform.operator.until("east", lambda found: found.state == pb.CLUSTER_STATE_LOST)
+    assert lost.HasField("lost_since")
+    assert lost.held >= held
+    await platform.operator.until("west", lambda found: not found.held)
+    with pytest.raises(grpc.aio.AioRpcError, match="'gone'"):
+        await platform.launch(task, "nowhere", "gone")
+    await platform.east.start()
+    await platform.all_succeed([*first, *second])
+    back = await platform.operator.until("east", lambda found: found.state == pb.CLUSTER_STATE_READY)
+    assert not back.HasField("lost_since")
+
+
+async def test_a_replica_is_killed_in_mid_load_and_comes_back(platform: Platform) -> None:
+    """Its data planes go to the other one, what runs goes on and reports there, and nothing is lost or run twice."""
+    task = await platform.register("replica")
+    platform.closed = True
+    first = [await platform.launch(task, f"rep{at}", at=at % 2) for at in range(12)]
+    await platform.operator.until("east", lambda found: found.held > 0 and not found.leased)
+    platform.replicas[1].kill()
+    platform.open_gates()
+    second = [await platform.launch(task, f"one{at}") for at in range(6)]
+    await platform.all_succeed([*first, *second])
+    platform.replicas[1].start()
+    third = [await platform.launch(task, f"two{at}", at=at % 2) for at in range(6)]
+    await platform.all_succeed(third)
+
+
+async def test_outputs_are_read_from_the_cluster_that_has_them(platform: Platform) -> None:
+    """Through either replica, wherever the link ends; while the cluster is away the answer says which, and why."""
+    task = await platform.register("data")
+    name = await platform.launch(task, "data", "east")
+    uri = (await platform.end_of(name)).closure.outputs.uri
+    assert uri.startswith(f"{platform.east.bucket.prefix}/")
+    request = WorkflowExecutionGetDataRequest(id=name)
+    for admin, proxy in zip(platform.admins, platform.proxies, strict=True):
+        data = await admin.GetExecutionData(request)
+        assert data.full_outputs == integers(o0=1)
+        assert fetch(data.outputs.url) == integers(o0=1).SerializeToString()
+        located = await proxy.CreateDownloadLocation(CreateDownloadLocationRequest(native_url=uri))
+        assert fetch(located.signed_url) == integers(o0=1).SerializeToString()
+        with pytest.raises(PermissionError):
+            fetch(located.signed_url[:-1] + "x")
+    await platform.east.kill()
+    await platform.operator.until("east", lambda found: found.state == pb.CLUSTER_STATE_LOST)
+    for admin in platform.admins:
+        with pytest.raises(grpc.aio.AioRpcError, match=r"cluster 'east'.*not connected since") as refused:
+            await admin.GetExecutionData(request)
+        assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_inputs_that_lie_in_the_other_cluster_are_copied(platform: Platform) -> None:
+    """Work in west that takes an object of east's bucket gets a copy in its own; nobody else's store is touched."""
+    source = f"{platform.east.bucket.prefix}/raw/table"
+    for part in ("1", "2"):
+        await platform.east.bucket.put(f"{source}/{part}", part.encode())
+    spec = task_spec("blobs")
+    spec.template.container.args[:] = ["run", "{{.outputPrefix}}"]
+    spec.template.interface.inputs.variables["x"].type.CopyFrom(
+        LiteralType(blob=BlobType(dimensionality=BlobType.MULTIPART))
+    )
+    await platform.admins[0].CreateTask(TaskCreateRequest(id=spec.template.id, spec=spec))
+    blob = Blob(uri=source)
+    blob.metadata.type.dimensionality = BlobType.MULTIPART
+    request = ExecutionCreateRequest(
+        project=PROJECT,
+        domain=DOMAIN,
+        name="copied",
+        spec=ExecutionSpec(launch_plan=spec.template.id, execution_cluster_label=ExecutionClusterLabel(value="west")),
+        inputs=LiteralMap(literals={"x": Literal(scalar=Scalar(blob=blob))}),
+    )
+    name = (await platform.admins[0].CreateExecution(request)).id
+    assert (await platform.end_of(name)).closure.phase == SUCCEEDED
+    inputs = f"{platform.west.bucket.prefix}/metadata/propeller/{PROJECT}-{DOMAIN}-copied/"
+    seen = [one.uri async for one in platform.west.bucket.list(inputs) if one.uri.endswith("/inputs.pb")]
+    copy = LiteralMap.FromString(await platform.west.bucket.get(seen[0])).literals["x"].scalar.blob.uri
+    assert copy.startswith(f"{platform.west.bucket.prefix}/staged/")
+    assert [await platform.west.bucket.get(f"{copy}/{part}") for part in ("1", "2")] == [b"1", b"2"]
+
+
+async def test_no_cluster_may_say_that_the_other_s_bucket_is_its_own(platform: Platform, tmp_path: Path) -> None:
+    """A data plane that registers with the store of another cluster is refused: it would be asked for its URLs."""
+    await platform.west.kill()
+    thief = Cluster("west", tmp_path / "thief", platform.west.target, lambda _: integers(o0=1))
+    thief.bucket.close()
+    thief.bucket = platform.east.bucket
+    await thief.start()
+    try:
+        await platform.operator.until("west", lambda found: found.state == pb.CLUSTER_STATE_LOST)
+        assert (await platform.operator.get("west")).storage.prefix == platform.west.bucket.prefix
+    finally:
+        await thief.kill()
