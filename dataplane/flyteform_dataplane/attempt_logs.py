@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from flyteform.proto.flyteform.v1.link_pb2 import TailLogs
+
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
+
+
+def attempt_of(question: TailLogs) -> str:
+    """Return the name of the attempt that a question is about."""
+    execution = question.execution
+    item = [str(question.item)] if question.HasField("item") else []
+    parts = (execution.project, execution.domain, execution.name, question.node_id, *item, str(question.retry_attempt))
+    return "/".join(parts)
 
 
 def log_path(folder: Path, name: str) -> Path:

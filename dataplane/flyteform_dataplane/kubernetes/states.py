@@ -6,6 +6,7 @@ still costs the user a retry), Kubernetes' own word decides first: the pod's con
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -21,9 +22,14 @@ if TYPE_CHECKING:
 
 _SIGKILL, _SIGTERM = 137, 143
 _OOM = "OOMKilled"
-_INTERRUPTED = "Interrupted"
-# A node that shuts down says so as the pod's reason; evictions and a lost node likewise.
-_NODE_REASONS = frozenset({"Shutdown", "Terminated", "NodeShutdown", "NodeLost", "Evicted", "NodeAffinity", "OutOfcpu"})
+_INTERRUPTED, _EVICTED = "Interrupted", "Evicted"
+# A node that shuts down says so as the pod's reason; evictions, a lost node and one that takes no pod likewise.
+_NODE_REASONS = frozenset(
+    {"Shutdown", "Terminated", "NodeShutdown", "NodeLost", "Evicted", "NodeAffinity", "UnexpectedAdmissionError"}
+)
+_NODE_FULL = "OutOf"
+# Kubelets' words for a pod that is evicted for what itself has written.
+_OWN_STORAGE = re.compile(r"exceed(s|ed) (its|the|the total) (local ephemeral storage )?limit")
 _PREEMPTED_REASONS = frozenset({"Preempting", "Preempted"})
 # How long after the end of its grace period a pod may still be there.
 _GONE_BY = timedelta(minutes=1)
@@ -146,12 +152,13 @@ def _failed(pod: Json, primary: str, now: datetime) -> PodState:
     disruption = _disruption(status)
     if disruption:
         return Failed(_system(_INTERRUPTED, disruption), at)
-    if status.get("reason") in _NODE_REASONS | _PREEMPTED_REASONS:
-        reason = f"{status['reason']}: {status.get('message') or 'the node took the pod away'}"
-        return Failed(_system(_INTERRUPTED, reason), at)
-    if status.get("reason") == "DeadlineExceeded":
-        message = status.get("message", "the pod was active for too long")
-        return Failed(Failure("DeadlineExceeded", message, recoverable=True), at)
+    reason, message = status.get("reason") or "", status.get("message") or ""
+    if reason == _EVICTED and _OWN_STORAGE.search(message):
+        return Failed(Failure(_EVICTED, message, recoverable=True), at)
+    if reason in _NODE_REASONS | _PREEMPTED_REASONS or reason.startswith(_NODE_FULL):
+        return Failed(_system(_INTERRUPTED, f"{reason}: {message or 'the node took the pod away'}"), at)
+    if reason == "DeadlineExceeded":
+        return Failed(Failure(reason, message or "the pod was active for too long", recoverable=True), at)
     return _failed_containers(pod, primary, at)
 
 

@@ -126,3 +126,117 @@ def test_a_failing_init_container_is_told() -> None:
     state = judged(pod)
     assert isinstance(state, Failed)
     assert "[fetch] terminated with exit code (2): no bucket" in state.failure.message
+
+
+DISRUPTED = {"type": "DisruptionTarget", "status": "True", "message": "m"}
+USER, SYSTEM = FailureKind.USER, FailureKind.SYSTEM
+INIT = {"initContainerStatuses": [ended("fetch", code=137, reason="OOMKilled")]}
+KILLED_INIT = {"initContainerStatuses": [ended("fetch", code=137, reason="Error")]}
+
+# How every way of failing is judged: code, whose fault it is, and whether another attempt may follow.
+FAILURES: dict[str, tuple[Json, tuple[str, FailureKind, bool]]] = {
+    "memory": (status("Failed", ended(code=137, reason="OOMKilled")), ("OOMKilled", USER, True)),
+    "memory of a child": (status("Failed", ended(code=1, reason="OOMKilled")), ("OOMKilled", USER, True)),
+    "memory, but success": (status("Succeeded", ended(reason="OOMKilled")), ("OOMKilled", USER, True)),
+    "memory of what runs first": (status("Failed", **INIT), ("OOMKilled", USER, True)),
+    "kill": (status("Failed", ended(code=137, reason="Error")), ("Interrupted", SYSTEM, True)),
+    "termination": (status("Failed", ended(code=143, reason="Error")), ("Interrupted", SYSTEM, True)),
+    "kill of what runs first": (status("Failed", **KILLED_INIT), ("Interrupted", SYSTEM, True)),
+    "eviction": (status("Failed", reason="Evicted", message="disk pressure"), ("Interrupted", SYSTEM, True)),
+    **{
+        f"eviction for its own: {message}": (
+            status("Failed", reason="Evicted", message=message),
+            ("Evicted", USER, True),
+        )
+        for message in (
+            "Pod ephemeral local storage usage exceeds the total limit of containers 1Gi. ",
+            'Container main exceeded its local ephemeral storage limit "1Gi". ',
+            'Usage of EmptyDir volume "flyte-shared-memory" exceeds the limit "1Gi". ',
+        )
+    },
+    "node shutdown": (status("Failed", ended(code=137), reason="Shutdown"), ("Interrupted", SYSTEM, True)),
+    "node shutdown, newer": (status("Failed", reason="Terminated"), ("Interrupted", SYSTEM, True)),
+    "node shutdown, older": (status("Failed", reason="NodeShutdown"), ("Interrupted", SYSTEM, True)),
+    "node lost": (status("Failed", reason="NodeLost"), ("Interrupted", SYSTEM, True)),
+    "node silent": (status("Unknown"), ("Interrupted", SYSTEM, True)),
+    "node of another kind": (status("Failed", reason="NodeAffinity"), ("Interrupted", SYSTEM, True)),
+    "node full": (status("Failed", reason="OutOfcpu"), ("Interrupted", SYSTEM, True)),
+    "node without memory": (status("Failed", reason="OutOfmemory"), ("Interrupted", SYSTEM, True)),
+    "node without GPUs": (status("Failed", reason="OutOfnvidia.com/gpu"), ("Interrupted", SYSTEM, True)),
+    "node not admitting": (status("Failed", reason="UnexpectedAdmissionError"), ("Interrupted", SYSTEM, True)),
+    "preemption": (status("Failed", ended(code=1), reason="Preempting"), ("Interrupted", SYSTEM, True)),
+    **{
+        f"disruption: {reason}": (
+            status("Failed", ended(code=1), conditions=[{**DISRUPTED, "reason": reason}]),
+            ("Interrupted", SYSTEM, True),
+        )
+        for reason in (
+            "PreemptionByScheduler",
+            "DeletionByTaintManager",
+            "EvictionByEvictionAPI",
+            "DeletionByPodGC",
+            "TerminationByKubelet",
+        )
+    },
+    "the pod's own deadline": (
+        status("Failed", ended(code=143), reason="DeadlineExceeded", message="too long"),
+        ("DeadlineExceeded", USER, True),
+    ),
+    "nothing known": (status("Failed"), ("UnknownError", USER, True)),
+    "another reason": (status("Failed", reason="Odd", message="m"), ("Odd", USER, True)),
+    "image name": (status("Pending", waiting("InvalidImageName")), ("InvalidImageName", USER, False)),
+    "image never pulled": (status("Pending", waiting("ErrImageNeverPull")), ("ErrImageNeverPull", USER, False)),
+    "image missing": (status("Pending", waiting("ImagePullBackOff")), ("ImagePullBackOff", USER, True)),
+    "image missing, of what runs first": (
+        status("Pending", initContainerStatuses=[waiting("ImagePullBackOff", name="fetch")]),
+        ("ImagePullBackOff", USER, True),
+    ),
+    "container not made": (status("Pending", waiting("CreateContainerError")), ("CreateContainerError", USER, False)),
+    "container not run": (status("Pending", waiting("RunContainerError")), ("RunContainerError", USER, False)),
+    "container's settings": (
+        status("Pending", waiting("CreateContainerConfigError")),
+        ("CreateContainerConfigError", USER, False),
+    ),
+    "container unlike others": (status("Pending", waiting("OddError")), ("OddError", SYSTEM, True)),
+}
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_every_way_of_failing(failure: str) -> None:
+    """Ten minutes after the beginning, when all patience is over."""
+    pod, expected = FAILURES[failure]
+    assert failed(pod, after=10) == expected
+
+
+@pytest.mark.parametrize("code", [1, 2, 126, 127, 134, 139, 255])
+def test_other_exit_codes_are_the_programs_own(code: int) -> None:
+    """What a program leaves decides what they mean, and without anything they cost a retry."""
+    state = judged(status("Failed", ended(code=code, reason="Error")))
+    assert isinstance(state, Ended)
+    assert state.exit_code == code
+
+
+@pytest.mark.parametrize(
+    "reason", ["ContainerCreating", "PodInitializing", "ErrImagePull", "ImagePullBackOff", "CreateContainerError"]
+)
+def test_what_may_mend_itself_is_waited_for(reason: str) -> None:
+    """Two minutes after the beginning none of these is a failure."""
+    assert isinstance(judged(status("Pending", waiting(reason)), after=2), Waiting)
+
+
+def test_a_pod_that_was_told_to_go_may_still_end() -> None:
+    """It has its grace period and a minute; if it ends by itself meanwhile, that counts."""
+    going = {"deletionTimestamp": "2026-01-01T00:01:00Z"}
+    running = status("Running", {"name": "main", "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}})
+    running["metadata"] |= going
+    assert judged(running, after=1.5) == Running(CREATED, CREATED + timedelta(minutes=2))
+    assert failed(running, after=2) == ("Interrupted", FailureKind.SYSTEM, True)
+    done = status("Succeeded", ended())
+    done["metadata"] |= going
+    assert isinstance(judged(done, after=5), Ended)
+
+
+def test_an_image_of_a_container_beside_is_no_failure_of_the_primary_one() -> None:
+    """Who runs is not judged by who does not."""
+    main = {"name": "main", "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}}
+    assert isinstance(judged(status("Running", main, waiting("ImagePullBackOff", name="logger")), after=10), Running)
