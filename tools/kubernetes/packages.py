@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from tools.kubernetes.images import MAKER, Image, Script, libraries, python_layer, write_image, write_layer
+from tools.kubernetes.images import (
+    MAKER,
+    Image,
+    Script,
+    SharedFolder,
+    libraries,
+    python_layer,
+    write_image,
+    write_layer,
+)
 from tools.kubernetes.settings import CACHE, ClusterError
 
 if TYPE_CHECKING:
@@ -26,6 +35,11 @@ _PROJECT = "flyteform"
 # What tasks need beyond the SDK's own requirements: their objects are in S3.
 _BESIDE = ("obstore",)
 _OF_OPERATORS = ("obstore", "kubernetes", "uvloop")
+_OF_PLATFORMS = (
+    *_OF_OPERATORS,
+    *("alembic", "asyncpg", "grpcio-health-checking", "grpcio-reflection", "joserfc", "prometheus-client"),
+    *("greenlet", "sqlalchemy", "starlette", "uvicorn"),
+)
 _EXECUTE = """#!/usr/local/bin/python3
 import sys
 from flyteform.run import main
@@ -34,6 +48,7 @@ sys.exit(main())
 _NOBODY = "65534"
 _WORK = "/tmp"  # noqa: S108 - where every user may write
 _STOCK = "/opt/flytekit"
+_STOCK_WORK = "/root"  # where the stock client wants code to be unpacked
 _STOCK_COMMANDS = {
     "pyflyte-execute": "execute_task_cmd",
     "pyflyte-fast-execute": "fast_execute_task_cmd",
@@ -65,6 +80,14 @@ def operator_image(name: str) -> Path:
     return _image("operator", name, (python_layer(), required, _layer("dataplane", files)), _LIBRARY)
 
 
+def platform_image(name: str) -> Path:
+    """Return the archive of an image with both planes, as they are in the checkout now."""
+    required = _layer("libraries", dict(_libraries(_OF_PLATFORMS)))
+    packages = ("sdk/flyteform", "dataplane/flyteform_dataplane", "controlplane/flyteform_controlplane")
+    files = {place: content for each in packages for place, content in _sources(each)} | dict(_metadata())
+    return _image("platform", name, (python_layer(), required, _layer("planes", files)), _LIBRARY)
+
+
 def stock_image(name: str, environment: Path) -> Path:
     """Return the archive of an image in which the stock SDK's tasks run, made from an environment that has it."""
     pyvenv = environment / "pyvenv.cfg"
@@ -76,6 +99,7 @@ def stock_image(name: str, environment: Path) -> Path:
     programs = [Path(program) for program in _UNPACKERS]
     files |= {library: Path(library).resolve() for library in libraries([*extensions, *programs])}
     files |= {str(program): program.resolve() for program in programs}
+    files[_STOCK_WORK] = SharedFolder()
     for script, command in _STOCK_COMMANDS.items():
         files[f"/usr/local/bin/{script}"] = Script(_STOCK_SCRIPT.format(command=command))
     digest = _digest_of(f"{MAKER} {_STOCK_SCRIPT} {sorted(files)} {_STOCK_LOCK.read_text()}")
@@ -84,19 +108,19 @@ def stock_image(name: str, environment: Path) -> Path:
         partial = target.with_suffix(".partial")
         write_layer(partial, files)
         partial.rename(target)
-    return _image("stock", name, (python_layer(), target), f"{_STOCK}:{_WORK}")
+    return _image("stock", name, (python_layer(), target), f"{_STOCK}:{_STOCK_WORK}", work=_STOCK_WORK)
 
 
 def _needed(name: str) -> bool:
     return not name.startswith(_UNNEEDED) and name != "__pycache__"
 
 
-def _image(kind: str, name: str, layers: tuple[Path, ...], path: str) -> Path:
-    digest = _digest_of(" ".join([name, path, *(layer.name for layer in layers)]))
+def _image(kind: str, name: str, layers: tuple[Path, ...], path: str, *, work: str = _WORK) -> Path:
+    digest = _digest_of(" ".join([name, path, work, *(layer.name for layer in layers)]))
     target = CACHE / "images" / f"{kind}-{digest}.tar"
     if not target.exists():
-        environment = {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1", "HOME": _WORK}
-        write_image(Image(name, layers, environment=environment, user=_NOBODY, workdir=_WORK), target)
+        environment = {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1", "HOME": work}
+        write_image(Image(name, layers, environment=environment, user=_NOBODY, workdir=work), target)
     return target
 
 

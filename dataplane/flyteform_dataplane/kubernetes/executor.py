@@ -35,7 +35,6 @@ _REMEMBERED = 4096  # ends that a repeated start is told, when the pod may be go
 # Kubernetes' words for a namespace that is full: it may have room later.
 _QUOTA = "exceeded quota"
 _GONE = Failure("PodDeleted", "somebody deleted the pod", FailureKind.SYSTEM, recoverable=True)
-_OVER = ("Succeeded", "Failed")
 
 
 @dataclass(eq=False, slots=True)
@@ -205,10 +204,10 @@ class PodExecutor:
                 if EXIT_ANNOTATION not in pod["metadata"]["annotations"]:
                     self._settle(attempt, self._let_copy(attempt, pod))
             case Ended() | Failed():
-                if pod["status"].get("phase") in _OVER:
-                    self._end(attempt, state, pod)
-                else:
+                if _goes_on(pod):
                     self._settle(attempt, self._wind_up(attempt, pod, state))
+                else:
+                    self._end(attempt, state, pod)
             case _:
                 assert_never(state)
 
@@ -284,6 +283,15 @@ class _FullError(FlyteformError):
     """The namespace has no room for the pod now."""
 
     retryable = True
+
+
+def _goes_on(pod: Json) -> bool:
+    """Say whether something of a pod runs, or may begin to, by its own account."""
+    status = pod["status"]
+    if status.get("phase") in ("Succeeded", "Failed"):
+        return False
+    states = [container.get("state", {}) for container in status.get("containerStatuses", [])]
+    return not states or not all("terminated" in state for state in states)
 
 
 def _path(pod: Json) -> str:

@@ -137,6 +137,14 @@ async def test_containers_that_outlive_the_primary_one_are_ended(world: World) -
     assert [update.exit_code for update in cast("list[AttemptUpdate]", seen)] == [0]
 
 
+async def test_a_pod_that_has_ended_is_left_alone(world: World) -> None:
+    """Its phase may follow its containers: nothing has to be said to it meanwhile."""
+    await world.start()
+    world.status("Running", ended(code=2))
+    assert (await world.end()).exit_code == 2
+    assert [call for call, _ in world.cluster.calls] == ["create"]
+
+
 async def test_a_pod_that_failed_before_it_began_never_begins(world: World) -> None:
     """Its image may come later: by then the next attempt runs, so the pod is gone before its end is told."""
     await world.start()
