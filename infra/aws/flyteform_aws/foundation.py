@@ -118,6 +118,7 @@ def _foundation(config: AwsConfig, made: _Made) -> Foundation:
             domain=config.edge.domain,
             gateway_class=_GATEWAY_CLASS,
             gateway_annotations=balancer_annotations(config, made.certificate),
+            balancer_ends_tls=True,
             sources=config.network.sources,
         ),
         profile=_profile(config),

@@ -147,10 +147,12 @@ class Edge:
     """How callers from outside arrive. `domain` is the host name that they use.
 
     One of: `issuer` (a ClusterIssuer of cert-manager that gets the certificate), `certificate_secret` (a TLS Secret
-    that is there already), or neither, where `gateway_annotations` tell the cloud's own load balancer its certificate.
+    that is there already), or neither, where `gateway_annotations` tell the cloud's own load balancer its certificate:
+    that of a gateway which is the balancer, or, with `balancer_ends_tls`, that of the one before the gateway's pods.
     `address` is set where callers reach the gateway by a fixed address. `sources` are the CIDRs that may call.
     `grpc_domain` is for gateways that serve gRPC on a host of its own (load balancers that have no gRPC in HTTP
     routes); without it clients use `domain` for everything. The gateway's proxies run in `gateway_namespace`.
+    `own_url` is set where callers come by another way than the gateway.
     """
 
     domain: str
@@ -158,15 +160,17 @@ class Edge:
     issuer: str = ""
     certificate_secret: str = ""
     gateway_annotations: Mapping[str, Input[str]] = field(default_factory=dict)
+    balancer_ends_tls: bool = False
     address: Input[str] = ""
     sources: tuple[str, ...] = ()
     grpc_domain: str = ""
     gateway_namespace: str = "envoy-gateway-system"
+    own_url: str = ""
 
     @property
     def url(self) -> str:
         """Where clients reach HTTP: the issuer and the audience of tokens."""
-        return f"https://{self.domain}"
+        return self.own_url or f"https://{self.domain}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,13 +77,18 @@ class Routes:
         if secret:
             tls["certificateRefs"] = [{"group": "", "kind": "Secret", "name": secret}]
         for name, host in zip(("https", "grpc"), self._hosts, strict=False):
-            about = {"name": name, "protocol": "HTTPS", "port": 443, "hostname": host}
+            protocol = "HTTP" if self.edge.balancer_ends_tls else "HTTPS"
+            about = {"name": name, "protocol": protocol, "port": 443, "hostname": host}
             # Without a Secret the cloud's load balancer has the certificate, as its annotations say.
             listeners.append({**about, "allowedRoutes": _SAME, **({"tls": tls} if secret else {})})
         spec: dict[str, Any] = {"gatewayClassName": self.edge.gateway_class, "listeners": listeners}
         if self.edge.address:
             spec["addresses"] = [{"type": "IPAddress", "value": self.edge.address}]
-        self._custom(_API, "Gateway", NAME, spec, dict(self.edge.gateway_annotations))
+        annotations = dict(self.edge.gateway_annotations)
+        if self.edge.balancer_ends_tls:
+            # From here they get to the gateway's Service, which the cloud makes its balancer of.
+            spec["infrastructure"], annotations = {"annotations": annotations}, {}
+        self._custom(_API, "Gateway", NAME, spec, annotations)
 
     def _redirect(self) -> None:
         filters = [{"type": "RequestRedirect", "requestRedirect": {"scheme": "https", "statusCode": 301}}]
