@@ -7,13 +7,13 @@ name those instead. What the command's own program has written into it cannot be
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
@@ -55,7 +55,8 @@ def main(given: Sequence[str]) -> int:
                 assert_never(plan.part)
     except FlyteformError as error:
         print(f"Error: {error.message}", file=sys.stderr)  # noqa: T201 - this is the attempt's log
-        _report(plan, error)
+        with contextlib.suppress(FlyteformError):  # the store is away: what is printed has to do
+            _report(plan, error)
         return 1
     return 0
 
@@ -90,7 +91,7 @@ def _read(path: Path) -> str:
     return path.read_text(encoding="ascii").strip() if path.exists() else ""
 
 
-@contextmanager
+@contextlib.contextmanager
 def _limited(seconds: float) -> Iterator[None]:
     """Raise `UnavailableError` if the block takes longer; zero is no limit."""
 

@@ -284,6 +284,17 @@ def test_who_waits_ends_when_it_is_told_to(container: Container) -> None:
     assert uploading.wait(60) == 128 + signal.SIGTERM
 
 
+def test_a_store_that_is_away_is_one_sentence(container: Container, capfd: pytest.CaptureFixture[str]) -> None:
+    """Nor can the error be written then; the exit code says that copying failed."""
+    (container.folder / "out" / "o").write_text("7")
+    (container.folder / "code").write_text("0")
+    (container.folder / "store").write_text("a file where a folder should be")
+    assert main(container.arguments("upload")) == 1
+    said = capfd.readouterr().err
+    assert said.startswith("Error: ")
+    assert "Traceback" not in said
+
+
 def test_copying_may_not_take_for_ever(container: Container, monkeypatch: pytest.MonkeyPatch) -> None:
     """When its time is over that is the platform's failure, and another attempt may follow."""
     monkeypatch.setattr("flyteform_dataplane.copilot.__main__.download", lambda *_: signal.pause())
