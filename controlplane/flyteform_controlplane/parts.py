@@ -15,6 +15,7 @@ from flyteform_controlplane.dispatch.cluster_objects import ClusterObjects
 from flyteform_controlplane.dispatch.dispatcher import Dispatcher
 from flyteform_controlplane.dispatch.leases import LeaseBuilder
 from flyteform_controlplane.dispatch.questions import Questions
+from flyteform_controlplane.dispatch.resources import ClusterResources
 from flyteform_controlplane.scheduler.scheduler import Scheduler
 from flyteform_controlplane.services.admin import AdminService
 from flyteform_controlplane.services.agents import AgentService
@@ -31,6 +32,7 @@ from flyteform_controlplane.services.signals import SignalService
 from flyteform_controlplane.services.states import StateService
 from flyteform_controlplane.services.unreadable import UnreadableExecutions
 from flyteform_controlplane.services.waiting_line import WaitingLine
+from flyteform_controlplane.store.kept_objects import KeptObjects
 from flyteform_controlplane.store.leadership import Leadership
 from flyteform_controlplane.store.notices import Notices, Topic
 from flyteform_controlplane.transport.methods import Service
@@ -92,10 +94,13 @@ def assemble(
     `onboarded` that other keys may be pinned for clusters now.
     """
     notices = Notices(database)
-    notices.listen(Topic.CLUSTERS, onboarded)
+
+    def look_at_clusters() -> None:
+        onboarded()
+        resources.look()
 
     def clusters_changed() -> None:
-        onboarded()
+        look_at_clusters()
         notices.say(Topic.CLUSTERS)
         dispatcher.wake()
 
@@ -107,31 +112,40 @@ def assemble(
     )
     notices.listen(Topic.QUESTIONS, questions.look)
     stores = ClusterObjects(objects, database, questions)
+    kept = KeptObjects(database, stores)
 
     async def give_up(execution: ExecutionKey, message: str, *, aborted: bool) -> None:
         await UnreadableExecutions(admin.events).end(execution, message, aborted=aborted)
 
     dispatcher = Dispatcher(
         database,
-        stores,
+        kept,
         dispatching,
         connected=connected,
         tell=lambda: notices.say(Topic.DISPATCH),
         give_up=give_up,
-        leases=LeaseBuilder(database, stores, config, stores),
+        leases=LeaseBuilder(database, kept, config, stores),
     )
     notices.listen(Topic.DISPATCH, dispatcher.look)
     launcher = _Launcher()
     scheduler, leadership = _scheduler(database, launcher, scheduling, notices)
-    admin = AdminService(database, stores, dispatcher, scheduler, config)
+    admin = AdminService(database, kept, dispatcher, scheduler, config)
     launcher.target = admin
+    resources = ClusterResources(
+        database,
+        admin.backend.store,
+        config.cluster_resources,
+        config.domain_ids,
+        dispatcher.connections,
+    )
+    notices.listen(Topic.CLUSTERS, look_at_clusters)
     services = (
         _service(admin_pb2.DESCRIPTOR, "AdminService", admin),
         _service(signal_pb2.DESCRIPTOR, "SignalService", SignalService(admin.backend)),
         _service(
             dataproxy_pb2.DESCRIPTOR,
             "DataProxyService",
-            DataProxyService(stores, admin, max_expiry=config.max_upload_expiry),
+            DataProxyService(kept, admin, max_expiry=config.max_upload_expiry),
         ),
         _service(datacatalog_pb2.DESCRIPTOR, "DataCatalog", CatalogService(database, objects)),
         _service(cacheservice_pb2.DESCRIPTOR, "CacheService", CacheService(database)),
@@ -148,9 +162,11 @@ def assemble(
             ClusterService(admin.backend, login.url, _public_keys, clusters_changed),
         ),
         _service(events_pb2.DESCRIPTOR, "EventService", EventService(admin.events)),
-        _service(link_pb2.DESCRIPTOR, "DataPlaneLink", LinkService(dispatcher)),
+        _service(link_pb2.DESCRIPTOR, "DataPlaneLink", LinkService(dispatcher, resources)),
     )
-    return Parts(services, (notices, dispatcher, questions, *leadership, scheduler, WaitingLine(admin.ending)))
+    return Parts(
+        services, (notices, dispatcher, questions, resources, *leadership, scheduler, WaitingLine(admin.ending))
+    )
 
 
 def stock_services(services: tuple[Service, ...]) -> tuple[Service, ...]:

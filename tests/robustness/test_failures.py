@@ -7,8 +7,10 @@ import hashlib
 import os
 import queue
 import re
+import sqlite3
 import urllib.error
 import urllib.request
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -27,6 +29,7 @@ from flyteidl.service.dataproxy_pb2_grpc import DataProxyServiceStub
 from flyteform.objects import batches, files
 from flyteform.proto.flyteform.v1 import link_pb2
 from flyteform.proto.flyteform.v1.link_pb2_grpc import DataPlaneLinkStub
+from flyteform_controlplane.store.kept_objects import KEPT_BYTES
 from robustness.conftest import Server, serving
 from support.admin import DOMAIN, PROJECT, identifier, integers, task_spec, workflow_spec
 from support.disk import SmallDisk, small_disk
@@ -62,11 +65,12 @@ def register_project(server: Server, name: str) -> None:
 
 
 def register_workflow(server: Server, version: str = "v1") -> None:
-    """Write to the database and to the object store."""
+    """Write to the database, and to the object store a closure that is too large for the database."""
     admin = AdminServiceStub(server.channel)
     task, workflow = identifier(ResourceType.TASK, "t", version), identifier(ResourceType.WORKFLOW, "w", version)
     admin.CreateTask(TaskCreateRequest(id=task, spec=task_spec("t", version)), timeout=SECONDS)
     spec = workflow_spec("w", version, task)
+    spec.template.interface.inputs.variables["x"].description = "x" * KEPT_BYTES
     admin.CreateWorkflow(WorkflowCreateRequest(id=workflow, spec=spec), timeout=SECONDS)
 
 
@@ -178,9 +182,8 @@ def test_damaged_inputs_of_an_execution(tmp_path: Path) -> None:
         admin.CreateExecution(
             ExecutionCreateRequest(project=PROJECT, domain=DOMAIN, name="e", spec=spec, inputs=integers(x=1))
         )
-        inputs = [path for path in (tmp_path / "objects").rglob("*inputs") if path.is_file()]
-        for path in inputs:
-            path.write_bytes(b"\xff\xff")
+        with closing(sqlite3.connect(tmp_path / "control.db")) as database, database:
+            inputs = database.execute("UPDATE kept_objects SET data = x'ffff'").rowcount
         name = WorkflowExecutionIdentifier(project=PROJECT, domain=DOMAIN, name="e")
         code, text = refused(lambda: admin.GetExecutionData(WorkflowExecutionGetDataRequest(id=name)))
         assert inputs

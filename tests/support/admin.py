@@ -29,6 +29,7 @@ from flyteform.objects.signing import UrlSigner
 from flyteform_controlplane.domain.config import AdminConfig
 from flyteform_controlplane.services.admin import AdminService
 from flyteform_controlplane.store.database import Database
+from flyteform_controlplane.store.kept_objects import KeptObjects
 from flyteform_controlplane.store.migrate import migrate
 from flyteform_controlplane.store.seed import seed
 
@@ -166,8 +167,9 @@ async def open_world(
     try:
         await migrate(database)
         await seed(database)
-        admin = AdminService(database, objects, dispatch, schedules, config or AdminConfig())
-        yield World(admin, database, objects, dispatch, schedules)
+        kept = KeptObjects(database, objects)
+        admin = AdminService(database, kept, dispatch, schedules, config or AdminConfig())
+        yield World(admin, database, kept, dispatch, schedules)
     finally:
         await database.close()
 

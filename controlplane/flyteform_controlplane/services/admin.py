@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from flyteidl.admin.execution_pb2 import ExecutionCreateRequest, ExecutionMetadata
     from flyteidl.core.identifier_pb2 import WorkflowExecutionIdentifier
 
-    from flyteform.objects.ports import ObjectStore
     from flyteform_controlplane.domain.config import AdminConfig
     from flyteform_controlplane.domain.ports import Dispatch, Schedules
     from flyteform_controlplane.store.database import Database
+    from flyteform_controlplane.store.kept_objects import KeptObjects
 
 _METHODS = frozenset(name for name in vars(AdminServiceServicer) if name[0].isupper())
 
@@ -50,7 +50,7 @@ class AdminService(AdminServiceServicer):
     def __init__(
         self,
         database: Database,
-        objects: ObjectStore,
+        objects: KeptObjects,
         dispatch: Dispatch,
         schedules: Schedules,
         config: AdminConfig,

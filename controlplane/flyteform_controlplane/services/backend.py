@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from flyteidl.admin.project_pb2 import InactiveProject, Project
 
-from flyteform.errors import AlreadyExistsError, NotFoundError
+from flyteform.errors import NotFoundError
 from flyteform_controlplane.domain.stored import decoded
 from flyteform_controlplane.domain.validation import check_scope, describe
 from flyteform_controlplane.errors import InvalidArgumentError, MissingEntityError
@@ -21,12 +20,12 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from flyteform.objects.ports import ObjectStore
     from flyteform_controlplane.domain.config import AdminConfig
     from flyteform_controlplane.domain.ports import Dispatch, ExecutionKey, Schedules
     from flyteform_controlplane.domain.records import ExecutionRecord, ProjectRecord
     from flyteform_controlplane.domain.validation import ProjectAndDomain
     from flyteform_controlplane.store.database import Database
+    from flyteform_controlplane.store.kept_objects import KeptObjects, Placed
     from flyteform_controlplane.store.ports import Store
 
     M = TypeVar("M", bound=Message)
@@ -40,7 +39,7 @@ class Backend:
 
     database: Database
     store: Store
-    objects: ObjectStore
+    objects: KeptObjects
     dispatch: Dispatch
     schedules: Schedules
     config: AdminConfig
@@ -94,15 +93,9 @@ class Backend:
         except NotFoundError as error:
             raise MissingEntityError(f"the object {uri} is gone from the object store") from error
 
-    async def put_new(self, uri: str, message: Message) -> str:
-        """Write without touching what another call with the same name has written; return where it went."""
-        data = message.SerializeToString(deterministic=True)
-        try:
-            await self.objects.put(uri, data, if_absent=True)
-        except AlreadyExistsError:
-            uri = f"{uri}-{secrets.token_hex(8)}"
-            await self.objects.put(uri, data)
-        return uri
+    async def place(self, uri: str, message: Message) -> Placed:
+        """Say where a new message is to lie, with the row that names it or apart: nobody else writes there."""
+        return await self.objects.place(uri, message.SerializeToString(deterministic=True))
 
 
 def missing(kind: str, identifier: Identifier) -> MissingEntityError:

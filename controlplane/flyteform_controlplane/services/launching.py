@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
     from flyteform_controlplane.services.concurrency import Concurrency
     from flyteform_controlplane.services.ending import Ending
     from flyteform_controlplane.services.targets import Target, Targets
+    from flyteform_controlplane.store.kept_objects import Placed
     from flyteform_controlplane.store.ports import Circumstances
 
 
@@ -74,6 +74,8 @@ class _Draft:
     tags: tuple[str, ...]
     # Whether a concurrency policy decides if it may start.
     limited: bool
+    # Its inputs, once it is said where they lie.
+    placed: tuple[Placed, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,51 +186,52 @@ class Launching:
 
     async def _write(self, draft: _Draft, inputs: LiteralMap, given: LiteralMap) -> None:
         prefix, name = self.backend.metadata_prefix, draft.name
-        puts = [self.backend.put_new(locations.execution_inputs(prefix, name), inputs)]
+        placed = [await self.backend.place(locations.execution_inputs(prefix, name), inputs)]
         # Where nothing was added to what the user gave, one object is both.
         if given != inputs:
-            puts.append(self.backend.put_new(locations.user_inputs(prefix, name), given))
-        uris = await asyncio.gather(*puts)
-        inputs_uri, user_inputs_uri = uris[0], uris[-1]
-        record = replace(draft.record, inputs_uri=inputs_uri, user_inputs_uri=user_inputs_uri)
+            placed.append(await self.backend.place(locations.user_inputs(prefix, name), given))
+        record = replace(draft.record, inputs_uri=placed[0].uri, user_inputs_uri=placed[-1].uri)
         try:
-            starts = await self._insert(draft, record)
+            starts = await self._insert(replace(draft, record=record, placed=tuple(placed)))
         except ControlPlaneError:
             # Refused, so no row refers to them. After anything else (a call cancelled while the database commits)
             # a row may, and what is left behind without one harms nobody.
-            await asyncio.gather(*(self.backend.objects.delete(uri) for uri in uris))
+            for one in placed:
+                await self.backend.objects.discard(one)
             raise
         if starts:
             self.backend.dispatch.wake()
         else:
             await self.ending.settle(draft.target.launch_plan_name)
 
-    async def _insert(self, draft: _Draft, record: ExecutionRecord) -> bool:
+    async def _insert(self, draft: _Draft) -> bool:
         """Write everything or nothing; False if the execution waits for its turn."""
         if not draft.limited:
             try:
                 async with self.backend.database.together() as tx:
-                    await self._start(tx, draft, record)
+                    await self._start(tx, draft)
             except EntityExistsError as error:
                 raise _taken(draft.name) from error
             return True
         async with self.backend.database.transaction() as tx:
             if await self.concurrency.admit(tx, draft.target.launch_plan):
-                await self._start(tx, draft, record)
+                await self._start(tx, draft)
                 return True
-            await self._add(tx, draft, waiting(record))
+            await self._add(tx, draft, waiting(draft.record))
             await self.backend.dispatch.check_label(tx, draft.cluster_label)
             await self.backend.store.waiting.add(tx, _waiting(draft))
         return False
 
-    async def _start(self, tx: AsyncConnection, draft: _Draft, record: ExecutionRecord) -> None:
-        await self._add(tx, draft, record)
+    async def _start(self, tx: AsyncConnection, draft: _Draft) -> None:
+        await self._add(tx, draft, draft.record)
         key = ExecutionKey(draft.name.project, draft.name.domain, draft.name.name)
         await self.backend.dispatch.enqueue(tx, key, cluster_label=draft.cluster_label)
 
     async def _add(self, tx: AsyncConnection, draft: _Draft, record: ExecutionRecord) -> None:
         name, store = draft.name, self.backend.store
         await store.executions.append(tx, record)
+        for one in draft.placed:
+            await self.backend.objects.keep(tx, one)
         for tag in draft.tags:
             row = ExecutionTagRecord(
                 execution_project=name.project, execution_domain=name.domain, execution_name=name.name, key=tag

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from flyteform_controlplane.services.backend import Backend
+    from flyteform_controlplane.store.kept_objects import Placed
     from flyteform_controlplane.store.ports import Rows
 
 E = TypeVar("E", bound=EntityRecord)
@@ -40,15 +41,26 @@ async def add_version(
     record: E,
     resource_type: ResourceType,
     description: DescriptionEntity | None = None,
+    placed: Placed | None = None,
 ) -> bool:
-    """Keep a version and the documentation that came with it, if any did; False if the version exists."""
-    if description is None or not description.ByteSize():
+    """Keep a version, the object that it names and the documentation, if there are any; False if the version exists."""
+    if description is not None and description.ByteSize():
+        async with backend.database.transaction() as tx:
+            if await rows.add_new(tx, record) is None:
+                return False
+            if placed is not None:
+                await backend.objects.keep(tx, placed)
+            await backend.store.descriptions.add(tx, _description(record, resource_type, description))
+        return True
+    if placed is None:
         async with backend.database.statement() as tx:
             return await rows.add_new(tx, record) is not None
-    async with backend.database.transaction() as tx:
-        if await rows.add_new(tx, record) is None:
-            return False
-        await backend.store.descriptions.add(tx, _description(record, resource_type, description))
+    try:
+        async with backend.database.together() as tx:
+            await rows.append(tx, record)
+            await backend.objects.keep(tx, placed)
+    except EntityExistsError:
+        return False
     return True
 
 

@@ -6,10 +6,10 @@ nothing else can, no replica has to be told of anything; and that a version is m
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from flyteform_controlplane.domain.records import EntityRecord, LaunchPlanRecord, TaskRecord, WorkflowRecord
+from flyteform_controlplane.store.memory import Kept
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,36 +21,9 @@ R = TypeVar("R", bound=EntityRecord)
 
 # An estimate: parsed messages take several times their serialized size.
 _BUDGET_BYTES: Final = 32 * 2**20
-_LARGEST_BYTES: Final = 2**20
 _EXPANSION: Final = 4
 _ROW_BYTES: Final = 2048
 _NUMBER_BYTES: Final = 512
-
-
-class Kept:
-    """What was read, by name, the least used leaving first when all together are too large."""
-
-    def __init__(self, budget: int = _BUDGET_BYTES) -> None:
-        self._budget = budget
-        self._used = 0
-        self._entries: OrderedDict[object, tuple[Any, int]] = OrderedDict()
-
-    def get(self, name: object) -> Any:
-        """Return what is kept under the name, None if nothing is."""
-        found = self._entries.get(name)
-        if found is None:
-            return None
-        self._entries.move_to_end(name)
-        return found[0]
-
-    def put(self, name: object, value: Any, size: int) -> None:
-        """Keep a value of about so many bytes, unless it is large."""
-        if size > _LARGEST_BYTES:
-            return
-        self._used += size - self._entries.pop(name, (None, 0))[1]
-        self._entries[name] = value, size
-        while self._used > self._budget:
-            self._used -= self._entries.popitem(last=False)[1][1]
 
 
 class Versions(Generic[R]):
@@ -119,7 +92,7 @@ class AllVersions:
     """The versions of all kinds, in one memory."""
 
     def __init__(self, database: Database, store: Store) -> None:
-        kept = Kept()
+        kept = Kept(_BUDGET_BYTES)
         self.tasks: Versions[TaskRecord] = Versions(database, store.tasks, kept)
         self.workflows: Versions[WorkflowRecord] = Versions(database, store.workflows, kept)
         self.launch_plans: Versions[LaunchPlanRecord] = Versions(database, store.launch_plans, kept)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from flyteidl.admin.workflow_pb2 import (
     CreateWorkflowFailureReason,
@@ -70,10 +70,11 @@ class Workflows:
             remote_closure_identifier=uri,
             short_description=spec.description.short_description,
         )
-        while (existing := await self.backend.versions.workflows.get(*key_of(identifier))) is None:
-            if await self._add(record, closure, spec.description):
-                return
-        await self._refuse(identifier, existing, record, closure)
+        # A version that is there already is found by the attempt to add it, so a new one costs no question before.
+        while not await self._add(record, closure, spec.description):
+            existing = await self.backend.versions.workflows.get(*key_of(identifier))
+            if existing is not None:
+                await self._refuse(identifier, existing, record, closure)
 
     async def GetWorkflow(self, request: ObjectGetRequest, _context: object) -> Workflow:
         """Return one version with its compiled closure."""
@@ -128,13 +129,13 @@ class Workflows:
     async def _add(
         self, record: WorkflowRecord, closure: CompiledWorkflowClosure, description: DescriptionEntity
     ) -> bool:
-        """Keep the closure, then the row that refers to it; False if the version exists."""
-        uri = await self.backend.put_new(record.remote_closure_identifier, closure)
-        record = replace(record, remote_closure_identifier=uri)
+        """Keep the row and the closure that it refers to; False if the version exists."""
+        placed = await self.backend.place(record.remote_closure_identifier, closure)
+        record = replace(record, remote_closure_identifier=placed.uri)
         rows = self.backend.store.workflows
-        if await add_version(self.backend, rows, record, ResourceType.WORKFLOW, description):
+        if await add_version(self.backend, rows, record, ResourceType.WORKFLOW, description, placed):
             return True
-        await self.backend.objects.delete(uri)
+        await self.backend.objects.discard(placed)
         return False
 
     def _check_size(self, closure: CompiledWorkflowClosure) -> None:
@@ -151,7 +152,7 @@ class Workflows:
         existing: WorkflowRecord,
         record: WorkflowRecord,
         closure: CompiledWorkflowClosure,
-    ) -> None:
+    ) -> NoReturn:
         reason = CreateWorkflowFailureReason()
         if existing.digest == record.digest:
             reason.exists_identical_structure.id.CopyFrom(identifier)

@@ -104,7 +104,7 @@ launch_plans = flyte_table(
     Column("digest", LargeBinary, nullable=False),
     Column("schedule_type", String(16), nullable=False, default="NONE"),
     Column("launch_condition_type", String(16)),
-    Index(None, "project", "domain", "state"),
+    Index("ix_launch_plans_active", "state", "project", "domain"),
 )
 
 named_entity_metadata = flyte_table(
@@ -171,8 +171,9 @@ executions = flyte_table(
     Column("launch_entity", String(16), nullable=False, default=""),
     UniqueConstraint(*EXECUTION_KEY),
     Index(None, "launch_plan_id", "phase"),
-    Index(None, "execution_project", "execution_domain", "execution_created_at"),
-    Index("ix_executions_newest", "execution_project", "execution_domain", "state", "created_at", "id"),
+    # Lists name a state, look-ups by key do not: so these never take an index of a list for that of the keys.
+    Index("ix_executions_newest", "state", "execution_project", "execution_domain", "created_at", "id"),
+    Index("ix_executions_started", "state", "execution_project", "execution_domain", "execution_created_at"),
 )
 
 execution_tags = flyte_table(
@@ -252,4 +253,12 @@ signals = flyte_table(
     Column("type", LargeBinary, nullable=False),
     Column("value", LargeBinary),
     UniqueConstraint(*EXECUTION_KEY, "signal_id"),
+)
+
+# Ours, not Flyte's: small closures and inputs, which Flyte has as objects apart. `key` is in the URI that names one.
+kept_objects = Table(
+    "kept_objects",
+    metadata,
+    Column("key", String(32), primary_key=True),
+    Column("data", LargeBinary, nullable=False),
 )

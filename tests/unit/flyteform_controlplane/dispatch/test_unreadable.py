@@ -14,6 +14,8 @@ from flyteform.errors import UnavailableError
 from flyteform_controlplane.dispatch.config import DispatchConfig
 from flyteform_controlplane.dispatch.dispatcher import Dispatcher
 from flyteform_controlplane.services.unreadable import CODE, UnreadableExecutions
+from flyteform_controlplane.store.kept_objects import SCHEME
+from flyteform_controlplane.store.tables import kept_objects
 from support.admin import World, open_world
 
 if TYPE_CHECKING:
@@ -67,10 +69,14 @@ async def test_execution_without_its_inputs_fails_with_a_clear_error(tmp_path: P
     async with open_world(tmp_path) as world, dispatching(world, attempts=1) as dispatcher:
         plan = await world.register_launch_plan("wf")
         name = await world.execute(plan, "run", x=1)
-        uri = f"{world.objects.prefix}/metadata/{name.project}/{name.domain}/{name.name}/inputs"
-        await world.objects.delete(uri)
-        if damage == "damaged":
-            await world.objects.put(uri, b"\xff\xff")
+        async with world.database.transaction() as tx:
+            record = await world.admin.backend.execution(tx, name)
+            key = record.inputs_uri.removeprefix(SCHEME).partition("/")[0]
+            inputs = kept_objects.c.key == key
+            if damage == "gone":
+                await tx.execute(kept_objects.delete().where(inputs))
+            else:
+                await tx.execute(kept_objects.update().where(inputs).values(data=b"\xff\xff"))
         connection = await dispatcher.connect(registration())
         found = await ended(world, name)
         assert found.closure.phase == WorkflowExecution.FAILED
