@@ -9,11 +9,13 @@ from flyteidl.core.execution_pb2 import NodeExecution, WorkflowExecution
 
 from flyteform_controlplane.domain.event_rules import check_cluster
 from flyteform_controlplane.domain.node_events import apply_node_event, new_node
+from flyteform_controlplane.domain.ports import ExecutionKey
 from flyteform_controlplane.domain.records import ExecutionEventRecord, NodeExecutionEventRecord, NodeExecutionRecord
 from flyteform_controlplane.domain.task_events import apply_task_event, new_task
 from flyteform_controlplane.domain.times import to_datetime
 from flyteform_controlplane.domain.workflow_events import apply_workflow_event, is_terminal
 from flyteform_controlplane.errors import MissingEntityError
+from flyteform_controlplane.services.event_work import Touched
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,29 +37,44 @@ if TYPE_CHECKING:
     from flyteform_controlplane.store.ports import Key
 
 
-def keys_of(events: Iterable[Event]) -> tuple[set[Key], set[Key], set[Key]]:
+def touched_by(events: Iterable[Event]) -> Touched:
     """Return the keys of all executions, nodes and attempts that the events name."""
-    executions: set[Key] = set()
-    nodes: set[Key] = set()
-    tasks: set[Key] = set()
+    touched = Touched()
     for event in events:
         match event.WhichOneof("event"):
             case "workflow":
-                executions.add(_execution_key(event.workflow.event.execution_id))
+                touched.executions.changed.add(_execution_key(event.workflow.event.execution_id))
             case "node":
-                node = event.node.event
-                executions.add(_execution_key(node.id.execution_id))
-                nodes.add(_node_key(node.id))
-                if node.HasField("parent_node_metadata"):
-                    nodes.add(_parent_key(node))
-                if node.HasField("parent_task_metadata"):
-                    tasks.add(_attempt_key(node.parent_task_metadata.id))
+                _touch_by_node(touched, event.node.event)
             case _:
                 task = event.task.event
-                executions.add(_execution_key(task.parent_node_execution_id.execution_id))
-                nodes.add(_node_key(task.parent_node_execution_id))
-                tasks.add(_task_key(task))
-    return executions, nodes, tasks
+                touched.executions.read.add(_execution_key(task.parent_node_execution_id.execution_id))
+                touched.nodes.read.add(_node_key(task.parent_node_execution_id))
+                touched.tasks.changed.add(_task_key(task))
+    for keys in (touched.executions, touched.nodes, touched.tasks):
+        keys.read.difference_update(keys.changed)
+    return touched
+
+
+def _touch_by_node(touched: Touched, node: NodeExecutionEvent) -> None:
+    touched.executions.read.add(_execution_key(node.id.execution_id))
+    touched.nodes.changed.add(_node_key(node.id))
+    if node.HasField("parent_node_metadata"):
+        touched.nodes.read.add(_parent_key(node))
+    if node.HasField("parent_task_metadata"):
+        touched.tasks.read.add(_attempt_key(node.parent_task_metadata.id))
+
+
+def execution_of(event: Event) -> ExecutionKey:
+    """Return the name of the execution that the event is about."""
+    match event.WhichOneof("event"):
+        case "workflow":
+            name = event.workflow.event.execution_id
+        case "node":
+            name = event.node.event.id.execution_id
+        case _:
+            name = event.task.event.parent_node_execution_id.execution_id
+    return ExecutionKey(name.project, name.domain, name.name)
 
 
 def apply_event(work: EventWork, event: Event, closure_uri: str) -> None:

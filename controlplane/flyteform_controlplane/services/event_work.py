@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from flyteform_controlplane.domain.records import (
@@ -24,6 +24,23 @@ if TYPE_CHECKING:
 R = TypeVar("R", bound=Record)
 
 
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The rows of a table that a batch may change, and those that it reads only."""
+
+    changed: set[Key] = field(default_factory=set)
+    read: set[Key] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """All rows that the events of a batch name."""
+
+    executions: Keys = field(default_factory=Keys)
+    nodes: Keys = field(default_factory=Keys)
+    tasks: Keys = field(default_factory=Keys)
+
+
 class Working(Generic[R]):
     """Rows of one table that a batch reads and changes."""
 
@@ -31,10 +48,24 @@ class Working(Generic[R]):
         self._rows = rows
         self._records: dict[Key, R] = {}
         self._changed: dict[Key, R] = {}
+        self._versions: dict[int, object] = {}
 
-    async def load(self, tx: AsyncConnection, keys: Collection[Key]) -> None:
-        """Read the rows with these keys; those that do not exist stay unknown."""
-        self._records.update(await self._rows.get_many(tx, keys))
+    async def load(self, tx: AsyncConnection, keys: Keys) -> None:
+        """Read the rows with these keys, and lock those that change; what does not exist stays unknown."""
+        self._records.update(await self._rows.peek_many(tx, keys.read))
+        self._records.update(await self._rows.get_many(tx, keys.changed))
+
+    async def see(self, tx: AsyncConnection, keys: Keys) -> None:
+        """Read the same, nothing locked: `send` finds out whether it is still so."""
+        self._records.update(await self._rows.peek_many(tx, keys.read))
+        for key, seen in (await self._rows.see_many(tx, keys.changed)).items():
+            self._records[key] = seen.record
+            self._versions[seen.record.id] = seen.version
+
+    async def send(self, tx: AsyncConnection) -> None:
+        """Write all that has changed, together with more."""
+        versions = {record.id: self._versions[record.id] for record in self._changed.values() if record.id}
+        await self._rows.put_seen(tx, list(self._changed.values()), versions)
 
     def get(self, key: Key) -> R | None:
         """Return the row as the events so far have left it."""
@@ -80,6 +111,29 @@ class EventWork:
         # New nodes whose parent is new too: they can be written only once that has its number.
         self.node_parents: dict[Key, Key] = {}
         self.task_parents: dict[Key, Key] = {}
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether no new row needs the number of another new one."""
+        return not self.node_parents and not self.task_parents
+
+    async def load(self, tx: AsyncConnection, touched: Touched) -> None:
+        """Read what is touched, and lock what may change."""
+        await self.executions.load(tx, touched.executions)
+        await self.nodes.load(tx, touched.nodes)
+        await self.tasks.load(tx, touched.tasks)
+
+    async def see(self, tx: AsyncConnection, touched: Touched) -> None:
+        """Read what is touched, nothing locked."""
+        await self.executions.see(tx, touched.executions)
+        await self.nodes.see(tx, touched.nodes)
+        await self.tasks.see(tx, touched.tasks)
+
+    async def send(self, tx: AsyncConnection) -> None:
+        """Write all, of flat work on nodes and attempts, unless it has been changed since it was seen."""
+        await self.nodes.send(tx)
+        await self.tasks.send(tx)
+        await self._store.node_execution_events.append_many(tx, self.node_events)
 
     async def flush(self, tx: AsyncConnection) -> None:
         """Write everything; parents before their children."""

@@ -10,11 +10,11 @@ from flyteidl.admin import event_pb2
 from flyteform.proto.flyteform.v1 import events_pb2
 from flyteform_controlplane.domain.event_checks import check_node_event, check_task_event, check_workflow_event
 from flyteform_controlplane.domain.principals import principal_of
-from flyteform_controlplane.errors import ControlPlaneError
+from flyteform_controlplane.errors import ControlPlaneError, EntityExistsError, TransactionConflictError
 from flyteform_controlplane.services.event_data import store_event_data
 from flyteform_controlplane.services.event_holders import foreign_executions, refusal_of
 from flyteform_controlplane.services.event_queue import EventQueue
-from flyteform_controlplane.services.event_steps import apply_event, keys_of
+from flyteform_controlplane.services.event_steps import apply_event, touched_by
 from flyteform_controlplane.services.event_work import EventWork
 
 if TYPE_CHECKING:
@@ -91,20 +91,47 @@ class Events:
             ]
         valid = [event for event, refusal in zip(events, refusals, strict=True) if refusal is None]
         closures = [await store_event_data(self.backend, event) for event in valid]
+        applied = await self._write_seen(valid, closures)
+        if applied is None:
+            applied = await self._write_locked(valid, closures)
+        results = iter(applied)
+        return [next(results) if refusal is None else refusal for refusal in refusals]
+
+    async def _write_seen(
+        self, events: Sequence[Event], closures: Sequence[str]
+    ) -> list[ControlPlaneError | None] | None:
+        """Apply events in two steps without a lock in between; None, and nothing is written, if that cannot be.
+
+        Mostly nobody else reports on the same nodes, and then this is one round trip for each table and one to write.
+        """
+        touched = touched_by(events)
+        if touched.executions.changed:
+            return None
+        work = EventWork(self.backend.store)
+        async with self.backend.database.reading() as tx:
+            await work.see(tx, touched)
+        applied = [_apply(work, event, closure) for event, closure in zip(events, closures, strict=True)]
+        if not work.is_flat:
+            return None
+        try:
+            async with self.backend.database.together() as tx:
+                await work.send(tx)
+        except (TransactionConflictError, EntityExistsError):
+            return None
+        return applied
+
+    async def _write_locked(self, events: Sequence[Event], closures: Sequence[str]) -> list[ControlPlaneError | None]:
+        """Apply events in one transaction that locks what they change."""
         work = EventWork(self.backend.store)
         async with self.backend.database.transaction() as tx:
-            executions, nodes, tasks = keys_of(valid)
-            await work.executions.load(tx, executions)
-            await work.nodes.load(tx, nodes)
-            await work.tasks.load(tx, tasks)
-            applied = [_apply(work, event, closure) for event, closure in zip(valid, closures, strict=True)]
+            await work.load(tx, touched_by(events))
+            applied = [_apply(work, event, closure) for event, closure in zip(events, closures, strict=True)]
             await work.flush(tx)
             slots = {record.launch_plan_id for record in work.ended if record.launch_plan_id}
             started = await self.concurrency.release(tx, slots)
         if started:
             self.backend.dispatch.wake()
-        results = iter(applied)
-        return [next(results) if refusal is None else refusal for refusal in refusals]
+        return applied
 
     def _check(self, event: Event) -> ControlPlaneError | None:
         limit = self.backend.config.max_inline_bytes

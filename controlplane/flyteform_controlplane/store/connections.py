@@ -34,11 +34,20 @@ class PoolLimits:
     connect: float = 5.0
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a statement that writes several things; `rows` is how many rows it has to return, None for any."""
+
+    text: str
+    values: list[Any]
+    rows: int | None = None
+
+
 class PooledConnection(AsyncConnection):
     """SQLAlchemy's connection with the driver's one at hand.
 
     `raw` is the driver's; `kind` is "postgresql" or "sqlite"; `writes` says that a transaction which writes has it;
-    `collected` is what is to be written as one statement, each part with its values, None where it is written at once.
+    `collected` is what is to be written as one statement, None where all is written at once.
     """
 
     __slots__ = ("collected", "kind", "raw", "writes")
@@ -46,7 +55,7 @@ class PooledConnection(AsyncConnection):
     raw: Any
     kind: str
     writes: bool
-    collected: list[tuple[str, list[Any]]] | None
+    collected: list[Part] | None
 
     @property
     def is_usable(self) -> bool:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from flyteform_controlplane.store.connections import pooled
+from flyteform_controlplane.errors import TransactionConflictError
+from flyteform_controlplane.store.connections import Part, pooled
 from flyteform_controlplane.store.sqlite import in_thread
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
 _INTEGRITY = "23"  # the class of SQLSTATE
+_DIVISION_BY_ZERO = "22012"
 
 
 class Direct:
@@ -49,7 +51,7 @@ class Direct:
         if collected is None:
             await run(tx, compiled.text, compiled.arguments(values))
         else:
-            collected.append((compiled.text, compiled.arguments(values)))
+            collected.append(Part(compiled.text, compiled.arguments(values)))
 
     def _on(self, tx: AsyncConnection) -> _Compiled:
         kind = pooled(tx).kind
@@ -122,21 +124,36 @@ async def run_each(tx: AsyncConnection, text: str, arguments: Sequence[Sequence[
         raise
 
 
-async def run_together(tx: AsyncConnection, parts: Sequence[tuple[str, Sequence[Any]]]) -> None:
-    """Run statements of PostgreSQL that write, none of which sees what another one writes, as a single one."""
-    if parts:
-        text = _together(tuple(text for text, _ in parts))
-        await run(tx, text, [value for _, values in parts for value in values])
+async def run_together(tx: AsyncConnection, parts: Sequence[Part]) -> None:
+    """Run statements of PostgreSQL that write, none of which sees what another one writes, as a single one.
+
+    `TransactionConflictError`, and nothing is written, if a part does not write as many rows as it has to.
+    """
+    if not parts:
+        return
+    guards = tuple(part.rows is not None for part in parts)
+    text = _together(tuple(part.text for part in parts), guards)
+    values = [value for part in parts for value in part.values]
+    try:
+        await run(tx, text, values + [part.rows for part in parts if part.rows is not None])
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) == _DIVISION_BY_ZERO:
+            raise TransactionConflictError("a row has been changed meanwhile", remedy="try again") from error
+        raise
 
 
 @lru_cache(maxsize=256)
-def _together(texts: tuple[str, ...]) -> str:
-    before = accumulate((len(set(_PARAMETER.findall(text))) for text in texts), initial=0)
+def _together(texts: tuple[str, ...], guards: tuple[bool, ...]) -> str:
+    before = list(accumulate((len(set(_PARAMETER.findall(text))) for text in texts), initial=0))
     numbered = (
         f"part_{number} AS ({_PARAMETER.sub(lambda found, add=first: f'${int(found[1]) + add}', text)})"  # type: ignore[misc]
         for number, (text, first) in enumerate(zip(texts, before, strict=False))
     )
-    return f"WITH {', '.join(numbered)} SELECT 1"
+    guarded = (number for number, has_guard in enumerate(guards) if has_guard)
+    wanted = enumerate(guarded, before[-1] + 1)
+    # An error is what makes PostgreSQL undo a statement that has written already.
+    checks = [f"((SELECT count(*) FROM part_{number}) = ${at}::bigint)::int" for at, number in wanted]  # noqa: S608 - numbers alone
+    return f"WITH {', '.join(numbered)} SELECT 1 / ({' * '.join(checks) or 1})"
 
 
 _PARAMETER = re.compile(r"\$(\d+)")

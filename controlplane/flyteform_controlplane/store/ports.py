@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from flyteform_controlplane.domain.records import (
     DescriptionRecord,
@@ -43,6 +43,14 @@ R = TypeVar("R", bound=Record)
 Key = tuple[str | int, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Seen(Generic[R]):
+    """A row as it was read, nothing being locked; `version` tells whether it has changed since."""
+
+    record: R
+    version: object
+
+
 class Rows(Protocol[R]):
     """The rows of one table, each named by the table's key: the columns that its unique constraint lists."""
 
@@ -64,6 +72,26 @@ class Rows(Protocol[R]):
 
     async def get_many(self, tx: AsyncConnection, keys: Collection[Key]) -> dict[Key, R]:
         """Return those rows that exist, by key, with one statement."""
+        ...
+
+    async def peek_many(self, tx: AsyncConnection, keys: Collection[Key]) -> dict[Key, R]:
+        """Return the same, and lock nothing even if the transaction writes."""
+        ...
+
+    async def see_many(self, tx: AsyncConnection, keys: Collection[Key]) -> dict[Key, Seen[R]]:
+        """Return the same, nothing locked, with what `put_seen` has to know."""
+        ...
+
+    async def put_seen(self, tx: AsyncConnection, records: Sequence[R], versions: Mapping[int, object]) -> None:
+        """Write new rows, and whole ones over those that were seen, by their `id`, in a block that writes all together.
+
+        `TransactionConflictError`, at the end of the block at the latest, and nothing of it is written, if one of these
+        has changed since, or there is a row with the key of a new one.
+        """
+        ...
+
+    async def append_many(self, tx: AsyncConnection, records: Sequence[R]) -> None:
+        """Insert all; alone, or in a block that writes all together."""
         ...
 
     async def add(self, tx: AsyncConnection, record: R) -> int:

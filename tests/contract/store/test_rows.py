@@ -14,7 +14,7 @@ from flyteidl.core.identifier_pb2 import ResourceType
 
 from flyteform_controlplane.domain.filters import Entity, Filter, Function, Query, Sort, parse_filters
 from flyteform_controlplane.domain.records import NamedEntityRecord, ProjectRecord, TaskRecord
-from flyteform_controlplane.errors import EntityExistsError, InvalidArgumentError
+from flyteform_controlplane.errors import EntityExistsError, InvalidArgumentError, TransactionConflictError
 from flyteform_controlplane.store.sql.store import SqlStore
 
 if TYPE_CHECKING:
@@ -147,3 +147,66 @@ async def test_names_are_distinct_and_joined_with_their_metadata(database: Datab
         assert not await store.names.exists(tx, TASK, "q", "d", "b")
         with pytest.raises(InvalidArgumentError):
             await store.names.identifiers(tx, ResourceType.DATASET, "p", "d", Query())
+
+
+async def test_seen_rows_are_written_with_new_ones(database: Database, store: Store) -> None:
+    """What was seen is written over and what is new is added, all fields of it, and keeps its number."""
+    async with database.transaction() as tx:
+        numbers = await store.tasks.add_many(tx, [task("a"), task("b")])
+    keys = [("p", "d", name, "v1") for name in ("a", "b", "c")]
+    async with database.reading() as tx:
+        seen = await store.tasks.see_many(tx, keys)
+        assert {key: one.record for key, one in seen.items()} == await store.tasks.peek_many(tx, keys)
+        assert await store.tasks.see_many(tx, []) == await store.tasks.peek_many(tx, []) == {}
+    assert [one.record.id for one in seen.values()] == numbers
+    changed = [replace(one.record, type="changed") for one in seen.values()]
+    async with database.together() as tx:
+        await store.tasks.put_seen(tx, [*changed, task("c")], {one.record.id: one.version for one in seen.values()})
+        await store.tasks.put_seen(tx, [], {})
+        await store.tasks.append_many(tx, [task("d"), task("e")])
+        await store.tasks.append_many(tx, [])
+    async with database.reading() as tx:
+        rows = await store.tasks.page(tx, Query())
+    assert [row.id for row in rows[:2]] == numbers
+    assert [(row.name, row.type) for row in rows] == [
+        ("a", "changed"),
+        ("b", "changed"),
+        ("c", "t"),
+        ("d", "t"),
+        ("e", "t"),
+    ]
+
+
+@pytest.mark.parametrize("meanwhile", ["changed", "added", "changed twice to the same"])
+async def test_what_changed_since_it_was_seen_is_not_written_over(
+    database: Database, store: Store, meanwhile: str
+) -> None:
+    """Then nothing of the block is written, not even what nobody else has touched."""
+    async with database.transaction() as tx:
+        await store.tasks.add_many(tx, [task("a"), task("b")])
+    keys = [("p", "d", name, "v1") for name in ("a", "b", "c")]
+    async with database.reading() as tx:
+        seen = await store.tasks.see_many(tx, keys)
+    first = seen[keys[0]].record
+    async with database.transaction() as tx:
+        if meanwhile == "added":
+            await store.tasks.add(tx, task("c"))
+        else:
+            await store.tasks.save_many(tx, [replace(first, type="theirs")])
+    if meanwhile == "changed twice to the same":
+        async with database.transaction() as tx:
+            await store.tasks.save_many(tx, [replace(first, type="theirs as well")])
+
+    unrelated = NamedEntityRecord(resource_type=TASK, project="p", domain="d", name="n")
+
+    async def write() -> None:
+        ours = [replace(one.record, type="ours") for one in seen.values()]
+        async with database.together() as tx:
+            await store.named_entities.append_many(tx, [unrelated])
+            await store.tasks.put_seen(tx, [*ours, task("c")], {one.record.id: one.version for one in seen.values()})
+
+    with pytest.raises(TransactionConflictError):
+        await write()
+    async with database.reading() as tx:
+        assert "ours" not in {row.type for row in await store.tasks.page(tx, Query())}
+        assert await store.named_entities.page(tx, Query()) == []

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.sql.schema import ScalarElementColumnDefault
 
-from flyteform_controlplane.store.connections import pooled
+from flyteform_controlplane.store.connections import Part, pooled
 from flyteform_controlplane.store.direct import run, run_each
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from sqlalchemy import Column, Table
     from sqlalchemy.engine import Dialect
@@ -42,6 +42,24 @@ class ManyRows:
         statements = self._on(tx)
         arrays = [list(column) for column in zip(*keys, strict=True)]
         return await run(tx, statements.select_locked if lock else statements.select, arrays)
+
+    async def see(self, tx: AsyncConnection, keys: Sequence[Sequence[Any]]) -> list[Sequence[Any]]:
+        """Return the rows that exist, each with its version behind it: what `put` has to find unchanged."""
+        arrays = [list(column) for column in zip(*keys, strict=True)]
+        return await run(tx, self._on(tx).see, arrays)
+
+    def put(self, tx: AsyncConnection, rows: Sequence[Sequence[Any]], versions: Mapping[int, object]) -> Part:
+        """Return the part that writes new rows, and whole ones over those with these numbers and versions."""
+        statements = self._on(tx)
+        arrays = statements.arrays(rows)
+        arrays += [[value] * len(rows) for value in self._defaults.values()]
+        return Part(statements.put, [*arrays, list(versions), list(versions.values())], len(rows))
+
+    def append(self, tx: AsyncConnection, rows: Sequence[Sequence[Any]]) -> Part:
+        """Return the part that inserts all; the rows are without their `id`."""
+        statements = self._on(tx)
+        arrays = statements.arrays(rows)
+        return Part(statements.insert, arrays + [[value] * len(rows) for value in self._defaults.values()])
 
     async def insert(self, tx: AsyncConnection, rows: Sequence[Sequence[Any]]) -> list[int]:
         """Insert all, and return their numbers in order; the rows are without their `id`."""
@@ -94,6 +112,17 @@ class _Statements:
         self.insert = (
             f"INSERT INTO {name} ({listed(inserted)}) SELECT {listed(inserted)} "  # noqa: S608 - as above
             f"FROM {unnest(inserted)} AS v({listed(inserted)}, n) ORDER BY n RETURNING id"
+        )
+        seen = f"SELECT {listed(columns)}, xmin::text AS row_version FROM {name} WHERE {matches} LIMIT 1"  # noqa: S608 - as above
+        self.see = f"SELECT r.* FROM {keys} CROSS JOIN LATERAL ({seen}) AS r"  # noqa: S608 - as above
+        # By the key's index, whatever the planner believes of the table's size.
+        last = len(inserted)
+        known = f"(${last + 2}::text[])[array_position(${last + 1}::bigint[], {name}.id)]"
+        excluded = ", ".join(f"{quoted[column]} = excluded.{quoted[column]}" for column in values)
+        self.put = (
+            f"INSERT INTO {name} ({listed(inserted)}) SELECT {listed(inserted)} "  # noqa: S608 - as above
+            f"FROM {unnest(inserted)} AS v({listed(inserted)}, n) ORDER BY n "
+            f"ON CONFLICT ({listed(key)}) DO UPDATE SET {excluded} WHERE {name}.xmin::text = {known} RETURNING 1"
         )
         changes = ", ".join(f"{quoted[column]} = ${n}" for n, column in enumerate(values, 1))
         self.update = f"UPDATE {name} SET {changes} WHERE id = ${len(values) + 1}"  # noqa: S608 - as above

@@ -10,10 +10,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
 from flyteform_controlplane.domain.records import Record
-from flyteform_controlplane.errors import EntityExistsError
+from flyteform_controlplane.errors import EntityExistsError, TransactionConflictError
 from flyteform_controlplane.store.connections import pooled
 from flyteform_controlplane.store.database import locks_rows
 from flyteform_controlplane.store.direct import Direct, runs_at_once
+from flyteform_controlplane.store.ports import Seen
 from flyteform_controlplane.store.sql.filters import apply_query
 from flyteform_controlplane.store.sql.locks import lock_name
 from flyteform_controlplane.store.sql.many import ManyRows
@@ -97,7 +98,47 @@ class SqlRows(Generic[R]):
         # Always in one order: two transactions that lock the same rows cannot wait for each other.
         rows = await self._many.select(tx, sorted(keys), lock=locks_rows(tx))
         found = [self.record(row) for row in rows]
-        return {tuple(getattr(record, column.name) for column in self._key): record for record in found}
+        return {self._key_of(record): record for record in found}
+
+    async def peek_many(self, tx: AsyncConnection, keys: Collection[Key]) -> dict[Key, R]:
+        """Return those rows that exist, by key, never locked."""
+        if len(keys) == 1 or runs_at_once(tx):
+            records = {key: await self.peek(tx, *key) for key in keys}
+            return {key: record for key, record in records.items() if record is not None}
+        found = [self.record(row) for row in await self._many.select(tx, list(keys), lock=False)] if keys else []
+        return {self._key_of(record): record for record in found}
+
+    async def see_many(self, tx: AsyncConnection, keys: Collection[Key]) -> dict[Key, Seen[R]]:
+        """Return those rows that exist, by key, with what tells whether they have changed since."""
+        if runs_at_once(tx):
+            rows = [(row, row) for key in keys for row in await self._get.fetch(tx, self._of_key(key))]
+        else:
+            found = await self._many.see(tx, list(keys)) if keys else []
+            rows = [(row[:-1], row[-1]) for row in found]
+        seen = [Seen(self.record(row), version) for row, version in rows]
+        return {self._key_of(one.record): one for one in seen}
+
+    async def put_seen(self, tx: AsyncConnection, records: Sequence[R], versions: Mapping[int, object]) -> None:
+        """Write new rows, and whole ones over those that were seen."""
+        collected = pooled(tx).collected
+        if collected is not None:
+            if records:
+                rows = [list(self._values(record).values()) for record in records]
+                collected.append(self._many.put(tx, rows, versions))
+            return
+        for record in records:
+            found = await self._get.fetch(tx, self._of_key(self._key_of(record)))
+            if found != ([versions[record.id]] if record.id else []):
+                raise TransactionConflictError("a row has been changed meanwhile", remedy="try again")
+            await (self.save_many(tx, [record]) if record.id else self.append(tx, record))
+
+    async def append_many(self, tx: AsyncConnection, records: Sequence[R]) -> None:
+        """Insert all, alone or together with more."""
+        collected = pooled(tx).collected
+        if collected is None:
+            await self.add_many(tx, records)
+        elif records:
+            collected.append(self._many.append(tx, [list(self._values(record).values()) for record in records]))
 
     async def add(self, tx: AsyncConnection, record: R) -> int:
         """Insert and return the row's number; `EntityExistsError` if the key is taken."""
@@ -162,8 +203,14 @@ class SqlRows(Generic[R]):
         return EntityExistsError(f"value with matching <{key}> already exists")
 
     async def _find(self, statement: Direct, tx: AsyncConnection, key: Key) -> R | None:
-        rows = await statement.fetch(tx, dict(zip(self._key_names, key, strict=True)))
+        rows = await statement.fetch(tx, self._of_key(key))
         return self.record(rows[0]) if rows else None
+
+    def _of_key(self, key: Key) -> dict[str, str | int]:
+        return dict(zip(self._key_names, key, strict=True))
+
+    def _key_of(self, record: R) -> Key:
+        return tuple(getattr(record, name) for name in self._key_names)
 
     def _equal(self, where: Mapping[str, str | int | None]) -> list[ColumnElement[bool]]:
         return [
