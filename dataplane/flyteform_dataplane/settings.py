@@ -20,6 +20,7 @@ _DEADLINES = {
     "attempt": "the longest time of an attempt of a task that has no timeout of its own (default: no limit)",
     "node": "the longest time of a node with all its attempts and all below it (default: no limit)",
     "workflow": "the longest time of an execution (default: no limit)",
+    "queue": "the longest time that a task, a map or a child execution waits until it runs (default: no limit)",
 }
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
@@ -86,7 +87,7 @@ def parse(arguments: Sequence[str]) -> Settings:
         parent=given.parent,
         token_file=given.token_file,
         log_level=given.log_level,
-        deadlines=Deadlines(given.attempt_deadline, given.node_deadline, given.workflow_deadline),
+        deadlines=Deadlines(given.attempt_deadline, given.node_deadline, given.workflow_deadline, given.queue_deadline),
     )
 
 

@@ -8,8 +8,8 @@ from collections import Counter
 import pytest
 
 from flyteform_dataplane.engine.phases import NodePhase
-from support.oracle import random_plan
 from support.proof import FAULTS, LARGE_NESTING, LARGE_NODES, make_plan, nesting, prove
+from support.random_plans import random_plan
 from support.simulation import Simulation
 
 RUNS_PER_CHUNK = 40
@@ -25,7 +25,7 @@ def test_random_workflows_end_as_without_faults(chunk: int) -> None:
 def test_everything_does_happen() -> None:
     """The runs above are worth something: every kind of fault, command, node and end occurs in them."""
     counted: Counter[str] = Counter()
-    for seed in range(200):
+    for seed in range(400):
         counted.update(prove(seed).counted)
     commands = {"StartAttempt", "StopAttempt", "LookUpCache", "StoreInCache", "MeasureArray", "EnterWorkflow"}
     ends = {f"execution -> {end}" for end in ("SUCCEEDED", "FAILED", "ABORTED")}
@@ -36,6 +36,10 @@ def test_everything_does_happen() -> None:
     nodes |= {f"{kind} RUNNING -> {end}" for kind in ("gate", "launch plan") for end in ("SUCCEEDED", "FAILED")}
     nodes |= {f"{kind} RECOVERING -> RECOVERED" for kind in ("task", "array", "gate")} | {"gate RUNNING -> ABORTING"}
     items = {f"item RUNNING -> {after}" for after in ("QUEUED", "STORING", "STOPPING", "SUCCEEDED", "FAILED")}
+    nodes |= {f"task {phase} -> TIMING_OUT" for phase in ("STARTING", "RUNNING")} | {"task QUEUED -> TIMED_OUT"}
+    nodes |= {"workflow TIMING_OUT -> TIMED_OUT", "array RUNNING -> TIMING_OUT", "execution given up"}
+    nodes |= {"task DYNAMIC_RUNNING -> RETRYING", "task RETRYING -> REQUEUED", "task REQUEUED -> STARTING"}
+    items |= {"item RUNNING -> TIMING_OUT", "item TIMING_OUT -> QUEUED", "item TIMING_OUT -> FAILED", "SetTimer"}
     missing = {*FAULTS, *commands, "DecideBranch", "CollectOutputs", *ends, *nodes, *items} - set(counted)
     assert not missing
 

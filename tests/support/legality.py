@@ -39,6 +39,7 @@ class AdminRows:
     tasks: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
     items: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
     parents: dict[str, str] = field(default_factory=dict)
+    dynamic: set[str] = field(default_factory=set)
     last: int = 0
 
     def take(self, number: int, event: Event) -> None:
@@ -78,6 +79,8 @@ class AdminRows:
         assert before not in _NODE_ENDS, f"{node} after its end"
         assert phase != before, f"{node} is in that phase already"
         assert not (before == NodeExecution.RUNNING and phase == NodeExecution.QUEUED)
+        if phase == NodeExecution.DYNAMIC_RUNNING:
+            self.dynamic.add(node)
         self.nodes[node] = phase
 
     def _task(self, event: Event) -> None:
@@ -93,7 +96,9 @@ class AdminRows:
         assert task.phase != phase or task.phase_version > version, f"{key}: the version does not grow"
         if task.retry_attempt:
             former = self.tasks[node, task.retry_attempt - 1][0]
-            assert former == TaskExecution.RETRYABLE_FAILED, f"{key} began before the attempt before it failed"
+            # An attempt of a dynamic task has succeeded when it has made nodes, whatever becomes of these.
+            again = former == TaskExecution.SUCCEEDED and node in self.dynamic
+            assert again or former == TaskExecution.RETRYABLE_FAILED, f"{key} began before the attempt before it failed"
         self.tasks[key] = task.phase, task.phase_version
         for item in task.metadata.external_resources:
             self.items[node, item.index] = max(

@@ -125,8 +125,8 @@ MUTANTS = (
     Mutant(
         "a failure node never runs",
         "nodes._clean_up",
-        "_begin_afresh(step, failure_node, at)\n    return True",
-        "return False",
+        "if not failure_node or",
+        "if True or",
     ),
     Mutant(
         "a failure does not end its workflow",
@@ -186,6 +186,58 @@ MUTANTS = (
         "nodes.entered",
         "if step.state.nodes[node].phase is not NodePhase.PREPARING:",
         "if False:",
+    ),
+    Mutant("an attempt's deadline is lost", "items.running", "step.commands.append(SetTimer(", "str(("),
+    Mutant(
+        "the deadline is that of the first attempt",
+        "state._apply_item",
+        "items.deadlines[index] = change.at + timeout",
+        "items.deadlines[index] = state.nodes[change.node].begun + timeout",
+    ),
+    Mutant("a timeout is no failure", "items.timed_out", "ItemPhase.TIMING_OUT", "ItemPhase.SUCCEEDED"),
+    Mutant("a timeout is not tried again", "items.expired", "recoverable=True", "recoverable=False"),
+    Mutant(
+        "a node's deadline is lost",
+        "nodes._begin_node",
+        "step.commands.extend(_whole_timer(step.graph, node, step.state.nodes[node]))",
+        "pass",
+    ),
+    Mutant(
+        "a node's deadline is that of the queue",
+        "ends.expire",
+        "step.graph.deadlines.node,",
+        "step.graph.deadlines.queue,",
+    ),
+    Mutant("a node's end does not wait for its parts", "ends.end_expired", "state.children == 0", "True"),
+    Mutant(
+        "a crash forgets deadlines of nodes", "nodes.node_timers", "_whole_timer(graph, node, state) + queue", "queue"
+    ),
+    Mutant(
+        "the execution's deadline is lost",
+        "nodes.begin",
+        "step.commands.extend(timers(step.graph, step.state))",
+        "pass",
+    ),
+    Mutant("a queue's deadline is lost", "ends.move", "if after.queueing", "if False"),
+    Mutant("a queue's deadline holds for what runs", "ends.expire_in_queue", "state.phase in _WAITING and", ""),
+    Mutant("a dynamic task is not tried again", "ends.fail_parent", "if retry", "if False"),
+    Mutant(
+        "a dynamic task is tried again for ever",
+        "items.unmade",
+        "items.attempt(0) + 1, failure",
+        "items.attempt(0) + 1",
+    ),
+    Mutant(
+        "a dynamic task is tried again before its turn",
+        "nodes._look_at_parent",
+        "move(step, node, NodePhase.REQUEUED, at)",
+        "_start_single(step, node, state.items, at)",
+    ),
+    Mutant(
+        "a dynamic task's deadline ends with its process",
+        "state._apply_item",
+        "elif items.deadlines and after is not ItemPhase.UNFOLDED",
+        "elif items.deadlines",
     ),
     Mutant("an end is told before its parts", "nodes._look_at_parent", "if state.children:", "if False:"),
 )

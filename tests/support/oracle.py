@@ -12,16 +12,17 @@ from functools import reduce
 from typing import TYPE_CHECKING
 
 from support.closures import Flow, compare, integers
-from support.simulation import FATAL, OK, RECOVERABLE, SYSTEM, Script
+from support.simulation import FATAL, HANG, OK, PENDING, RECOVERABLE, SYSTEM, Script
 
 if TYPE_CHECKING:
-    import random
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from flyteform.proto.flyteform.v1.link_pb2 import Lease
 
 
 GATES = ("approve", "signal", "sleep")
+# How a node or a workflow goes on: to a good or a bad end, or until somebody above loses patience.
+GOOD, BAD, STUCK = "good", "bad", "stuck"
 
 
 def unique(parent: str, name: str, attempt: int = 0) -> str:
@@ -39,7 +40,7 @@ class Step:
 
     One with `cases` is a branch and runs the case with the number `taken`, or fails when that is -1. `work` is what
     others do: a "task", a "launch" of a child, or the gates "approve", "signal" and "sleep". A task may be dynamic
-    and make the plan `made`.
+    and make a plan at each of its attempts, `made`. `timeout` is its own for an attempt.
     """
 
     name: str
@@ -49,11 +50,34 @@ class Step:
     cases: list[Step] = field(default_factory=list)
     taken: int = -1
     work: str = "task"
-    made: Plan | None = None
+    made: dict[int, Plan] = field(default_factory=dict)
+    timeout: float = 0.0
     retries: int = 0
     cached: bool = False
     parallelism: int = 0
     ratio: float = 1.0
+
+    @property
+    def below(self) -> list[Plan]:
+        """The workflows that run below it."""
+        return [*([self.inner] if self.inner is not None else ()), *self.made.values()]
+
+
+@dataclass
+class Limits:
+    """The deadlines of an execution in seconds, 0 for none.
+
+    `far` ones are met by nothing but what never ends, so that it is known what must become of a workflow. With
+    `sticks` an attempt that never ends may have no deadline of its own, as one above it is sure to come.
+    """
+
+    attempt: float = 0.0
+    node: float = 0.0
+    workflow: float = 0.0
+    queue: float = 0.0
+    far: bool = False
+    near: bool = False
+    sticks: bool = False
 
 
 @dataclass
@@ -73,6 +97,12 @@ class Plan:
     parent: str = ""
     attempt: int = 0
     failure: Step | None = None
+    limits: Limits = field(default_factory=Limits)
+
+    def within(self, parent: str, *, finish_others: bool, attempt: int = 0) -> Plan:
+        """Return an empty plan for a node of this one to run."""
+        lots = (self.outcomes, self.hits, self.former, self.gone)
+        return Plan([], *lots, finish_others, parent=parent, attempt=attempt, limits=self.limits)
 
     def id_of(self, step: Step) -> str:
         """Return the unique id of a step of this plan."""
@@ -98,7 +128,11 @@ class Plan:
         """Return the same for the simulated world."""
         sizes = {name: step.size for name, step in self.all_steps() if step.size is not None}
         taken = {name: step.taken for name, step in self.all_steps() if step.cases}
-        made = {name: step.made.flow().build() for name, step in self.all_steps() if step.made is not None}
+        made = {
+            (name, attempt): plan.flow().build()
+            for name, step in self.all_steps()
+            for attempt, plan in step.made.items()
+        }
         works = {name: step.work for name, step in self.all_steps()}
         return Script(
             outcomes=self.outcomes,
@@ -119,15 +153,13 @@ class Plan:
 
     def all_finish(self) -> bool:
         """Whether what can run does run everywhere, whatever else fails."""
-        below = (plan for _, step in self.all_steps() for plan in (step.inner, step.made))
-        return self.finish_others and all(plan.all_finish() for plan in below if plan is not None)
+        return self.finish_others and all(plan.finish_others for _, step in self.all_steps() for plan in step.below)
 
 
 def _below(name: str, step: Step) -> Iterator[tuple[str, Step]]:
     yield name, step
-    for plan in (step.inner, step.made):
-        if plan is not None:
-            yield from plan.all_steps()
+    for plan in step.below:
+        yield from plan.all_steps()
     for case in step.cases:
         yield from _below(unique(name, case.name), case)
 
@@ -141,14 +173,14 @@ def _add(flow: Flow, step: Step) -> None:
         conditions = [(compare("c", "EQ", number), case.name) for number, case in enumerate(step.cases)]
         flow.branch(step.name, {"c": step.taken}, conditions, after=step.after)
     elif step.work == "launch" and step.size is None:
-        flow.launch(step.name, after=step.after, retries=step.retries)
+        flow.launch(step.name, after=step.after, retries=step.retries, timeout=step.timeout)
     elif step.work == "launch":
         items, limits = {"x": integers(*range(step.size or 0))}, {"parallelism": step.parallelism}
         flow.map_launch(step.name, items, after=step.after, retries=step.retries, min_ratio=step.ratio, **limits)
     elif step.work != "task":
-        flow.gate(step.name, step.work, after=step.after, seconds=5)
+        flow.gate(step.name, step.work, after=step.after, seconds=5, timeout=step.timeout)
     elif step.size is None:
-        flow.task(step.name, after=step.after, retries=step.retries, cached=step.cached)
+        flow.task(step.name, after=step.after, retries=step.retries, cached=step.cached, timeout=step.timeout)
     else:
         flow.map(
             step.name,
@@ -161,139 +193,109 @@ def _add(flow: Flow, step: Step) -> None:
         )
 
 
-def random_plan(source: random.Random, *, largest: int = 12, failing: float = 0.15, nesting: int = 3) -> Plan:
-    """Make a workflow of chains, fans, maps, branches, sub-workflows and failure nodes, in which some attempts fail."""
-    plan = Plan(finish_others=source.random() < 0.5, max_parallelism=source.choice((0, 1, 3)))
-    _fill(plan, source, source.randint(1, largest), failing, nesting)
-    if source.random() < 0.2:  # it recovers another execution
-        names = [name for name, _ in plan.all_steps()]
-        plan.former.update(name for name in names if source.random() < 0.3)
-        plan.gone.update(name for name in plan.former if source.random() < 0.1)
-    return plan
-
-
-def _fill(plan: Plan, source: random.Random, count: int, failing: float, nesting: int) -> None:
-    for number in range(count):
-        earlier = [step.name for step in plan.steps]
-        step = _random_step(
-            plan, source, (unique(plan.parent, f"n{number}", plan.attempt), f"n{number}"), failing, nesting
-        )
-        step.after = source.sample(earlier, min(len(earlier), source.randint(0, 3)))
-        plan.steps.append(step)
-    if source.random() < 0.3:
-        plan.failure = _random_step(plan, source, (unique(plan.parent, "fn", plan.attempt), "fn"), failing, nesting)
-
-
-def _random_step(plan: Plan, source: random.Random, place: tuple[str, str], failing: float, nesting: int) -> Step:
-    kind, own, name = source.random() if nesting else 1.0, *place
-    if kind < 0.15:
-        finish_others = source.random() < (0.7 if plan.finish_others else 0.3)
-        inner = Plan([], plan.outcomes, plan.hits, plan.former, plan.gone, finish_others, parent=own)
-        _fill(inner, source, source.randint(0, 4), failing, nesting - 1)
-        return Step(name, [], inner=inner)
-    if kind < 0.3:
-        names = [(unique(own, f"{name}{letter}"), f"{name}{letter}") for letter in "abc"[: source.randint(1, 3)]]
-        cases = [_random_step(plan, source, case, failing, nesting - 1) for case in names]
-        return Step(name, [], cases=cases, taken=-1 if source.random() < failing else source.randrange(len(cases)))
-    if kind < 0.38:
-        return Step(name, [], work="sleep")
-    step = _random_task(plan, source, place, failing)
-    if step.work == "task" and step.size is None and kind < 0.55:
-        attempt = winning_attempt(plan, step, own)
-        if attempt is not None:
-            finish_others = source.random() < (0.7 if plan.finish_others else 0.3)
-            lots = (plan.outcomes, plan.hits, plan.former, plan.gone)
-            step.made = Plan([], *lots, finish_others, parent=own, attempt=attempt)
-            _fill(step.made, source, source.randint(0, 4), failing, nesting - 1)
-    return step
-
-
-def _random_task(plan: Plan, source: random.Random, place: tuple[str, str], failing: float) -> Step:
-    step = Step(
-        name=place[1],
-        after=[],
-        work=source.choice(("task", "task", "task", "launch", "approve", "signal")),
-        size=source.choice((None, None, 0, 1, 7)),
-        retries=source.randint(0, 2),
-        cached=source.random() < 0.3,
-        parallelism=source.choice((0, 1, 3)),
-        ratio=source.choice((1.0, 0.7, 0.5)),
-    )
+def attempt_limit(plan: Plan, step: Step) -> float:
+    """Return how long an attempt of a step may take, 0 for as long as it likes."""
     if step.work != "task":
-        step.cached = False
-    if step.work in ("approve", "signal"):
-        step.size, step.retries = None, 0
-    for index in range(1 if step.size is None else step.size):
-        if source.random() < 0.2:
-            plan.hits.add((place[0], index))
-        for attempt in range(8):
-            if source.random() < failing:
-                kind = source.choice((RECOVERABLE, RECOVERABLE, SYSTEM, FATAL))
-                plan.outcomes[place[0], index, attempt] = kind
-    return step
+        return step.timeout
+    return (step.timeout if step.size is None else 0.0) or plan.limits.attempt
 
 
-def item_succeeds(plan: Plan, step: Step, name: str, index: int) -> bool:
-    """Judge an item by the cache and by its attempts."""
-    return (step.cached and (name, index) in plan.hits) or winning_attempt(plan, step, name, index) is not None
-
-
-def winning_attempt(plan: Plan, step: Step, name: str, index: int = 0) -> int | None:
-    """Go through an item's attempts by Flyte's two budgets; return the one that succeeds."""
+def item_goes(plan: Plan, step: Step, name: str, index: int, unfold: Callable[[int], Plan | None]) -> str:
+    """Go through an item's attempts by Flyte's two budgets; `unfold` gives what an attempt makes that goes well."""
     users = systems = 0
+    if step.cached and (name, index) in plan.hits:
+        return GOOD
     while True:
-        outcome = plan.outcomes.get((name, index, users + systems), OK)
+        attempt = users + systems
+        outcome = plan.outcomes.get((name, index, attempt), OK)
         if outcome == OK:
-            return users + systems
-        if outcome == FATAL:
-            return None
-        if outcome == SYSTEM:
-            systems += 1
-            if systems == 3:
-                return None
-        else:
-            users += 1
-            if users > step.retries:
-                return None
+            made = unfold(attempt)
+            outcome = {GOOD: OK, BAD: RECOVERABLE, STUCK: HANG}[goes(made)] if made is not None else OK
+        if outcome == OK:
+            return GOOD
+        if outcome == HANG and not attempt_limit(plan, step):
+            return STUCK
+        if outcome in (FATAL, PENDING):
+            return BAD
+        systems += outcome == SYSTEM
+        users += outcome != SYSTEM
+        if systems == 3 or users > step.retries:
+            return BAD
 
 
-def node_succeeds(plan: Plan, step: Step, name: str, good: set[str]) -> bool:
+def array_goes(plan: Plan, step: Step, name: str) -> str:
+    """Judge a map: items begin in their order, and one that is stuck keeps its place."""
+    size = step.size or 0
+    good = bad = stuck = 0
+    for index in range(size):
+        if step.parallelism and stuck == step.parallelism:
+            break
+        end = item_goes(plan, step, name, index, lambda _: None)
+        good, bad, stuck = good + (end == GOOD), bad + (end == BAD), stuck + (end == STUCK)
+    if size - bad < math.ceil(round(step.ratio * size, 6)):
+        return BAD
+    return STUCK if good + bad < size else GOOD
+
+
+def node_goes(plan: Plan, step: Step, name: str, good: set[str]) -> str:
     """Judge a node that is reached, of the unique id `name`; add what succeeds below it to `good`."""
     if name in plan.former - plan.gone and step is not plan.failure:
-        return True
-    plan_below = step.inner
-    if step.made is not None and not (step.cached and (name, 0) in plan.hits):
-        plan_below = step.made  # only a dynamic task that succeeds has it
-    if plan_below is not None:
-        below, whole = succeeding_nodes(plan_below)
+        return GOOD
+    if step.inner is not None:
+        below, end = nodes_of(step.inner)
         good |= below
-        return whole
+        return end
     if step.cases:
         if step.taken < 0:
-            return False
+            return BAD
         case = step.cases[step.taken]
         case_name = unique(name, case.name)
-        succeeded = node_succeeds(plan, case, case_name, good)
-        good |= {case_name} if succeeded else set()
-        return succeeded
-    if step.size is None:
-        return item_succeeds(plan, step, name, 0)
-    successes = sum(item_succeeds(plan, step, name, index) for index in range(step.size))
-    return successes >= math.ceil(round(step.ratio * step.size, 6))
+        end = node_goes(plan, case, case_name, good)
+        good |= {case_name} if end == GOOD else set()
+        return end
+    if step.size is not None:
+        return array_goes(plan, step, name)
+
+    def unfold(attempt: int) -> Plan | None:
+        made = step.made.get(attempt)
+        if made is not None:
+            good.update(nodes_of(made)[0])
+        return made
+
+    return item_goes(plan, step, name, 0, unfold)
 
 
-def succeeding_nodes(plan: Plan) -> tuple[set[str], bool]:
-    """Return the nodes that succeed when everything that can run does, and whether the workflow succeeds."""
+def nodes_of(plan: Plan) -> tuple[set[str], str]:
+    """Return the nodes that succeed when everything that can run does, and how the workflow goes."""
     good: set[str] = set()
-    whole = True
+    ends: set[str] = set()
     for step in plan.steps:
         name = plan.id_of(step)
         above = (unique(plan.parent, upper, plan.attempt) for upper in step.after)
-        if all(upper in good for upper in above) and node_succeeds(plan, step, name, good):
-            good.add(name)
-        else:
-            whole = False
-    if not whole and plan.failure is not None:
+        if all(upper in good for upper in above):
+            end = node_goes(plan, step, name, good)
+            ends.add(end)
+            good |= {name} if end == GOOD else set()
+    # Who waits for the others waits for those that are stuck too; a failure that ends all at once ends these.
+    stuck = STUCK in ends and (plan.finish_others or BAD not in ends)
+    end = STUCK if stuck and plan.parent else BAD if ends & {BAD, STUCK} else GOOD
+    if end == BAD and plan.failure is not None:
         name = plan.id_of(plan.failure)
-        good |= {name} if node_succeeds(plan, plan.failure, name, good) else set()
-    return good, whole
+        last = node_goes(plan, plan.failure, name, good)
+        good |= {name} if last == GOOD else set()
+        end = STUCK if last == STUCK and plan.parent else BAD
+    return good, end
+
+
+def goes(plan: Plan) -> str:
+    """Return how a workflow goes."""
+    return nodes_of(plan)[1]
+
+
+def succeeding_nodes(plan: Plan) -> tuple[set[str], bool]:
+    """Return the nodes that succeed when everything that can run does, and whether the workflow succeeds.
+
+    What is stuck at the top is given up by the deadlines of nodes or of the execution, so that it fails.
+    """
+    good, end = nodes_of(plan)
+    return good, end == GOOD

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass, field
+from math import inf
 from typing import TYPE_CHECKING, Protocol
 
 from flyteform_dataplane.engine import State, advance, apply, pending
@@ -59,9 +60,14 @@ if TYPE_CHECKING:
     from flyteform.proto.flyteform.v1.link_pb2 import Lease
     from flyteform_dataplane.engine.changes import Change
     from flyteform_dataplane.engine.commands import Command, NodeCommand
+    from flyteform_dataplane.engine.graph import Deadlines
     from flyteform_dataplane.engine.observations import Observation
 
 OK, RECOVERABLE, FATAL, SYSTEM = "ok", "recoverable", "fatal", "system"
+# An attempt that runs and never ends, and one that is never seen to run.
+HANG, PENDING = "hang", "pending"
+# How often a driver looks again when nothing happens, and how often in a row before only its timers are left.
+_RESYNC_SECONDS, _RESYNCS = 100.0, 12
 FAILURES = {
     RECOVERABLE: Failure("Boom", "it broke", recoverable=True),
     FATAL: Failure("Fatal", "it broke for good"),
@@ -74,7 +80,7 @@ Attempt = tuple[str, int, int]
 class Script:
     """What will happen: the outcome of every attempt (OK where none is named), sizes of arrays, hits of the cache.
 
-    `taken` is the case that each branch takes, -1 for none; `made` is what each dynamic task makes. Those of the
+    `taken` is the case that each branch takes, -1 for none; `made` is what attempts of dynamic tasks make. Those of the
     `gates` that are in `sleeps` end by their own time. The nodes in `former` succeeded in an execution that is
     recovered; of those in `gone` too nothing is left.
     """
@@ -84,7 +90,7 @@ class Script:
     sizes: Mapping[str, int] = field(default_factory=dict)
     hits: frozenset[tuple[str, int]] = frozenset()
     taken: Mapping[str, int] = field(default_factory=dict)
-    made: Mapping[str, CompiledWorkflowClosure] = field(default_factory=dict)
+    made: Mapping[tuple[str, int], CompiledWorkflowClosure] = field(default_factory=dict)
     former: frozenset[str] = frozenset()
     gone: frozenset[str] = frozenset()
     gates: frozenset[str] = frozenset()
@@ -99,6 +105,13 @@ class Faults:
     lose: float = 0.0
     repeat: float = 0.0
     crash: float = 0.0
+
+
+class Logbook(Protocol):
+    """Whoever looks at the changes as they are decided."""
+
+    def take(self, changes: Sequence[Change]) -> None:
+        """Look at the changes of one step; fails if they must not be."""
 
 
 class Watcher(Protocol):
@@ -118,8 +131,10 @@ class Simulation:
         source: random.Random,
         faults: Faults | None = None,
         watchers: Sequence[Watcher] = (),
+        deadlines: Deadlines | None = None,
     ) -> None:
         self._lease = lease
+        self._deadlines = deadlines
         self.script = script
         self.context = self._context()
         self.faults = faults or Faults()
@@ -131,11 +146,15 @@ class Simulation:
         self.events = 0
         self.rows = AdminRows()
         self.watchers = (self.rows, *watchers)
+        self.logbooks: list[Logbook] = []
         self.renderer = Renderer(self.context, "sim")
         self.ends: dict[Attempt, float] = {}
+        self.began: dict[Attempt, float] = {}
         self.runs: dict[Attempt, int] = {}
         self.counted: dict[str, int] = {}
         self._agenda: list[tuple[float, int, Observation]] = []
+        self._timers: set[SetTimer] = set()
+        self._quiet = 0
         self._order = 0
 
     def run(self) -> State:
@@ -157,19 +176,32 @@ class Simulation:
             if self.state.active == 0 and not self.log:
                 self._plan(Started(self.now))
             return
+        if self._looks_again():
+            return
         batch = [self._next()]
-        while self._agenda and self.source.random() < 0.5:
+        while self._agenda and self._agenda[0][0] <= self.now + _RESYNC_SECONDS and self.source.random() < 0.5:
             batch.append(self._next())
         self._check_purity(batch)
         step = advance(self.context.graph, self.state, batch)
         self._note(step.changes)
         if step.changes:
+            self._quiet = 0
             self.log.append((encode(step.changes), self.events + len(step.events)))
-        if self.source.random() < self.faults.crash:
+        # Not while nothing but time passes: what hangs would begin anew each time and its deadline never come.
+        if (step.changes or not self._quiet) and self.source.random() < self.faults.crash:
             self._crash()
             return
         self._report(step.events)
         self._carry_out(step.commands)
+
+    def _looks_again(self) -> bool:
+        """Derive what has to be done once more if nothing is about to happen but that timers fire."""
+        if self._quiet == _RESYNCS or not self.log or self._agenda[0][0] <= self.now + _RESYNC_SECONDS:
+            return False
+        self.now += _RESYNC_SECONDS
+        self._quiet += 1
+        self._carry_out(pending(self.context.graph, self.state))
+        return True
 
     def _check_purity(self, batch: Sequence[Observation]) -> None:
         """Replay the changes on a copy of the state: it must move in the same way."""
@@ -195,6 +227,8 @@ class Simulation:
         """Everything but the log and the finished attempts is gone."""
         self._count("crash")
         self._agenda = [entry for entry in self._agenda if isinstance(entry[2], AbortRequested)]
+        self._timers.clear()
+        self._quiet = 0
         self.ends = {attempt: at for attempt, at in self.ends.items() if at <= self.now}
         self.state = State()
         self.context = self._context()
@@ -223,6 +257,8 @@ class Simulation:
     def _next(self) -> Observation:
         at, _, seen = heapq.heappop(self._agenda)
         self.now = max(self.now, at)
+        if isinstance(seen, TimerFired):
+            self._timers = {timer for timer in self._timers if timer.at > self.now}
         return seen
 
     def _plan(self, seen: Observation, at: float | None = None, *, certain: bool = False) -> None:
@@ -258,8 +294,15 @@ class Simulation:
                     self._end_early((command.node, command.index, command.attempt))
                     self._plan(AttemptStopped(command.node, command.index, command.attempt, at))
                 case SetTimer():
-                    due = max(command.at, self.now)
-                    self._plan(TimerFired(command.node, command.index, command.attempt, due), certain=True)
+                    self._set(command)
+
+    def _set(self, timer: SetTimer) -> None:
+        if timer in self._timers:
+            return
+        self._timers.add(timer)
+        late = self.source.random() * 50 if self.source.random() < self.faults.lose else 0.0
+        due = max(timer.at + late, self.now)
+        self._plan(TimerFired(timer.node, timer.index, timer.attempt, due), certain=True)
 
     def _answer(self, command: NodeCommand, at: float) -> Observation:
         match command:
@@ -278,22 +321,26 @@ class Simulation:
     def _start(self, command: StartAttempt) -> None:
         """Run the attempt unless it runs, or its files say that it has ended."""
         attempt = command.node, command.index, command.attempt
+        outcome = self.script.outcomes.get(attempt, OK)
         if attempt not in self.ends:
             self.runs[attempt] = self.runs.get(attempt, 0) + 1
-            began = self.now + self.source.random()
-            self.ends[attempt] = began + self.script.durations.get(attempt, self.source.random() * 10)
+            began = self.began[attempt] = self.now + self.source.random()
+            lasts = self.script.durations.get(attempt, self.source.random() * 10)
+            self.ends[attempt] = inf if outcome in (HANG, PENDING) else began + lasts
             self._check_limits(command.node)
-            self._plan(AttemptRunning(*attempt, began, "log"))
+            if outcome != PENDING:
+                self._plan(AttemptRunning(*attempt, began, "log"))
         at = max(self.now, self.ends[attempt])
-        outcome = self.script.outcomes.get(attempt, OK)
         if command.node in self.script.sleeps:
             self._plan(AttemptRunning(*attempt, self.now, "log"))
-        elif outcome == OK and command.node in self.script.made:
+        elif outcome == HANG:
+            self._plan(AttemptRunning(*attempt, self.began[attempt], "log"))
+        elif outcome == OK and (command.node, command.attempt) in self.script.made:
             self._grow(command.node, command.attempt)
             self._plan(AttemptUnfolded(*attempt, at))
         elif outcome == OK:
             self._plan(AttemptSucceeded(*attempt, at))
-        else:
+        elif outcome != PENDING:
             self._plan(AttemptFailed(*attempt, FAILURES[outcome], at))
 
     def _check_limits(self, node: str) -> None:
@@ -308,18 +355,18 @@ class Simulation:
         assert not own or sum(attempt[0] == node for attempt in running) <= own, f"more items of {node} run than may"
 
     def _context(self) -> ExecutionContext:
-        context = ExecutionContext.of(self._lease)
+        context = ExecutionContext.of(self._lease, self._deadlines)
         context.graph.recoverable.update(self.script.former)
         return context
 
     def _grow(self, node: str, attempt: int) -> None:
         """Add what a dynamic task made to the graph, as a driver does before the engine hears of it."""
-        if node not in self.context.graph.grown:
-            closure = self.script.made[node]
+        if attempt not in self.context.dynamics.get(node, {}):
+            closure = self.script.made[node, attempt]
             growth = index_growth(self.context.graph, node, attempt, closure)
             assert not isinstance(growth, Failure), growth.message
             self.context.graph.grow(growth)
-            self.context.dynamics[node] = closure
+            self.context.dynamics.setdefault(node, {})[attempt] = closure
 
     def _regrow(self) -> None:
         """Add to a new graph all that the log says was made."""
@@ -336,10 +383,14 @@ class Simulation:
 
     def _note(self, changes: Sequence[Change]) -> None:
         """Count which transitions occur, of which kinds of nodes."""
+        for logbook in self.logbooks:
+            logbook.take(changes)
         for change in changes:
             match change:
                 case WorkflowChanged():
                     self._count(f"execution -> {change.after.name}")
+                    if change.failure is not None and "the execution took" in change.failure.message:
+                        self._count("execution given up")
                 case NodeChanged():
                     kind = self.context.graph.nodes[change.node].kind.value
                     self._count(f"{kind} {change.before.name} -> {change.after.name}")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, assert_never
 from flyteform_dataplane.engine import ends
 from flyteform_dataplane.engine import items as item_life
 from flyteform_dataplane.engine import nodes as node_life
-from flyteform_dataplane.engine.commands import EXECUTION, WHOLE
+from flyteform_dataplane.engine.commands import EXECUTION, QUEUE, WHOLE
 from flyteform_dataplane.engine.events import events_of
 from flyteform_dataplane.engine.observations import (
     AbortRequested,
@@ -77,14 +77,20 @@ def advance(graph: Graph, state: State, observations: Sequence[Observation]) -> 
                 TakenOver() | ArrayMeasured() | WorkflowEntered() | BranchDecided() | OutputsCollected() | NodeRefused()
             ):
                 _observe_node(step, seen)
-            case TimerFired(index=index) if index == WHOLE:
-                if seen.node == EXECUTION or seen.node in state.nodes:
-                    ends.expire(step, seen.node, seen.at)
+            case TimerFired(index=index) if index < 0:
+                _observe_time(step, seen)
             case _:
                 _observe_item(step, seen)
         if state.phase is not WorkflowPhase.READY:
             node_life.settle(step, seen.at)
     return Advance(step.changes, step.commands, events_of(graph, step.changes))
+
+
+def _observe_time(step: Step, seen: TimerFired) -> None:
+    if seen.index == WHOLE and (seen.node == EXECUTION or seen.node in step.state.nodes):
+        ends.expire(step, seen.node, seen.at)
+    elif seen.index == QUEUE and seen.node in step.state.nodes:
+        ends.expire_in_queue(step, seen.node, seen.at)
 
 
 def _observe_node(step: Step, seen: NodeObservation) -> None:
@@ -115,6 +121,9 @@ def _observe_item(step: Step, seen: AttemptObservation | CacheObservation) -> No
         return
     if isinstance(seen, AttemptRunning) and _is_first_sight(step, items, seen):
         ends.move(step, seen.node, NodePhase.RUNNING, seen.at)
+    if isinstance(seen, TimerFired) and items.phases[seen.index] == ItemPhase.UNFOLDED:
+        node_life.outlasted(step, seen.node, items, seen)
+        return
     if not _move_item(step, items, seen):
         return
     if items.phases[seen.index] == ItemPhase.UNFOLDED:

@@ -73,13 +73,13 @@ class StopAttempt:
     attempt: int
 
 
-# The index of timers of whole nodes, and the node of those of the execution.
-WHOLE, EXECUTION = -1, ""
+# The indexes of timers of whole nodes and of their waits in the queue, and the node of those of the execution.
+WHOLE, QUEUE, EXECUTION = -1, -2, ""
 
 
 @dataclass(frozen=True, slots=True)
 class SetTimer:
-    """Say so when the time `at` has come, of an attempt, a whole node or the execution."""
+    """Say so when the time `at` has come, of an attempt, a whole node, its wait in the queue or the execution."""
 
     node: str
     index: int

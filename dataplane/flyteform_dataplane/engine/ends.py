@@ -6,14 +6,17 @@ from typing import TYPE_CHECKING
 
 from flyteform_dataplane.engine import items as item_life
 from flyteform_dataplane.engine.changes import NodeChanged, WorkflowChanged
-from flyteform_dataplane.engine.commands import EXECUTION
+from flyteform_dataplane.engine.commands import EXECUTION, QUEUE, SetTimer
 from flyteform_dataplane.engine.failures import Failure, FailureKind
-from flyteform_dataplane.engine.graph import SINGLE, NodeKind
+from flyteform_dataplane.engine.graph import SINGLE, WORKING, NodeKind
 from flyteform_dataplane.engine.phases import CacheStatus, NodePhase, WorkflowPhase
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from flyteform_dataplane.engine.commands import Command
+    from flyteform_dataplane.engine.graph import Graph
+    from flyteform_dataplane.engine.state import NodeState
     from flyteform_dataplane.engine.step import Step
 
 _ABORT_CODE = "ExecutionAborted"
@@ -22,9 +25,11 @@ _EXPIRED = "TimeoutExpired"
 _EXPIRING = frozenset(
     {
         *(NodePhase.RECOVERING, NodePhase.PREPARING, NodePhase.QUEUED, NodePhase.STARTING),
-        *(NodePhase.RUNNING, NodePhase.DYNAMIC_RUNNING),
+        *(NodePhase.RUNNING, NodePhase.DYNAMIC_RUNNING, NodePhase.RETRYING, NodePhase.REQUEUED),
     }
 )
+# Where nothing of a node has been seen to run.
+_WAITING = frozenset({NodePhase.QUEUED, NodePhase.REQUEUED, NodePhase.STARTING})
 
 
 def abort(step: Step, cause: str, at: float) -> None:
@@ -52,10 +57,25 @@ def expire(step: Step, node: str, at: float) -> None:
     limit, state = step.graph.deadlines.node, step.state.nodes[node]
     if state.phase not in _EXPIRING or not limit or at < state.begun + limit:
         return
-    failure = Failure(_EXPIRED, f"node {node} took longer than it may [{limit:g}s], with all its attempts")
+    _time_out(
+        step, node, at, Failure(_EXPIRED, f"node {node} took longer than it may [{limit:g}s], with all its attempts")
+    )
+
+
+def expire_in_queue(step: Step, node: str, at: float) -> None:
+    """End a node that has waited longer than it may until anything of it ran."""
+    limit, state = step.graph.deadlines.queue, step.state.nodes[node]
+    if state.phase in _WAITING and limit and at >= state.queued + limit:
+        _time_out(step, node, at, Failure(_EXPIRED, f"node {node} queued longer than it may [{limit:g}s]"))
+
+
+def _time_out(step: Step, node: str, at: float, failure: Failure) -> None:
+    state = step.state.nodes[node]
+    waiting = state.items is not None and item_life.stop_all(step, node, state.items, at, failure)
+    if not waiting and not state.children:
+        fail_node(step, node, failure, at, phase=NodePhase.TIMED_OUT)
+        return
     move(step, node, NodePhase.TIMING_OUT, at, failure=failure)
-    if state.items is not None:
-        item_life.stop_all(step, node, state.items, at, failure)
     _abort_nodes(step, step.graph.nodes[node].children, at, failure)
     end_expired(step, node, at)
 
@@ -82,8 +102,13 @@ def fail_node(step: Step, node: str, failure: Failure, at: float, *, phase: Node
 
 
 def fail_parent(step: Step, node: str, failure: Failure, at: float) -> None:
-    """End what runs below a node, as it cannot succeed any more; the node ends when all of it has."""
-    move(step, node, NodePhase.FAILING, at, failure=failure)
+    """End what runs below a node, as it cannot succeed any more; the node ends, or tries again, when all of it has."""
+    record, state = step.node(node)
+    after = NodePhase.FAILING
+    if state.phase is NodePhase.DYNAMIC_RUNNING and state.items is not None:
+        failure, retry = item_life.judge_made(state.items, failure, record.retries)
+        after = NodePhase.RETRYING if retry else after
+    move(step, node, after, at, failure=failure)
     reason = Failure(_ABORT_CODE, f"node {node} failed: {failure.message}", failure.kind)
     _abort_nodes(step, step.graph.nodes[node].children, at, reason)
     step.touched[node] = None
@@ -107,6 +132,14 @@ def move(
         if record.cacheable and not cache and step.graph.overwrite_cache:
             cache = CacheStatus.SKIPPED
     step.record(NodeChanged(node, state.phase, after, at, attempt, failure, cache, key))
+    if after.queueing and record.kind in WORKING:
+        step.commands.extend(queue_timer(step.graph, node, state))
+
+
+def queue_timer(graph: Graph, node: str, state: NodeState) -> list[Command]:
+    """Return the timer of a node's wait in the queue, if that is limited."""
+    limit = graph.deadlines.queue
+    return [SetTimer(node, QUEUE, 0, state.queued + limit)] if limit and state.phase in _WAITING else []
 
 
 def _abort_top(step: Step, at: float, failure: Failure) -> None:

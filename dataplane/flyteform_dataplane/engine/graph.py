@@ -72,12 +72,14 @@ class Deadlines:
     """How long things may take at most, in seconds, 0 for as long as they like (Flyte's `default-deadlines`).
 
     `attempt` holds for tasks that have no timeout of their own, `node` for a node with all its attempts and all that
-    runs below it, `workflow` for an execution.
+    runs below it, `workflow` for an execution. `queue` is how long a task, a map or a child execution may wait from
+    queueing until it is seen to run: for its turn, or for a machine.
     """
 
     attempt: float = 0.0
     node: float = 0.0
     workflow: float = 0.0
+    queue: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from flyteform_dataplane.engine.changes import ItemChanged, ItemsStarted
 from flyteform_dataplane.engine.commands import LookUpCache, SetTimer, StartAttempt, StopAttempt, StoreInCache
-from flyteform_dataplane.engine.failures import SYSTEM_ATTEMPTS, Failure, judge
+from flyteform_dataplane.engine.failures import SYSTEM_ATTEMPTS, Failure, FailureKind, Verdict, judge
 from flyteform_dataplane.engine.phases import CacheStatus, ItemPhase
 
 if TYPE_CHECKING:
@@ -39,6 +40,9 @@ def commands_for(record: NodeRecord, items: Items, index: int) -> Iterator[Comma
             yield StartAttempt(node, index, attempt, _interruptible(record, items, index))
         case ItemPhase.RUNNING:
             yield StartAttempt(node, index, attempt, _interruptible(record, items, index))
+            if (at := items.deadlines.get(index)) is not None:
+                yield SetTimer(node, index, attempt, at)
+        case ItemPhase.UNFOLDED:
             if (at := items.deadlines.get(index)) is not None:
                 yield SetTimer(node, index, attempt, at)
         case ItemPhase.STORING:
@@ -131,7 +135,7 @@ def unfolded(step: Step, items: Items, seen: AttemptUnfolded) -> bool:
         return _stopped(step, items, seen, retries=0)
     if not (phase.attempting or phase is ItemPhase.TIMING_OUT):
         return False
-    _move(step, items, seen, ItemPhase.UNFOLDED, log_uri=seen.log_uri)
+    _move(step, items, seen, ItemPhase.UNFOLDED, log_uri=seen.log_uri, command=False)  # its timer is set already
     return True
 
 
@@ -140,6 +144,23 @@ def folded(step: Step, node: str, items: Items, at: float, *, store: bool) -> No
     after = ItemPhase.STORING if store else ItemPhase.SUCCEEDED
     step.record(ItemChanged(node, 0, ItemPhase(items.phases[0]), after, at, items.attempt(0)))
     step.commands.extend(commands_for(step.graph.nodes[node], items, 0))
+
+
+def judge_made(items: Items, failure: Failure, retries: int) -> Verdict:
+    """Decide on another attempt of a dynamic task from the failure of what it made.
+
+    As in Flyte, whatever fails there may be tried again by the task, and its user's retries count for it.
+    """
+    counted = replace(failure, kind=FailureKind.USER, recoverable=True)
+    verdict = judge(counted, user_failures=items.users[0], system_failures=items.systems[0], retries=retries)
+    if verdict.retry:
+        return verdict
+    return Verdict(replace(verdict.failure, kind=failure.kind) if retries else failure, retry=False)
+
+
+def unmade(step: Step, node: str, items: Items, failure: Failure, at: float) -> None:
+    """Count the attempt of a dynamic task as failed, as what it made has; the next one waits for its turn."""
+    step.record(ItemChanged(node, 0, ItemPhase(items.phases[0]), ItemPhase.NEW, at, items.attempt(0) + 1, failure))
 
 
 def stored(step: Step, items: Items, seen: CacheStored) -> bool:
@@ -172,12 +193,22 @@ def stopped(step: Step, items: Items, seen: AttemptStopped, *, retries: int) -> 
 
 def timed_out(step: Step, items: Items, seen: TimerFired) -> bool:
     """Stop an attempt whose time is up; one that only sleeps has succeeded by that."""
-    deadline = items.deadlines.get(seen.index)
-    if not _current(items, seen) or deadline is None or seen.at < deadline:
+    if not is_due(items, seen):
         return False
     after = ItemPhase.SUCCEEDED if step.graph.nodes[seen.node].sleeps else ItemPhase.TIMING_OUT
     _move(step, items, seen, after)
     return True
+
+
+def is_due(items: Items, seen: TimerFired) -> bool:
+    """Whether the time of the item's current attempt is up."""
+    deadline = items.deadlines.get(seen.index)
+    return _current(items, seen) and deadline is not None and seen.at >= deadline
+
+
+def expired(record: NodeRecord) -> Failure:
+    """Return the failure of an attempt whose time is up."""
+    return Failure("TimeoutExpired", f"task execution timeout [{record.timeout:g}s] expired", recoverable=True)
 
 
 def stop_all(step: Step, node: str, items: Items, at: float, failure: Failure) -> bool:
@@ -205,9 +236,7 @@ def _stopped(
     retries: int,
 ) -> bool:
     if items.phases[seen.index] == ItemPhase.TIMING_OUT:
-        timeout = step.graph.nodes[seen.node].timeout
-        failure = Failure("TimeoutExpired", f"task execution timeout [{timeout:g}s] expired", recoverable=True)
-        _judge(step, items, seen, failure, retries, "")
+        _judge(step, items, seen, expired(step.graph.nodes[seen.node]), retries, "")
     else:
         record, node = step.node(seen.node)
         reason = node.failure or step.state.failure

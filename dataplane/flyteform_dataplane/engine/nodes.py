@@ -16,7 +16,7 @@ from flyteform_dataplane.engine.commands import (
     SetTimer,
     TakeOver,
 )
-from flyteform_dataplane.engine.ends import end_expired, fail_node, fail_parent, fail_workflow, move
+from flyteform_dataplane.engine.ends import end_expired, fail_node, fail_parent, fail_workflow, move, queue_timer
 from flyteform_dataplane.engine.failures import Failure
 from flyteform_dataplane.engine.graph import SINGLE, START_NODE, WORKING, NodeKind
 from flyteform_dataplane.engine.phases import NodePhase, WorkflowPhase
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from flyteform_dataplane.engine.commands import Command, NodeCommand
     from flyteform_dataplane.engine.graph import Graph, NodeRecord
-    from flyteform_dataplane.engine.observations import BranchDecided, TakenOver
+    from flyteform_dataplane.engine.observations import BranchDecided, TakenOver, TimerFired
     from flyteform_dataplane.engine.state import Items, NodeState, State
     from flyteform_dataplane.engine.step import Step
 
@@ -95,8 +95,18 @@ def entered(step: Step, node: str, at: float) -> None:
 
 def unfolded(step: Step, node: str, at: float) -> None:
     """Let the nodes begin that a dynamic task has made."""
+    if step.state.nodes[node].phase is NodePhase.STARTING:
+        # Nothing was seen of the attempt before it ended. That it ran tells a second one's nodes from a first one's.
+        move(step, node, NodePhase.RUNNING, at)
     move(step, node, NodePhase.DYNAMIC_RUNNING, at)
     _begin_workflow(step, node, at)
+
+
+def outlasted(step: Step, node: str, items: Items, seen: TimerFired) -> None:
+    """End what an attempt of a dynamic task made, as the attempt's time is up: it lasts as long as that does."""
+    record, state = step.node(node)
+    if state.phase is NodePhase.DYNAMIC_RUNNING and item_life.is_due(items, seen):
+        fail_parent(step, node, item_life.expired(record), seen.at)
 
 
 def decided(step: Step, seen: BranchDecided) -> None:
@@ -155,7 +165,12 @@ def timers(graph: Graph, state: State) -> list[Command]:
 
 
 def node_timers(graph: Graph, node: str, state: NodeState) -> list[Command]:
-    """Return the timer of a whole node, if its time is limited."""
+    """Return the timers of a whole node and of its wait in the queue, if these are limited."""
+    queue = queue_timer(graph, node, state) if graph.nodes[node].kind in WORKING else []
+    return _whole_timer(graph, node, state) + queue
+
+
+def _whole_timer(graph: Graph, node: str, state: NodeState) -> list[Command]:
     limit = graph.deadlines.node
     if not limit or not state.phase.active or graph.nodes[node].kind in _ENDS:
         return []
@@ -221,8 +236,14 @@ def _look_at_parent(step: Step, node: str, at: float) -> None:
         end_expired(step, node, at)
     elif state.phase.open:
         fail_parent(step, node, state.failure or _stuck(), at)
-    elif state.phase is NodePhase.FAILING and not _clean_up(step, step.graph.nodes[node].failure_node, at):
-        fail_node(step, node, state.failure or _stuck(), at)
+    elif state.phase in (NodePhase.FAILING, NodePhase.RETRYING):
+        if _clean_up(step, step.graph.nodes[node].failure_node, at):
+            return
+        if state.phase is NodePhase.FAILING or state.items is None:
+            fail_node(step, node, state.failure or _stuck(), at)
+        else:
+            item_life.unmade(step, node, state.items, state.failure or _stuck(), at)
+            move(step, node, NodePhase.REQUEUED, at)
 
 
 def _clean_up(step: Step, failure_node: str, at: float) -> bool:
@@ -230,6 +251,7 @@ def _clean_up(step: Step, failure_node: str, at: float) -> bool:
     if not failure_node or step.state.node(step.graph, failure_node).phase is not NodePhase.NOT_STARTED:
         return False
     _begin_afresh(step, failure_node, at)
+    step.commands.extend(_whole_timer(step.graph, failure_node, step.state.nodes[failure_node]))
     return True
 
 
@@ -239,7 +261,7 @@ def _begin_node(step: Step, node: str, at: float) -> None:
         step.commands.append(TakeOver(node))
     else:
         _begin_afresh(step, node, at)
-    step.commands.extend(node_timers(step.graph, node, step.state.nodes[node]))
+    step.commands.extend(_whole_timer(step.graph, node, step.state.nodes[node]))
 
 
 def _begin_afresh(step: Step, node: str, at: float) -> None:

@@ -34,7 +34,8 @@ class NodePhase(IntEnum):
     PREPARING looks at the inputs before the node queues (the cache is asked, an array is measured); STARTING has its
     place among the running nodes but no attempt has been seen to run. DYNAMIC_RUNNING is a task that has made nodes,
     while these run. RECOVERING takes over what a former execution has of the node, and RECOVERED has done so.
-    TIMING_OUT ends what it started, as its time is up, and TIMED_OUT has done so.
+    TIMING_OUT ends what it started, as its time is up, and TIMED_OUT has done so. RETRYING ends the rest of what an
+    attempt of a dynamic task made, as a part of it has failed, and REQUEUED waits for the turn of the next attempt.
     """
 
     NOT_STARTED = 0
@@ -54,6 +55,8 @@ class NodePhase(IntEnum):
     RECOVERED = 14
     TIMING_OUT = 15
     TIMED_OUT = 16
+    RETRYING = 17
+    REQUEUED = 18
 
     @property
     def terminal(self) -> bool:
@@ -79,6 +82,11 @@ class NodePhase(IntEnum):
     def open(self) -> bool:
         """Nodes below the node may begin."""
         return self in (NodePhase.RUNNING, NodePhase.DYNAMIC_RUNNING)
+
+    @property
+    def queueing(self) -> bool:
+        """The node waits for its turn among those that run."""
+        return self in (NodePhase.QUEUED, NodePhase.REQUEUED)
 
     @property
     def holds_slot(self) -> bool:

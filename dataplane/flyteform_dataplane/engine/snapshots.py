@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 # Snapshots from before there were nodes below others are shorter.
 _WITH_CHILDREN = 4
 _WITH_BEGINNING = 5
+_WITH_QUEUE = 6
 
 
 def take(state: State) -> bytes:
@@ -32,13 +33,14 @@ def take(state: State) -> bytes:
             _take_items(node.items),
             node.children,
             node.begun,
+            node.queued,
         ]
         for name, node in state.nodes.items()
     }
     packed: bytes = msgpack.packb(
         [
             *(state.phase, encode_failure(state.failure), state.active, state.slots, list(state.waiting), nodes),
-            *(list(state.unfolded.items()), state.begun),
+            *([(name, attempt) for name, attempts in state.unfolded.items() for attempt in attempts], state.begun),
         ]
     )
     return packed
@@ -48,7 +50,9 @@ def restore(data: bytes) -> State:
     """Make the state that was taken."""
     state = State()
     phase, failure, state.active, state.slots, waiting, nodes, *later = msgpack.unpackb(data)
-    state.unfolded, state.begun = (dict(later[0]), later[1]) if later else ({}, 0.0)  # older snapshots end before it
+    unfolded, state.begun = later or ((), 0.0)  # older snapshots end before it
+    for name, attempt in unfolded:
+        state.unfolded.setdefault(name, []).append(attempt)
     state.phase = WorkflowPhase(phase)
     state.failure = decode_failure(failure)
     state.waiting = OrderedDict.fromkeys(waiting)
@@ -59,6 +63,7 @@ def restore(data: bytes) -> State:
         node.items = _restore_items(row[3])
         node.children = row[4] if len(row) > _WITH_CHILDREN else 0
         node.begun = row[5] if len(row) > _WITH_BEGINNING else 0.0
+        node.queued = row[6] if len(row) > _WITH_QUEUE else node.begun
     return state
 
 

@@ -26,6 +26,9 @@ _SLOTS = frozenset(phase for phase in NodePhase if phase.holds_slot)
 _BAD = frozenset(phase for phase in NodePhase if phase.bad)
 _GOOD = frozenset(phase for phase in NodePhase if phase.good)
 _DONE = frozenset(phase for phase in ItemPhase if phase.terminal)
+_QUEUEING = frozenset(phase for phase in NodePhase if phase.queueing)
+# Where an item goes whose attempt has failed and that will have another one.
+_AGAIN = frozenset({ItemPhase.QUEUED, ItemPhase.NEW})
 
 
 class Items:
@@ -72,16 +75,17 @@ class Items:
 class NodeState:
     """Where one node execution stands.
 
-    `begun` is when it left NOT_STARTED, `remaining` counts the upstream nodes that are not done, `children` the nodes
-    below it that are active.
+    `begun` is when it left NOT_STARTED, `queued` when it queued last, `remaining` counts the upstream nodes that are
+    not done, `children` the nodes below it that are active.
     """
 
-    __slots__ = ("begun", "children", "failure", "items", "phase", "remaining")
+    __slots__ = ("begun", "children", "failure", "items", "phase", "queued", "remaining")
 
     def __init__(self, remaining: int) -> None:
         self.phase = NodePhase.NOT_STARTED
         self.remaining = remaining
         self.begun = 0.0
+        self.queued = 0.0
         self.children = 0
         self.items: Items | None = None
         self.failure: Failure | None = None
@@ -100,7 +104,7 @@ class State:
         self.active = 0
         self.slots = 0
         # The dynamic nodes that have made nodes, in that order, and the attempts which did.
-        self.unfolded: dict[str, int] = {}
+        self.unfolded: dict[str, list[int]] = {}
         # Who waits longest comes first, and anybody can leave, at no cost: a plain dict finds its first entry by
         # looking at all that have left before it.
         self.waiting: OrderedDict[str, None] = OrderedDict()
@@ -145,12 +149,12 @@ def _apply_node(graph: Graph, state: State, change: NodeChanged) -> None:
     state.active += activated
     if record.kind in WORKING:
         # What a dynamic task made has slots of its own; the task would otherwise keep them from these.
-        made = change.node in state.unfolded
+        made = bool(state.unfolded) and _has_made(state, change.node, node)
         held = before in _SLOTS and (not made or after is NodePhase.DYNAMIC_RUNNING)
         state.slots += (after in _SLOTS and not made) - held
-    if after is NodePhase.QUEUED:
-        state.waiting[change.node] = None
-    elif before is NodePhase.QUEUED:
+    if after in _QUEUEING:
+        _queue(state, node, change)
+    elif before in _QUEUEING:
         del state.waiting[change.node]
     above = state.nodes[record.parent] if record.parent else None
     if above is not None:
@@ -163,6 +167,19 @@ def _apply_node(graph: Graph, state: State, change: NodeChanged) -> None:
     if after in _GOOD:
         for downstream in record.downstream:
             state.node(graph, downstream).remaining -= 1
+
+
+def _queue(state: State, node: NodeState, change: NodeChanged) -> None:
+    state.waiting[change.node] = None
+    node.queued = change.at
+    if change.after is NodePhase.REQUEUED:
+        node.failure = None  # that of the attempt before
+
+
+def _has_made(state: State, name: str, node: NodeState) -> bool:
+    """Whether the current attempt of the node has made nodes."""
+    attempts = state.unfolded.get(name)
+    return attempts is not None and node.items is not None and attempts[-1] == node.items.attempt(0)
 
 
 def _apply_started(state: State, change: ItemsStarted) -> None:
@@ -180,12 +197,12 @@ def _apply_item(graph: Graph, state: State, change: ItemChanged) -> None:
     index, after = change.index, change.after
     items.phases[index] = after
     if after is ItemPhase.UNFOLDED:
-        state.unfolded[change.node] = change.attempt
+        state.unfolded.setdefault(change.node, []).append(change.attempt)
     if change.cache:
         items.caches[index] = change.cache
     if after is ItemPhase.RUNNING and (timeout := graph.nodes[change.node].timeout):
         items.deadlines[index] = change.at + timeout
-    elif items.deadlines:
+    elif items.deadlines and after is not ItemPhase.UNFOLDED:
         items.deadlines.pop(index, None)
     if change.failure is not None:
         _count_failure(items, change, change.failure)
@@ -198,6 +215,6 @@ def _apply_item(graph: Graph, state: State, change: ItemChanged) -> None:
 def _count_failure(items: Items, change: ItemChanged, failure: Failure) -> None:
     if change.after is ItemPhase.FAILED:
         items.failures[change.index] = failure
-    elif change.after is ItemPhase.QUEUED:
+    elif change.after in _AGAIN:
         counts = items.systems if failure.kind is FailureKind.SYSTEM else items.users
         counts[change.index] += 1

@@ -43,14 +43,14 @@ class FormerNode:
 
 @dataclass(frozen=True, slots=True)
 class ExecutionContext:
-    """What does not change while an execution runs, but for the nodes that dynamic tasks add (`dynamics`).
+    """What does not change while an execution runs, but for the nodes that dynamic tasks add.
 
-    `former` has the nodes of the execution that this one recovers.
+    `dynamics` has what they made, by node and attempt. `former` has the nodes of the execution that this one recovers.
     """
 
     lease: Lease
     graph: Graph
-    dynamics: dict[str, CompiledWorkflowClosure] = field(default_factory=dict)
+    dynamics: dict[str, dict[int, CompiledWorkflowClosure]] = field(default_factory=dict)
     former: dict[str, FormerNode] = field(default_factory=dict)
 
     @classmethod

@@ -86,19 +86,19 @@ async def grow(context: ExecutionContext, node: str, attempt: int, closure: Comp
     if isinstance(growth, Failure):
         return growth
     context.graph.grow(growth)
-    context.dynamics[node] = closure
+    context.dynamics.setdefault(node, {})[attempt] = closure
     return None
 
 
 async def regrow(context: ExecutionContext, objects: ObjectStore, logged: LoggedExecution) -> None:
     """Add all that dynamic tasks have made up to the end of the log, which cannot be read without it."""
-    found = {} if logged.snapshot is None else dict(restore(logged.snapshot.state).unfolded)
+    found = {} if logged.snapshot is None else restore(logged.snapshot.state).unfolded
     for step in logged.steps:
         for change in decode(step.changes):
             if isinstance(change, ItemChanged) and change.after is ItemPhase.UNFOLDED:
-                found[change.node] = change.attempt
-    for node, attempt in found.items():
-        if node not in context.graph.grown:
+                found.setdefault(change.node, []).append(change.attempt)
+    for node, attempt in ((node, attempt) for node, attempts in found.items() for attempt in attempts):
+        if attempt not in context.dynamics.get(node, {}):
             content = await objects.get(compiled_uri(context, node, attempt), limit=_LARGEST)
             await grow(context, node, attempt, CompiledWorkflowClosure.FromString(content))
 

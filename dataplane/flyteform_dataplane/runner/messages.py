@@ -160,8 +160,9 @@ class Renderer:
         return self._context.child(event.node, 0, event.attempt) if event.phase in _LAUNCHED else None
 
     def _is_dynamic(self, event: NodeEvent) -> bool:
-        """Whether the node has made nodes by this event."""
-        return event.node in self._context.dynamics and event.phase not in _BEFORE_UNFOLDING
+        """Whether the node has made nodes by this event, in this attempt or in one before."""
+        made = self._context.dynamics.get(event.node, {})
+        return any(attempt <= event.attempt - (event.phase in _BEFORE_UNFOLDING) for attempt in made)
 
     def _add_deck(self, message: NodeExecutionEvent, event: NodeEvent) -> None:
         record = self._context.graph.nodes[event.node]
@@ -183,7 +184,7 @@ class Renderer:
         return metadata
 
     def _add_dynamic(self, metadata: TaskNodeMetadata, event: NodeEvent) -> None:
-        closure = self._context.dynamics[event.node]
+        closure = self._context.dynamics[event.node][event.attempt]
         metadata.dynamic_workflow.id.CopyFrom(closure.primary.template.id)
         metadata.dynamic_workflow.compiled_workflow.CopyFrom(closure)
         prefix = self._context.output_prefix(event.node, 0, event.attempt)

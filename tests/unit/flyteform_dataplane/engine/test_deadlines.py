@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from flyteform_dataplane.engine import pending
-from flyteform_dataplane.engine.commands import EXECUTION, WHOLE, SetTimer, StartAttempt, StopAttempt
-from flyteform_dataplane.engine.events import NodeEvent, TaskEvent, TaskPhase
+from flyteform_dataplane.engine.commands import EXECUTION, QUEUE, WHOLE, SetTimer, StartAttempt, StopAttempt
+from flyteform_dataplane.engine.events import ArrayEvent, NodeEvent, TaskEvent, TaskPhase
 from flyteform_dataplane.engine.failures import Failure, FailureKind
 from flyteform_dataplane.engine.graph import Deadlines
 from flyteform_dataplane.engine.observations import (
@@ -62,6 +62,50 @@ def test_a_queue_counts_too() -> None:
     waiting = "b" if engine.phase("b") is NodePhase.QUEUED else "a"
     engine.see(TimerFired(waiting, WHOLE, 0, 61))
     assert engine.phase(waiting) is NodePhase.TIMED_OUT
+
+
+def test_waiting_alone_has_a_deadline_too() -> None:
+    """Who queues longer than it may ends, whether it waits for its turn or for a machine; what runs is left alone."""
+    engine = Engine(Flow().task("a").task("b"), max_parallelism=1, deadlines=Deadlines(queue=60))
+    step = engine.see(Started(1))
+    assert {SetTimer("a", QUEUE, 0, 61), SetTimer("b", QUEUE, 0, 61)} <= set(step.commands)
+    waiting, starting = ("b", "a") if engine.phase("b") is NodePhase.QUEUED else ("a", "b")
+    assert engine.see(TimerFired(starting, QUEUE, 0, 60)).changes == []
+    engine.see(AttemptRunning(starting, 0, 0, 60))
+    assert SetTimer(waiting, QUEUE, 0, 61) in pending(engine.graph, engine.state)
+    assert engine.see(TimerFired(starting, QUEUE, 0, 61)).changes == []
+    step = engine.see(TimerFired(waiting, QUEUE, 0, 61))
+    assert engine.phase(waiting) is NodePhase.TIMED_OUT
+    failures = [event.failure for event in step.events if isinstance(event, NodeEvent) and event.failure]
+    assert "queued longer than it may [60s]" in failures[0].message
+
+
+def test_a_machine_that_never_comes() -> None:
+    """An attempt that is never seen to run is stopped when its node has queued long enough."""
+    engine = Engine(Flow().task("a", retries=3), deadlines=Deadlines(queue=60))
+    engine.see(Started(1))
+    assert engine.see(TimerFired("a", QUEUE, 0, 61)).commands == [StopAttempt("a", 0, 0)]
+    engine.see(AttemptStopped("a", 0, 0, 62))
+    assert (engine.phase("a"), engine.state.phase) == (NodePhase.TIMED_OUT, WorkflowPhase.FAILED)
+
+
+def test_an_array_that_never_ran_has_no_task_to_end() -> None:
+    """The end of a map whose time is up before it began is told of its node alone."""
+    engine = Engine(Flow().map("a", {"x": integers()}), deadlines=Deadlines(node=60))
+    engine.see(Started(1))
+    step = engine.see(TimerFired("a", WHOLE, 0, 61))
+    assert [event.phase for event in step.events if isinstance(event, NodeEvent)] == [NodePhase.TIMED_OUT]
+    assert not [event for event in step.events if isinstance(event, TaskEvent | ArrayEvent)]
+
+
+def test_a_failure_node_has_a_deadline() -> None:
+    """A failure node that never ends does not keep the execution from its end."""
+    engine = Engine(Flow().task("a").on_failure("f"), deadlines=Deadlines(node=60))
+    engine.see(Started(1))
+    step = engine.see(AttemptFailed("a", 0, 0, Failure("Fatal", "for good"), 10))
+    assert SetTimer("f", WHOLE, 0, 70) in step.commands
+    engine.see(TimerFired("f", WHOLE, 0, 70), AttemptStopped("f", 0, 0, 71))
+    assert engine.state.phase is WorkflowPhase.FAILED
 
 
 def test_an_array_that_takes_too_long() -> None:

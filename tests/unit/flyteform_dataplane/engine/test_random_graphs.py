@@ -8,7 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flyteform_dataplane.engine.phases import NodePhase, WorkflowPhase
-from support.oracle import random_plan, succeeding_nodes
+from support.oracle import succeeding_nodes
+from support.random_plans import random_plan
 from support.simulation import Simulation
 
 if TYPE_CHECKING:

@@ -154,6 +154,80 @@ async def test_the_second_attempt_may_be_the_one_that_makes_nodes(make_world: Ma
     assert world.outputs(lease) == literals(r=1)
 
 
+async def test_what_fails_below_is_tried_again_by_the_task(make_world: MakeWorld) -> None:
+    """A failed part ends the rest, and the dynamic task's next attempt makes all anew; the parts keep their ids."""
+
+    def body(spec: AttemptSpec) -> Result:
+        if spec.name.endswith("/n0/1"):
+            return made()
+        return made(failing=True) if spec.name.endswith("/n0/0") else dynamic(spec)
+
+    world = await make_world(body)
+    lease = Flow().task("n0", retries=1).returns(r=promise("n0", "o")).lease()
+    rows = await world.execute(lease)
+    assert rows.workflow == WorkflowExecution.SUCCEEDED
+    assert world.outputs(lease) == literals(r=1)
+    assert (rows.nodes["n0-0-bad"], rows.nodes["n0-1-d1"]) == (NodeExecution.FAILED, NodeExecution.SUCCEEDED)
+    assert {attempt: phase for (node, attempt), (phase, _) in rows.tasks.items() if node == "n0"} == {
+        0: TaskExecution.SUCCEEDED, 1: TaskExecution.SUCCEEDED
+    }  # fmt: skip
+    phases = [
+        NodeExecution.QUEUED,
+        *[NodeExecution.RUNNING, NodeExecution.DYNAMIC_RUNNING] * 2,
+        NodeExecution.SUCCEEDED,
+    ]
+    events = events_of(world, "n0")
+    assert [event.phase for event in events] == phases
+    specs = [event.task_node_metadata.dynamic_workflow.dynamic_job_spec_uri for event in events]
+    assert [uri[-len("/0/futures.pb") :] for uri in specs if uri] == ["/0/futures.pb", "/1/futures.pb"]
+    assert events[-1].output_uri.endswith("/n0/data/1/outputs.pb")
+
+
+async def test_the_retries_of_a_dynamic_task_end(make_world: MakeWorld) -> None:
+    """When its retries are used up the node fails with Flyte's code and the words of the part that failed."""
+    world = await make_world(lambda spec: made(failing=True) if "/n0/" in spec.name else dynamic(spec))
+    rows = await world.execute(Flow().task("n0", retries=2).lease())
+    assert rows.workflow == WorkflowExecution.FAILED
+    assert [name for name in world.executor.started if "/n0/" in name] == ["p/d/e/n0/0", "p/d/e/n0/1", "p/d/e/n0/2"]
+    error = events_of(world, "n0")[-1].error
+    assert error.code == "RetriesExhausted|Bad"
+    assert error.message == "[3/3] currentAttempt done. Last Error: USER::it went bad"
+
+
+@pytest.mark.parametrize("node", ["n0-0-bad", "n0-1-d0", "n0-1-d1"])
+async def test_a_crash_in_any_attempt_of_it(make_world: MakeWorld, node: str) -> None:
+    """What every attempt made is found again after a crash, and no attempt is made once more."""
+    stuck = {"now": True}
+
+    def body(spec: AttemptSpec) -> Result:
+        if stuck["now"] and f"/{node}/" in spec.name:
+            return None
+        if spec.name.endswith("/n0/1"):
+            return made()
+        return made(failing=True) if spec.name.endswith("/n0/0") else dynamic(spec)
+
+    world = await make_world(body)
+    lease = Flow().task("n0", retries=1).returns(r=promise("n0", "o")).lease()
+    await world.runner.accept(lease)
+    await world.until(lambda: any(f"/{node}/" in name for name in world.executor.started))
+    before = {name for name in world.executor.started if "/n0/" in name}
+    stuck["now"] = False
+    await world.crash()
+    rows = await world.end_of("e")
+    assert rows.workflow == WorkflowExecution.SUCCEEDED
+    assert world.outputs(lease) == literals(r=1)
+    assert not before & set(world.executor.started)
+
+
+async def test_a_dynamic_tasks_timeout_is_for_what_it_made_too(make_world: MakeWorld) -> None:
+    """As in Flyte an attempt lasts until its parts have ended: they are stopped when its time is up."""
+    world = await make_world(lambda spec: made() if "/n0/" in spec.name else None)
+    rows = await world.execute(Flow().task("n0", timeout=0.5).lease())
+    assert rows.workflow == WorkflowExecution.FAILED
+    assert rows.nodes["n0-0-d0"] == NodeExecution.ABORTED
+    assert "execution timeout" in events_of(world, "n0")[-1].error.message
+
+
 async def test_a_dynamic_task_may_launch_children(make_world: MakeWorld) -> None:
     """The launch plans in what a task made are looked up, and their children are those of the made nodes."""
 
