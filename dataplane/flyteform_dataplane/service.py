@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from flyteform.errors import ConflictError
 from flyteform.objects import open_store
 from flyteform_dataplane.assembly import Plane, working
+from flyteform_dataplane.attempt_logs import FileLogs
 from flyteform_dataplane.executors import Executors
 from flyteform_dataplane.plugins import default_registry
 from flyteform_dataplane.process.cgroups import Cgroups
@@ -52,6 +53,7 @@ async def running(settings: Settings) -> AsyncIterator[None]:
             connectors=settings.connectors,
             token_file=settings.token_file,
             deadlines=settings.deadlines,
+            attempt_logs=FileLogs(settings.logs, executor.holds),
         )
         async with working(plane):
             warming = asyncio.create_task(executor.warm_up())

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Protocol
 
 from flyteform.errors import NotFoundError
-from flyteform_dataplane.attempt_logs import attempt_of
+from flyteform_dataplane.attempt_logs import Lines, attempt_of
 from flyteform_dataplane.kubernetes.names import place_of
 from flyteform_dataplane.kubernetes.pods import PRIMARY_ANNOTATION
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from flyteform_dataplane.kubernetes.profile import Json
 
 _PAUSE = 1.0  # seconds between two looks at whether a pod has begun
-_LINE = 64 * 1024  # bytes after which a line is told in parts
 
 
 class Pods(Protocol):
@@ -50,15 +49,10 @@ class PodLogs:
         query = {"container": primary, **({"follow": "true"} if question.follow else {})}
         if question.lines:
             query["tailLines"] = str(question.lines)
-        rest = b""
+        lines = Lines()
         async for chunk in self._api.stream(f"{path}/log", **query):
-            *whole, rest = (rest + chunk).split(b"\n")
-            if len(rest) > _LINE:
-                whole, rest = [*whole, rest], b""
-            if whole:
-                yield [line.decode(errors="replace") for line in whole]
-        if rest:
-            yield [rest.decode(errors="replace")]
+            yield lines.take(chunk)
+        yield lines.end()
 
     async def _begun(self, path: str, question: TailLogs) -> str:
         """Return the name of the primary container, once it has a log."""

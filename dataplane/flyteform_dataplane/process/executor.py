@@ -147,6 +147,10 @@ class ProcessExecutor:
             self._queue.append(new)
             self._pump()
 
+    def holds(self, name: str) -> bool:
+        """Say whether the attempt waits or runs."""
+        return name in self._attempts
+
     async def stop(self, name: str) -> None:
         """End the attempt with its whole tree: SIGTERM, then SIGKILL after `STOP_GRACE` seconds."""
         attempt = self._attempts.get(name)
