@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from flyteform_dataplane.answers import Logs, Resources
     from flyteform_dataplane.connectors.endpoints import Endpoint
     from flyteform_dataplane.executors import Executors
+    from flyteform_dataplane.link import Executions
     from flyteform_dataplane.plugins.ports import Connectors
     from flyteform_dataplane.plugins.registry import Registry
     from flyteform_dataplane.runner.log import Log
@@ -58,7 +59,11 @@ class Plane:
     logs: Path
     connectors: tuple[Endpoint, ...] = ()
     token_file: Path | None = None
+    # Who takes the leases, if it is not the runner itself.
+    executions: Callable[[Runner], Executions] | None = None
     deadlines: Deadlines = field(default_factory=Deadlines)
+    # How long news that an attempt runs may wait for more news, to share the write of both.
+    fold_seconds: float = RunnerConfig().fold_seconds
     # How many executions it takes at a time; 0 for as many as there are.
     capacity: int = 0
     kubernetes_version: str = ""
@@ -67,9 +72,28 @@ class Plane:
     resources: Resources | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A data plane that runs executions, and its link, which is not connected yet."""
+
+    runner: Runner
+    link: LinkClient
+
+
 @contextlib.asynccontextmanager
 async def working(plane: Plane) -> AsyncIterator[None]:
     """Take leases and run executions until the context ends; what runs goes on or ends as its executor does."""
+    async with running(plane) as parts:
+        parts.link.start()
+        try:
+            yield
+        finally:
+            await parts.link.stop()
+
+
+@contextlib.asynccontextmanager
+async def running(plane: Plane) -> AsyncIterator[Parts]:
+    """Run executions until the context ends; whoever wants leases starts and stops the link."""
     async with contextlib.AsyncExitStack() as stack:
         channel = await stack.enter_async_context(open_channel(plane.control_plane, plane.token_file))
         connectors = Directory(plane.connectors)
@@ -88,19 +112,23 @@ async def working(plane: Plane) -> AsyncIterator[None]:
             RunnerConfig(
                 cluster=plane.cluster,
                 deadlines=plane.deadlines,
+                fold_seconds=plane.fold_seconds,
                 plugins=plane.plugins(connectors if plane.connectors else None),
             ),
         )
+        executions = runner if plane.executions is None else plane.executions(runner)
         place = Place(
             cluster=plane.cluster,
             version=version("flyteform"),
             kubernetes_version=plane.kubernetes_version,
             storage=storage_profile(plane.objects.prefix, os.environ),
             capacity=plane.capacity,
+            keeps_resources=plane.resources is not None,
         )
         answers = Answers(plane.objects, logs=plane.attempt_logs, resources=plane.resources)
-        link = LinkClient(channel, runner, place, answers=answers)
-        runner.on_finished(link.finished)
+        link = LinkClient(channel, executions, place, answers=answers)
+        if plane.executions is None:
+            runner.on_finished(link.finished)
         stack.push_async_callback(runner.stop)
         for executor in (*plane.opened, jobs):
             # Ends before the runner does: attempts that end with their executor have not failed.
@@ -109,6 +137,4 @@ async def working(plane: Plane) -> AsyncIterator[None]:
         reporter.start()
         stack.push_async_callback(reporter.stop)
         await runner.start()
-        link.start()
-        stack.push_async_callback(link.stop)
-        yield
+        yield Parts(runner, link)

@@ -50,17 +50,22 @@ class Intake:
         self._objects = objects
         self._fetching: dict[tuple[str, str, str], asyncio.Task[None]] = {}
         self._newest: dict[tuple[str, str, str], Lease] = {}
+        self._aborted: dict[tuple[str, str, str], str] = {}
         self._slots = asyncio.Semaphore(_AT_ONCE)
 
     async def take(self, lease: Lease, acknowledge: Callable[[Ack], None]) -> None:
-        """Accept a lease and acknowledge it, at once or when it is whole."""
-        if is_whole(lease) or self._objects is None:
-            await self._accept(lease, acknowledge)
-            return
+        """Accept a lease beside others, and acknowledge it when that is done: each costs writes that are waited for."""
         key = _key(lease.id)
         self._newest[key] = lease
         if key not in self._fetching:
-            self._fetching[key] = asyncio.create_task(self._fetch(key, self._objects, acknowledge))
+            self._fetching[key] = asyncio.create_task(self._fetch(key, acknowledge))
+
+    async def abort(self, execution: WorkflowExecutionIdentifier, cause: str) -> None:
+        """End an execution; one that is on its way ends when it is accepted, and nothing else waits for that."""
+        if _key(execution) in self._fetching:
+            self._aborted[_key(execution)] = cause
+        else:
+            await self._executions.abort(execution, cause)
 
     async def revoke(self, execution: WorkflowExecutionIdentifier) -> None:
         """Let go of an execution, held or on its way."""
@@ -77,22 +82,23 @@ class Intake:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _fetch(self, key: tuple[str, str, str], objects: ObjectStore, acknowledge: Callable[[Ack], None]) -> None:
+    async def _fetch(self, key: tuple[str, str, str], acknowledge: Callable[[Ack], None]) -> None:
         try:
-            async with self._slots:
-                whole = await make_whole(self._newest[key], objects)
-            whole.epoch = self._newest[key].epoch
-            await self._accept(whole, acknowledge)
+            lease = self._newest[key]
+            if self._objects is not None and not is_whole(lease):
+                async with self._slots:
+                    lease = await make_whole(self._newest[key], self._objects)
+            await self._executions.accept(lease)
+            acknowledge(Ack(id=lease.id, epoch=self._newest[key].epoch))
+            if key in self._aborted:
+                await self._executions.abort(lease.id, self._aborted[key])
         except FlyteformError as error:  # a lease without its Ack is offered again
             logger.warning("execution %s cannot be taken over now: %s", key[-1], error.message)
         except Exception:
             logger.exception("execution %s cannot be taken over", key[-1])
         finally:
             del self._fetching[key], self._newest[key]
-
-    async def _accept(self, lease: Lease, acknowledge: Callable[[Ack], None]) -> None:
-        await self._executions.accept(lease)
-        acknowledge(Ack(id=lease.id, epoch=lease.epoch))
+            self._aborted.pop(key, None)
 
 
 def _key(execution: WorkflowExecutionIdentifier) -> tuple[str, str, str]:

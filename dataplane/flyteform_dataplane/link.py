@@ -51,6 +51,7 @@ class Place:
     kubernetes_version: str = ""
     storage: StorageProfile = field(default_factory=StorageProfile)
     capacity: int = 0
+    keeps_resources: bool = False
 
     def register(self, held: Sequence[WorkflowExecutionIdentifier]) -> Register:
         """Return the message that introduces it."""
@@ -62,6 +63,7 @@ class Place:
             storage=self.storage,
             kubernetes_version=self.kubernetes_version,
             capacity=self.capacity,
+            keeps_resources=self.keeps_resources,
         )
 
 
@@ -153,7 +155,7 @@ class LinkClient:
                 case "lease":
                     await self._intake.take(message.lease, lambda ack: outbox.put_nowait(FromDataPlane(ack=ack)))
                 case "abort":
-                    await self._executions.abort(message.abort.id, message.abort.cause)
+                    await self._intake.abort(message.abort.id, message.abort.cause)
                 case "revoke":
                     await self._intake.revoke(message.revoke.id)
                 case "sign_url" | "tail_logs" | "stop_tail" | "resource_sync" if self._answers is not None:

@@ -155,7 +155,7 @@ async def test_workflows_run_in_pods(tmp_path: Path, s3: S3Server, monkeypatch: 
         )
         assert bad.returncode == 1
         assert "5000 is too large" in bad.stderr
-        assert all(resource["status"]["finished"] for resource in resources())
+        assert all("termination-status" in resource["metadata"]["labels"] for resource in resources())
 
 
 @pytest.mark.timeout(400)

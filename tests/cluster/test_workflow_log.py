@@ -14,13 +14,14 @@ from flyteform.errors import UnavailableError
 from flyteform.objects import open_store
 from flyteform.proto.flyteform.v1.link_pb2 import Lease
 from flyteform_dataplane.kubernetes.api import connect
+from flyteform_dataplane.kubernetes.sharding import SHARDS
 from flyteform_dataplane.kubernetes.workflows.definition import NAME, definition
 from flyteform_dataplane.kubernetes.workflows.log import WorkflowLog
-from flyteform_dataplane.runner.log import ExecutionLog, LoggedStep, Snapshot
-from support.kubernetes import kubectl
+from flyteform_dataplane.runner.log import ExecutionLog, LoggedStep, Snapshot, Summary
+from support.kubernetes import get, kubectl
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
 KEY = "flytesnacks/development/f1"
 LARGEST = 1000
@@ -36,8 +37,8 @@ class Logs:
         self.folder = folder
 
     @asynccontextmanager
-    async def opened(self) -> AsyncIterator[Log]:
-        """Open it."""
+    async def opened(self, shards: Callable[[], Mapping[int, int]] | None = None) -> AsyncIterator[Log]:
+        """Open it, as the holder of shards if these are given."""
         if self.kind == "file":
             log: Log = ExecutionLog(self.folder / "log.db")
             await log.open()
@@ -45,7 +46,7 @@ class Logs:
             await log.close()
             return
         async with connect(Path(os.environ["KUBECONFIG"])) as api:
-            log = WorkflowLog(api, open_store(f"file://{self.folder}/objects"), largest=LARGEST)
+            log = WorkflowLog(api, open_store(f"file://{self.folder}/objects"), shards=shards, largest=LARGEST)
             await log.open()
             yield log
 
@@ -153,6 +154,61 @@ async def test_accepting_again_begins_anew(logs: Logs) -> None:
         (found,) = await log.unfinished()
         assert (list(found.steps), found.accepted_at) == ([], 2.0)
         await log.remove(KEY)
+
+
+async def test_one_execution_is_loaded_alone(logs: Logs) -> None:
+    """What has to go on is found by its name; what is finished, removed or was never there is not."""
+    async with logs.opened() as log:
+        assert await log.load(KEY) is None
+        for name in ("f1", "f2"):
+            await log.accept(f"flytesnacks/development/{name}", logs.lease(name), 1.0)
+        await log.append(KEY, step(1))
+        found = await log.load(KEY)
+        assert found is not None
+        assert (found.key, found.lease, list(found.steps)) == (KEY, logs.lease(), [step(1)])
+        await log.finish(KEY)
+        assert await log.load(KEY) is None
+        for name in ("f1", "f2"):
+            await log.remove(f"flytesnacks/development/{name}")
+        assert await log.load("flytesnacks/development/f2") is None
+
+
+async def test_a_summary_is_there_for_people(tmp_path: Path) -> None:
+    """What kubectl prints of an execution is written with its steps."""
+    logs = Logs("resource", tmp_path)
+    async with logs.opened() as log:
+        await log.accept(KEY, logs.lease(), 1.0)
+        await log.append(KEY, step(1), summary=Summary("Running", running=2, started_at=5.0))
+        await log.append(KEY, step(2), summary=Summary("Failed", "too bad", 0, 1, 1, 0, 5.0, 9.0))
+        printed = kubectl("get", "flyteworkflows", "--namespace=flytesnacks-development", "--output=wide")
+        header, row = (line.split() for line in printed.splitlines())
+        assert header == ["NAME", "WORKFLOW", "PHASE", "RUNNING", "SUCCEEDED", "FAILED", "AGE", "MESSAGE"]
+        assert row[:6] == ["f1", "wine.train", "Failed", "0", "1", "1"]
+        assert row[7:] == ["too", "bad"]
+        status = get("flyteworkflow", "f1", "flytesnacks-development")["status"]
+        assert (status["startedAt"], status["stoppedAt"]) == ("1970-01-01T00:00:05+00:00", "1970-01-01T00:00:09+00:00")
+        await log.remove(KEY)
+
+
+async def test_who_took_over_last_is_the_one_who_writes(tmp_path: Path) -> None:
+    """A holder of an earlier epoch neither writes a step, not even the next one, nor takes the execution back."""
+    logs = Logs("resource", tmp_path)
+    shards = [dict.fromkeys(range(SHARDS), epoch) for epoch in (1, 2)]
+    async with logs.opened(lambda: shards[0]) as old, logs.opened(lambda: shards[1]) as new:
+        await old.accept(KEY, logs.lease(), 1.0)
+        await old.append(KEY, step(1))
+        assert await new.load(KEY) is not None
+        with pytest.raises(UnavailableError, match="does not follow the log"):
+            await old.append(KEY, step(2))
+        assert await old.load(KEY) is None
+        await new.append(KEY, step(2))
+        shards[0].clear()
+        with pytest.raises(UnavailableError, match="another operator"):
+            await old.append(KEY, step(3))
+        assert await old.unfinished() == []
+        (found,) = await new.unfinished()
+        assert [each.number for each in found.steps] == [1, 2]
+        await new.remove(KEY)
 
 
 async def test_of_two_writers_only_one_goes_on(tmp_path: Path) -> None:

@@ -8,15 +8,21 @@ import shutil
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tools.kubernetes import control_plane, images, node, packages
+from tools.kubernetes import control_plane, images, kwok, node, packages
 from tools.kubernetes.builds import KUBE, PROGRAMS, built
 from tools.kubernetes.network import make_network, remove_network
 from tools.kubernetes.pki import make_pki
 from tools.kubernetes.processes import Processes, entered
-from tools.kubernetes.settings import Cluster, ClusterError, Mode
+from tools.kubernetes.settings import CACHE, Cluster, ClusterError, Mode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _DEFAULT_RUN = Path(".cluster/main")
+# Where `make compat` puts the stock SDK, unless it is told otherwise.
+_STOCK = Path(os.environ.get("FLYTEFORM_FLYTEKIT") or CACHE.parent / "flytekit-1.16.31")
 # Where the programs of the network are, which are on root's path only.
 _SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 
@@ -52,21 +58,34 @@ def up(arguments: argparse.Namespace) -> None:
     control_plane.start_control_plane(cluster, processes, kube)
     if cluster.mode is Mode.FULL:
         node.start_node(cluster, processes, kube)
-        for archive in arguments.image:
+        for archive in _images(arguments):
             node.import_image(cluster, archive)
-        if arguments.python:
-            node.import_image(cluster, images.python_image(arguments.python))
-        if arguments.task:
-            node.import_image(cluster, packages.task_image(arguments.task))
+    if arguments.simulate:
+        kwok.start_nodes(cluster, processes, kube, arguments.simulate)
     print(f"the cluster runs after {time.monotonic() - began:.1f} s; its kubeconfig:")
     print(cluster.kubeconfig)
+
+
+def _images(arguments: argparse.Namespace) -> Iterator[Path]:
+    yield from arguments.image
+    if arguments.python:
+        yield images.python_image(arguments.python)
+    if arguments.task:
+        yield packages.task_image(arguments.task)
+    if arguments.example:
+        yield packages.task_image(arguments.example, packages.OF_THE_EXAMPLE)
+    if arguments.operator:
+        yield packages.operator_image(arguments.operator)
+    if arguments.stock:
+        yield packages.stock_image(arguments.stock, _STOCK)
 
 
 def status(arguments: argparse.Namespace) -> int:
     """Say what runs; 1 if something of it does not."""
     cluster = Cluster.read(arguments.run.resolve())
     processes = Processes(cluster)
-    names = [*control_plane.NAMES, *(node.NAMES if cluster.mode is Mode.FULL else ())]
+    simulated = (kwok.NAME,) if kwok.NAME in processes.names() else ()
+    names = [*control_plane.NAMES, *(node.NAMES if cluster.mode is Mode.FULL else ()), *simulated]
     for name in names:
         print(f"{name:24} {'runs' if processes.running(name) else 'does not run'}")
     print(f"{'kubeconfig':24} {cluster.kubeconfig}")
@@ -121,9 +140,13 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(command=command)
         if command is up:
             added.add_argument("--mode", choices=[mode.value for mode in Mode], default=Mode.FULL.value)
+            added.add_argument("--simulate", type=int, default=0, metavar="N", help="N nodes whose pods do nothing")
             added.add_argument("--image", type=Path, action="append", default=[], help="an archive to give the node")
             added.add_argument("--python", metavar="NAME", help="give the node an image with this machine's Python")
             added.add_argument("--task", metavar="NAME", help="give the node an image that runs tasks of this checkout")
+            added.add_argument("--example", metavar="NAME", help="the same, with what the example project needs")
+            added.add_argument("--operator", metavar="NAME", help="give the node an image with its data plane")
+            added.add_argument("--stock", metavar="NAME", help="give the node an image that runs tasks of flytekit")
     added = commands.add_parser("exec", help=execute.__doc__)
     added.set_defaults(command=execute)
     added.add_argument("arguments", nargs=argparse.REMAINDER)

@@ -1,18 +1,22 @@
 """Requests to a Kubernetes API server: plain JSON both ways, and one error tree for its answers.
 
-Typed models cost more than the requests themselves at thousands of pods, so credentials, TLS and connections are the
-client library's, and objects stay what they are on the wire.
+Typed models cost more than the requests themselves at thousands of pods, so credentials and TLS are the client
+library's, and objects stay what they are on the wire.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
+import logging
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import aiohttp
 from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
+from yarl import URL
 
 from flyteform.errors import (
     AlreadyExistsError,
@@ -22,6 +26,7 @@ from flyteform.errors import (
     NotFoundError,
     UnavailableError,
 )
+from flyteform_dataplane.kubernetes.limits import RateLimit, RequestLimits
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -29,13 +34,21 @@ if TYPE_CHECKING:
 
     from flyteform_dataplane.kubernetes.profile import Json
 
+logger = logging.getLogger(__name__)
+
 _TIMEOUT = 30.0  # seconds for one request
 _WATCH_SECONDS = 300  # a watch ends by itself and is begun again: a connection may die without a word
 _SILENCE = 60.0  # seconds of a watch beyond its own end, after which it is given up
 MERGE_PATCH = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
+APPLY_PATCH = "application/apply-patch+yaml"
 _JSON = "application/json"
+_METADATA = "as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+_METADATA_LIST = "as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _FIRST_ERROR = 400
+_WATCHES = 16
+_TRIES = 4  # of a request that the API server has no room for
+_LINE = 4 * 1024 * 1024  # of a watch: an object is at most 1.5 MiB in the server's store
 
 
 class ExpiredError(ConflictError):
@@ -51,14 +64,27 @@ class ThrottledError(UnavailableError):
 
 
 class KubernetesApi:
-    """One API server. Paths are absolute (`/api/v1/namespaces/x/pods`)."""
+    """One API server. Paths are absolute (`/api/v1/namespaces/x/pods`).
 
-    def __init__(self, client: ApiClient) -> None:
+    Requests keep to the limits; watches are as long as they are and are not counted. A request that the server
+    refuses with 429 was not carried out, and is made again when the server says so, while all others wait too.
+    """
+
+    def __init__(self, client: ApiClient, session: aiohttp.ClientSession, limits: RequestLimits | None = None) -> None:
         self._client = client
+        self._session = session
+        self._configuration = client.configuration
+        self._limit = RateLimit(limits or RequestLimits())
+        self.requests = 0  # that were made, for people who measure
 
     async def get(self, path: str, **query: str) -> Json:
         """Return an object or a list; `NotFoundError` if there is none."""
         return await self._call("GET", path, query=query)
+
+    async def get_metadata(self, path: str, **query: str) -> Json:
+        """Return a list of which each object has its metadata only."""
+        listed = await self._call("GET", path, query=query, accept=f"{_JSON};{_METADATA_LIST},{_JSON}")
+        return {**listed, "items": listed["items"] or []}  # an empty list of metadata is null
 
     async def create(self, path: str, body: Json, **query: str) -> Json:
         """Create an object in a collection; `AlreadyExistsError` if its name is taken."""
@@ -71,6 +97,14 @@ class KubernetesApi:
     async def patch_json(self, path: str, operations: Sequence[Json]) -> Json:
         """Apply operations one after the other, all or none; `InvalidInputError` where a `test` among them fails."""
         return await self._call("PATCH", path, body=list(operations), content_type=JSON_PATCH)
+
+    async def apply(self, path: str, body: Json, *, manager: str, force: bool = False) -> Json:
+        """Make an object have these fields, which are the manager's then; it is created if there is none.
+
+        `ConflictError` for fields that another manager owns with other values, unless they are taken by `force`.
+        """
+        query = {"fieldManager": manager, "force": "true" if force else "false"}
+        return await self._call("PATCH", path, body=body, query=query, content_type=APPLY_PATCH)
 
     async def replace(self, path: str, body: Json) -> Json:
         """Replace an object; `ConflictError` if it has moved on since it was read."""
@@ -85,7 +119,9 @@ class KubernetesApi:
         async with self._responding("GET", path, query=query) as response:
             return await response.text(errors="replace")
 
-    async def watch(self, path: str, version: str, **query: str) -> AsyncIterator[tuple[str, Json]]:
+    async def watch(
+        self, path: str, version: str, *, metadata_only: bool = False, **query: str
+    ) -> AsyncIterator[tuple[str, Json]]:
         """Yield changes of a collection from a resource version on, until the server ends the watch.
 
         Each is ADDED, MODIFIED, DELETED or BOOKMARK with its object; `ExpiredError` where the version is too old.
@@ -97,8 +133,9 @@ class KubernetesApi:
             "allowWatchBookmarks": "true",
             "timeoutSeconds": str(_WATCH_SECONDS),
         }
-        async with self._responding("GET", path, query=asked, seconds=_WATCH_SECONDS + _SILENCE) as response:
-            async for line in response.content:
+        accept = f"{_JSON};{_METADATA},{_JSON}" if metadata_only else _JSON
+        async with self._responding("GET", path, query=asked, seconds=_WATCH_SECONDS + _SILENCE, accept=accept) as got:
+            async for line in got.content:
                 event = json.loads(line)
                 if event["type"] == "ERROR":
                     raise _error(event["object"].get("code", 500), event["object"], {})
@@ -106,11 +143,23 @@ class KubernetesApi:
 
     async def _call(
         self, method: str, path: str, *, body: Json | list[Json] | None = None, query: Mapping[str, str] | None = None,
-        content_type: str = _JSON,
+        content_type: str = _JSON, accept: str = _JSON,
     ) -> Json:  # fmt: skip
-        async with self._responding(method, path, body=body, query=query, content_type=content_type) as response:
-            answer: Json = await response.json(content_type=None)
-            return answer
+        data = None if body is None else json.dumps(body, separators=(",", ":")).encode()
+        for tries in range(1, _TRIES + 1):
+            await self._limit.turn()
+            try:
+                async with self._responding(
+                    method, path, data=data, query=query, content_type=content_type, accept=accept
+                ) as response:
+                    answer: Json = json.loads(await response.read())
+                    return answer
+            except ThrottledError as error:
+                logger.info("the API server has no room for %s %s: %s", method, path, error.message)
+                self._limit.rest(error.after)
+                if tries == _TRIES:
+                    raise
+        raise AssertionError(method)  # unreachable: the last try returns or raises
 
     @asynccontextmanager
     async def _responding(
@@ -118,32 +167,38 @@ class KubernetesApi:
         method: str,
         path: str,
         *,
-        body: Json | list[Json] | None = None,
+        data: bytes | None = None,
         query: Mapping[str, str] | None = None,
         content_type: str = _JSON,
+        accept: str = _JSON,
         seconds: float = _TIMEOUT,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        headers = {"Accept": _JSON, "Content-Type": content_type}
-        serialized = await self._client.param_serialize(
-            method, path, query_params=list((query or {}).items()), header_params=headers, auth_settings=["BearerToken"]
-        )
+        headers = {"Accept": accept, "Content-Type": content_type}
+        await self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, None)
+        where = f"{self._configuration.host}{path}" + (f"?{urlencode(query)}" if query else "")
+        self.requests += 1
         try:
-            answer = await self._client.rest_client.request(  # type: ignore[no-untyped-call]
-                method, serialized[1], headers=serialized[2], body=body, _request_timeout=aiohttp.ClientTimeout(seconds)
-            )
-            response: aiohttp.ClientResponse = answer.response
-            async with response:
+            async with self._session.request(
+                method,
+                URL(where, encoded=True),
+                data=data,
+                headers=headers,
+                timeout=aiohttp.ClientTimeout(seconds),
+                proxy=self._configuration.proxy,
+                proxy_headers=self._configuration.proxy_headers,
+                server_hostname=self._configuration.tls_server_name or None,
+            ) as response:
                 if response.status >= _FIRST_ERROR:
                     raise _error(response.status, await _document(response), response.headers)
                 yield response
-        except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
+        except (aiohttp.ClientError, TimeoutError, ConnectionError, asyncio.IncompleteReadError) as error:
             raise UnavailableError(
                 f"the Kubernetes API server cannot be reached: {str(error) or type(error).__name__}"
             ) from error
 
 
 @asynccontextmanager
-async def connect(kubeconfig: Path | None = None) -> AsyncIterator[KubernetesApi]:
+async def connect(kubeconfig: Path | None = None, limits: RequestLimits | None = None) -> AsyncIterator[KubernetesApi]:
     """Connect as a kubeconfig says, or, without one, as the pod's own service account."""
     configuration = Configuration()
     try:
@@ -156,8 +211,14 @@ async def connect(kubeconfig: Path | None = None) -> AsyncIterator[KubernetesApi
     except ConfigException as error:
         where = kubeconfig or "this pod"
         raise InvalidInputError(f"no Kubernetes API server is named by {where}: {error}") from error
+    limits = limits or RequestLimits()
     async with ApiClient(configuration) as client:
-        yield KubernetesApi(client)
+        # Watches hold their connections, so they are not counted among those of the requests.
+        connector = aiohttp.TCPConnector(ssl=client.rest_client.ssl_context, limit=limits.in_flight + _WATCHES)
+        async with aiohttp.ClientSession(
+            connector=connector, trust_env=True, read_bufsize=_LINE, auto_decompress=True
+        ) as session:
+            yield KubernetesApi(client, session, limits)
 
 
 async def _document(response: aiohttp.ClientResponse) -> Json:
@@ -189,5 +250,6 @@ def _error(status: int, document: Json, headers: Mapping[str, str]) -> Flyteform
 
 
 def _seconds(header: str | None, document: Json) -> float:
+    """Return how long the server asks to wait: a proxy may name a date instead, and then it is a second."""
     details: dict[str, Any] = document.get("details") or {}
     return float(header) if header and header.isdigit() else float(details.get("retryAfterSeconds", 1))

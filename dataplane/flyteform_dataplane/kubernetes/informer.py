@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 _PAGE = "500"
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 30.0
+_RESYNC = 600.0  # seconds
 
 
 class Collection(Protocol):
@@ -28,7 +29,13 @@ class Collection(Protocol):
         """Return an object or a list."""
         ...
 
-    def watch(self, path: str, version: str, **query: str) -> AsyncIterator[tuple[str, Json]]:
+    async def get_metadata(self, path: str, **query: str) -> Json:
+        """Return a list of metadata."""
+        ...
+
+    def watch(
+        self, path: str, version: str, *, metadata_only: bool = False, **query: str
+    ) -> AsyncIterator[tuple[str, Json]]:
         """Yield changes from a resource version on."""
         ...
 
@@ -37,7 +44,10 @@ class Informer:
     """Keeps the objects of one collection that match a label selector.
 
     `observe` is called with every object that is new or has changed, and with False when it is gone. Whatever happens
-    between two watches is found by the list that follows. Objects are those of the last change: never change them.
+    between two watches is found by the next one, which goes on where the last one was, or by a list where the server
+    has forgotten that place. Every `resync` seconds there is a list anyway, should a change ever get lost.
+    Objects are those of the last change: never change them. `keep` makes of an object what is kept of it, which must
+    have its metadata's name, namespace and resource version.
     """
 
     def __init__(
@@ -47,12 +57,19 @@ class Informer:
         observe: Callable[[Json, bool], None],
         *,
         selector: str = "",
+        metadata_only: bool = False,
+        keep: Callable[[Json], Json] = lambda item: item,
+        resync: float = _RESYNC,
         source: random.Random | None = None,
     ) -> None:
         self._api = api
         self._path = path
         self._observe = observe
         self._query = {"labelSelector": selector} if selector else {}
+        self._metadata_only = metadata_only
+        self._keep = keep
+        self._resync = resync
+        self._listed_at = 0.0
         self._random = source or random.Random()  # noqa: S311 - spreads retries, guards nothing
         self._objects: dict[tuple[str, str], Json] = {}
         self._synced = asyncio.Event()
@@ -76,6 +93,10 @@ class Informer:
         """Return an object as it was seen last."""
         return self._objects.get((namespace, name))
 
+    def objects(self) -> list[Json]:
+        """Return all objects as they were seen last."""
+        return list(self._objects.values())
+
     async def _run(self) -> None:
         pause = _FIRST_PAUSE
         version = ""
@@ -83,8 +104,8 @@ class Informer:
             try:
                 version = version or await self._list()
                 self._synced.set()
-                version = await self._watch(version)
                 pause = _FIRST_PAUSE
+                version = await self._watch(version)
             except ExpiredError:
                 version = ""
             except FlyteformError as error:
@@ -98,38 +119,49 @@ class Informer:
         """Take in the whole collection, page by page; what is not in it any more is gone."""
         found: set[tuple[str, str]] = set()
         token, version = "", ""
+        ask = self._api.get_metadata if self._metadata_only else self._api.get
         while not version or token:
-            page = await self._api.get(self._path, limit=_PAGE, **({"continue": token} if token else {}), **self._query)
+            page = await ask(self._path, limit=_PAGE, **({"continue": token} if token else {}), **self._query)
             for item in page["items"]:
                 found.add(_key(item))
                 self._take(item)
             token, version = page["metadata"].get("continue", ""), page["metadata"]["resourceVersion"]
         for key in [key for key in self._objects if key not in found]:
             self._observe(self._objects.pop(key), False)
+        self._listed_at = asyncio.get_running_loop().time()
         return version
 
     async def _watch(self, version: str) -> str:
-        """Take in changes until the server ends the watch; return from where to go on."""
+        """Take in changes until the server ends the watch; return from where to go on, "" if from a list."""
+        loop = asyncio.get_running_loop()
+        left = self._listed_at + self._resync * self._random.uniform(0.9, 1.1) - loop.time()
         try:
-            async for kind, item in self._api.watch(self._path, version, **self._query):
-                if kind == "DELETED":
-                    self._objects.pop(_key(item), None)
-                    self._observe(item, False)
-                elif kind != "BOOKMARK":
-                    self._take(item)
-                version = item["metadata"]["resourceVersion"]
+            async with asyncio.timeout(max(0.0, left)) as limit:
+                async for kind, item in self._api.watch(
+                    self._path, version, metadata_only=self._metadata_only, **self._query
+                ):
+                    if kind == "DELETED":
+                        self._objects.pop(_key(item), None)
+                        self._observe(self._keep(item), False)
+                    elif kind != "BOOKMARK":
+                        self._take(item)
+                    version = item["metadata"]["resourceVersion"]
+        except ExpiredError:
+            raise
         except FlyteformError as error:
-            if isinstance(error, ExpiredError):
-                raise
             logger.info("the watch of %s at version %s ended: %s", self._path, version, error.message)
             await asyncio.sleep(_FIRST_PAUSE * self._random.uniform(0.5, 1))
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            return ""
         return version
 
     def _take(self, item: Json) -> None:
         known = self._objects.get(_key(item))
         if known is None or known["metadata"]["resourceVersion"] != item["metadata"]["resourceVersion"]:
-            self._objects[_key(item)] = item
-            self._observe(item, True)
+            kept = self._objects[_key(item)] = self._keep(item)
+            self._observe(kept, True)
 
 
 def _key(item: Json) -> tuple[str, str]:

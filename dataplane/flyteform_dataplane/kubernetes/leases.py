@@ -1,7 +1,7 @@
-"""Who works: a Lease of Kubernetes, held by one of several operators at a time.
+"""Keeps an operator on the roster, which all operators of a cluster share in one Lease of Kubernetes.
 
-Clocks of other machines are not believed: a holder is gone when its record has not changed for the lease's duration by
-our own clock. A holder that cannot renew stops before anybody else may begin.
+Clocks of other machines are not believed: a member is gone when its number has not changed for the lease's duration by
+our own clock. A member that cannot renew ends its work before anybody else may begin it.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from flyteform.errors import AlreadyExistsError, ConflictError, FlyteformError, NotFoundError
+from flyteform_dataplane.kubernetes.sharding import LINK, Roster, renewed, surplus, without
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable, Coroutine, Mapping
 
     from flyteform_dataplane.kubernetes.api import KubernetesApi
     from flyteform_dataplane.kubernetes.profile import Json
@@ -25,11 +26,13 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _API_VERSION = "coordination.k8s.io/v1"
+_TRIES = 8
+ROSTER_ANNOTATION = "flyteform.dev/roster"
 
 
 @dataclass(frozen=True, slots=True)
 class LeaseSettings:
-    """A holder that is not heard of for `duration` has lost it; it gives up by itself after `deadline`."""
+    """A member that is not heard of for `duration` has lost its posts; it gives up by itself after `deadline`."""
 
     namespace: str
     name: str
@@ -39,113 +42,144 @@ class LeaseSettings:
     retry: timedelta = timedelta(seconds=2)
 
 
-class Leadership:
-    """Takes part in the election, and runs the work while this identity is the holder."""
+class Work(Protocol):
+    """What the holder of posts does."""
+
+    async def assign(self, posts: Mapping[str, int]) -> None:
+        """Do the work of these posts, given with their epochs, and of no others; return when that of others ended."""
+        ...
+
+
+class Membership:
+    """Takes part in the sharing of the work until `run` is cancelled, which is the graceful hand-over."""
 
     def __init__(
-        self, api: KubernetesApi, settings: LeaseSettings, *, clock: Callable[[], float] = time.monotonic
+        self, api: KubernetesApi, settings: LeaseSettings, work: Work, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._api = api
         self._settings = settings
+        self._work = work
         self._clock = clock
         self._collection = f"/apis/{_API_VERSION}/namespaces/{settings.namespace}/leases"
         self._path = f"{self._collection}/{settings.name}"
         self._record: Json = {}
-        self._changed_at = 0.0
+        self._roster = Roster()
+        self._begun = False
+        self._heard: dict[str, tuple[int, float]] = {}
         self._renewed_at = 0.0
+        self._assigned: dict[str, int] = {}
 
-    async def run(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Wait for the lease, work while it is held, and return when the work does or the lease is lost.
-
-        However this ends, the work has ended first, and then the lease is given back, so that a successor begins at
-        once. Cancelling it is the graceful hand-over.
-        """
-        await self._acquire()
-        logger.info("%s holds lease %s", self._settings.identity, self._settings.name)
-        working = asyncio.ensure_future(work())
-        renewing = asyncio.create_task(self._keep())
+    async def run(self) -> None:
+        """Renew, take and give up posts. However this ends, the work has ended first and the posts are free then."""
         try:
-            await asyncio.wait((working, renewing), return_when=asyncio.FIRST_COMPLETED)
+            while True:
+                await self._turn()
+                await asyncio.sleep(self._settings.retry.total_seconds())
         finally:
-            for task in (working, renewing):
-                task.cancel()
-            await asyncio.gather(working, renewing, return_exceptions=True)
-            await self._release()
-        if working.done() and not working.cancelled():
-            working.result()
+            await self._assign({})
+            await self._leave()
 
-    async def _acquire(self) -> None:
-        while True:
-            if await self._try():
-                return
-            await asyncio.sleep(self._settings.retry.total_seconds())
+    async def _turn(self) -> None:
+        if await self._in_time(self._renew(())):
+            excess = surplus(self._roster, self._settings.identity)
+            held = self._roster.held_by(self._settings.identity)
+            await self._assign({name: epoch for name, epoch in held.items() if name not in excess})
+            if excess:
+                await self._in_time(self._renew(excess))
+        elif self._clock() - self._renewed_at > self._settings.deadline.total_seconds():
+            if self._assigned:
+                logger.warning("%s could not renew its lease and ends its work", self._settings.identity)
+            await self._assign({})
 
-    async def _keep(self) -> None:
-        """Renew until that fails for too long, or somebody else has it."""
-        while True:
-            await asyncio.sleep(self._settings.retry.total_seconds())
-            if not await self._try() and self._clock() - self._renewed_at > self._settings.deadline.total_seconds():
-                logger.warning("%s has lost lease %s", self._settings.identity, self._settings.name)
-                return
-            if self._holder not in ("", self._settings.identity):
-                logger.warning("lease %s is %s's now", self._settings.name, self._holder)
-                return
-
-    async def _try(self) -> bool:
-        """Take or renew the lease; False when somebody else has it or nobody can be asked."""
-        now = self._clock()
+    async def _in_time(self, renewing: Coroutine[None, None, bool]) -> bool:
+        """Give up early enough: a server that does not answer must not keep a member from ending its work in time."""
         try:
-            await self._read(now)
-            if not self._may_take(now):
-                return False
-            await self._write(self._settings.identity)
-        except (ConflictError, AlreadyExistsError):
-            return False  # somebody was faster
-        except FlyteformError as error:
-            logger.warning("lease %s: %s", self._settings.name, error.message)
+            return await asyncio.wait_for(renewing, self._settings.deadline.total_seconds() / 2)
+        except TimeoutError:
+            logger.warning("lease %s: no answer", self._settings.name)
             return False
-        self._renewed_at = now
-        return True
+
+    async def _assign(self, posts: dict[str, int]) -> None:
+        if posts != self._assigned:
+            logger.info("%s works on %s", self._settings.identity, ", ".join(posts) or "nothing")
+            # Noted first: what is cut short in the middle of a change has to be ended all the same.
+            self._assigned = posts
+            await self._work.assign(posts)
+
+    async def _renew(self, given_up: list[str] | tuple[()]) -> bool:
+        """Write the next roster; False when that cannot be done now."""
+        for _ in range(_TRIES):
+            began = self._clock()
+            try:
+                await self._read(began)
+                silent = self._silent(began)
+                if silent:
+                    logger.warning("%s not heard of any more", ", ".join(silent))
+                roster = renewed(
+                    self._roster,
+                    self._settings.identity,
+                    silent=silent,
+                    begin=not self._begun,
+                    least=int(time.time()),
+                    given_up=given_up,
+                )
+                await self._write(roster)
+            except (ConflictError, AlreadyExistsError):
+                continue  # somebody was faster: look at what is there now
+            except FlyteformError as error:
+                logger.warning("lease %s: %s", self._settings.name, error.message)
+                return False
+            self._begun, self._renewed_at = True, began
+            return True
+        return False
 
     async def _read(self, now: float) -> None:
         try:
-            record = await self._api.get(self._path)
+            self._record = await self._api.get(self._path)
         except NotFoundError:
-            record = {}
-        if record.get("spec") != self._record.get("spec"):
-            self._changed_at = now
-        self._record = record
+            self._record = {}
+        annotations = self._record.get("metadata", {}).get("annotations", {})
+        self._roster = Roster.load(annotations.get(ROSTER_ANNOTATION, ""))
+        for name, beats in self._roster.members.items():
+            if self._heard.get(name, (None, 0.0))[0] != beats:
+                self._heard[name] = beats, now
+        for name in self._heard.keys() - self._roster.members.keys():
+            del self._heard[name]
 
-    def _may_take(self, now: float) -> bool:
-        if self._holder in ("", self._settings.identity):
-            return True
-        seconds = self._record["spec"].get("leaseDurationSeconds", self._settings.duration.total_seconds())
-        return now - self._changed_at > float(seconds)
+    def _silent(self, now: float) -> list[str]:
+        duration = self._settings.duration.total_seconds()
+        return [
+            name for name, (_, at) in self._heard.items() if now - at > duration and name != self._settings.identity
+        ]
 
-    async def _write(self, holder: str) -> None:
-        before = self._record.get("spec", {})
+    async def _write(self, roster: Roster) -> None:
         moment = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-        taken = before.get("holderIdentity", "") != holder
+        link = roster.posts[LINK]
+        # For people, who look at leases: its holder is the one that speaks with the control plane.
         spec = {
-            "holderIdentity": holder,
+            "holderIdentity": link.holder,
             "leaseDurationSeconds": max(1, round(self._settings.duration.total_seconds())),
-            "acquireTime": moment if taken else before.get("acquireTime", moment),
             "renewTime": moment,
-            "leaseTransitions": before.get("leaseTransitions", 0) + (1 if taken and holder else 0),
+            "leaseTransitions": link.epoch,
         }
-        metadata = {"name": self._settings.name, "namespace": self._settings.namespace}
+        metadata: Json = {
+            "name": self._settings.name,
+            "namespace": self._settings.namespace,
+            "annotations": {ROSTER_ANNOTATION: roster.dump()},
+        }
         body: Json = {"apiVersion": _API_VERSION, "kind": "Lease", "metadata": metadata, "spec": spec}
         if not self._record:
             self._record = await self._api.create(self._collection, body)
         else:
             metadata["resourceVersion"] = self._record["metadata"]["resourceVersion"]
             self._record = await self._api.replace(self._path, body)
+        self._roster = roster
 
-    async def _release(self) -> None:
-        if self._holder == self._settings.identity:
-            with suppress(FlyteformError):  # it runs out by itself
-                await self._write("")
-
-    @property
-    def _holder(self) -> str:
-        return str(self._record.get("spec", {}).get("holderIdentity") or "")
+    async def _leave(self) -> None:
+        with suppress(FlyteformError):  # what is not given back runs out by itself
+            for _ in range(_TRIES):
+                with suppress(ConflictError):
+                    await self._read(self._clock())
+                    if self._record:
+                        await self._write(without(self._roster, self._settings.identity))
+                    return

@@ -1,4 +1,4 @@
-"""An operator: elected first, then linked to the control plane, running executions as pods."""
+"""An operator: one of several that share the executions of a cluster, one of which is linked to the control plane."""
 
 from __future__ import annotations
 
@@ -8,15 +8,20 @@ from typing import TYPE_CHECKING
 
 from flyteform.errors import UnavailableError
 from flyteform.objects import open_store
-from flyteform_dataplane.assembly import Plane, working
+from flyteform_dataplane.assembly import Plane, running
 from flyteform_dataplane.executors import Executors
 from flyteform_dataplane.kubernetes.api import connect
+from flyteform_dataplane.kubernetes.collection import Collector
 from flyteform_dataplane.kubernetes.executor import PodExecutor
-from flyteform_dataplane.kubernetes.leases import Leadership, LeaseSettings
+from flyteform_dataplane.kubernetes.leases import LeaseSettings, Membership
+from flyteform_dataplane.kubernetes.limits import RequestLimits
 from flyteform_dataplane.kubernetes.plugin import PodPlugin
+from flyteform_dataplane.kubernetes.sync import ServerSideApplier
 from flyteform_dataplane.kubernetes.workflows.log import WorkflowLog
+from flyteform_dataplane.kubernetes.workflows.shards import Shards
 from flyteform_dataplane.plugins.echo import EchoPlugin
 from flyteform_dataplane.plugins.registry import Registry
+from flyteform_dataplane.sync.syncer import ResourceSyncer
 
 if TYPE_CHECKING:
     from flyteform_dataplane.kubernetes.api import KubernetesApi
@@ -25,42 +30,59 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+# A write costs the API server more than anybody gains by seeing a pod run so much earlier.
+_FOLD = 1.0
 _PAUSE = 1.0  # seconds before a beginning that failed is tried again
 
 
 async def operate(settings: OperatorSettings) -> None:
-    """Take part in the election and work while elected, until cancelled; a lost lease is tried for again.
+    """Take a share of the work of all operators of the cluster until cancelled, and begin again if that fails.
 
-    Cancelled, it ends its work, gives the lease back and leaves all pods as they are for its successor.
+    Cancelled, it ends its work, gives back what it has and leaves all pods as they are for the others.
     """
-    async with connect(settings.kubeconfig) as api:
-        lease = LeaseSettings(settings.namespace, settings.lease, settings.identity)
+    limits = RequestLimits(settings.kube_api_qps, settings.kube_api_burst)
+    # Renewing a lease must not wait behind the requests of many executions.
+    async with connect(settings.kubeconfig, limits) as api, connect(settings.kubeconfig) as lease_api:
         while True:
             try:
-                await Leadership(api, lease).run(lambda: _work(settings, api))
+                await _work(settings, api, lease_api)
             except UnavailableError as error:
                 logger.warning("the work has to begin again: %s", error.message)
                 await asyncio.sleep(_PAUSE)
 
 
-async def _work(settings: OperatorSettings, api: KubernetesApi) -> None:
-    """Run executions until cancelled; the pods go on."""
+async def _work(settings: OperatorSettings, api: KubernetesApi, lease_api: KubernetesApi) -> None:
+    """Run the executions of the shards that fall to this operator until cancelled; the pods go on."""
     objects = open_store(settings.objects)
+    held: dict[int, int] = {}
+    log = WorkflowLog(api, objects, shards=lambda: held)
+    shards = Shards(api, log, held)
     pods = PodExecutor(api, settings.profile)
     plane = Plane(
         cluster=settings.cluster,
         control_plane=settings.control_plane,
         objects=objects,
-        log=WorkflowLog(api, objects),
+        log=log,
         executors=lambda jobs: Executors(jobs, pods=pods),
         opened=(pods,),
         plugins=_plugins,
         logs=settings.state_dir,
         connectors=settings.connectors,
         token_file=settings.token_file,
+        executions=shards.intake,
+        kubernetes_version=str((await api.get("/version")).get("gitVersion", "")),
+        resources=ResourceSyncer(ServerSideApplier(api)) if settings.resource_sync else None,
+        fold_seconds=_FOLD,
     )
-    async with working(plane):
-        await asyncio.Event().wait()
+    lease = LeaseSettings(settings.namespace, settings.lease, settings.identity)
+    async with running(plane) as parts:
+        await shards.open(parts.link)
+        collecting = asyncio.create_task(Collector(api, lambda: held, settings.retention).run())
+        try:
+            await Membership(lease_api, lease, shards).run()
+        finally:
+            collecting.cancel()
+            await shards.close()
 
 
 def _plugins(connectors: Connectors | None) -> Registry:

@@ -6,6 +6,7 @@ import argparse
 import os
 import socket
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from flyteform.errors import InvalidInputError
 from flyteform_dataplane.connectors.endpoints import Endpoint, parse_endpoint
+from flyteform_dataplane.kubernetes.collection import Retention
+from flyteform_dataplane.kubernetes.limits import RequestLimits
 from flyteform_dataplane.kubernetes.profile import PodProfile
 
 if TYPE_CHECKING:
@@ -28,7 +31,8 @@ class OperatorSettings:
     """What an operator needs to know: `objects` is the URI prefix of its cluster's bucket.
 
     Without a `kubeconfig` it is the service account of its own pod. `token_file` holds the token for a control plane
-    that asks for one. Operators with the same `lease` in the same `namespace` take turns; `identity` tells them apart.
+    that asks for one. Operators with the same `lease` in the same `namespace` share the work; `identity` tells them
+    apart. Each makes `kube_api_qps` requests a second at most, once a burst of `kube_api_burst` is used up.
     """
 
     control_plane: str
@@ -42,6 +46,11 @@ class OperatorSettings:
     token_file: Path | None = None
     connectors: tuple[Endpoint, ...] = ()
     profile: PodProfile = field(default_factory=PodProfile)
+    kube_api_qps: float = RequestLimits().qps
+    kube_api_burst: int = RequestLimits().burst
+    retention: Retention = field(default_factory=Retention)
+    # Whether it applies what the platform keeps in the cluster: namespaces, quotas, limits, service accounts.
+    resource_sync: bool = True
     log_level: str = "INFO"
 
 
@@ -54,16 +63,26 @@ def parse(arguments: Sequence[str]) -> OperatorSettings:
     parser.add_argument("--state-dir", required=True, type=Path, help="for what connectors' jobs are known by")
     parser.add_argument("--kubeconfig", type=Path, help="without it: this pod's service account")
     parser.add_argument("--namespace", default=_own_namespace(), help="where its lease is (default: its own)")
-    parser.add_argument("--lease", default="flyteform-operator", help="operators that share it take turns")
+    parser.add_argument("--lease", default="flyteform-operator", help="operators that share it share the work")
     parser.add_argument("--identity", default=f"{socket.gethostname()}-{os.getpid()}")
     parser.add_argument("--token-file", type=Path, metavar="PATH", help="the token for a control plane with login")
     parser.add_argument("--connector", action="append", default=[], metavar="[TYPE,…=][grpcs://]HOST:PORT")
     parser.add_argument("--profile", type=Path, metavar="FILE", help="what the cluster wants of its pods, in YAML")
+    parser.add_argument("--kube-api-qps", type=_positive, default=RequestLimits().qps, metavar="N")
+    parser.add_argument("--kube-api-burst", type=int, default=RequestLimits().burst, metavar="N")
+    parser.add_argument("--keep-hours", type=_positive, metavar="N", help="how long finished FlyteWorkflows stay (23)")
+    parser.add_argument("--keep-count", type=int, metavar="N", help="how many of each shard at most (1000)")
+    parser.add_argument("--resource-sync", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--log-level", default="INFO", choices=_LEVELS)
     given = vars(parser.parse_args(arguments))
     profile, connectors = given.pop("profile"), given.pop("connector")
+    age, count = given.pop("keep_hours"), given.pop("keep_count")
     return OperatorSettings(
         **given,
+        retention=Retention(
+            age=Retention().age if age is None else timedelta(hours=age),
+            count=Retention().count if count is None else count,
+        ),
         connectors=tuple(parse_endpoint(text) for text in connectors),
         profile=PodProfile() if profile is None else read_profile(profile),
     )
@@ -83,6 +102,13 @@ def read_profile(path: Path) -> PodProfile:
         place = ".".join(map(str, first["loc"])) or "it"
         wrong = "there is no such setting" if first["type"] == "unexpected_keyword_argument" else first["msg"]
         raise InvalidInputError(f"the profile {path}: {place}: {wrong}") from error
+
+
+def _positive(text: str) -> float:
+    number = float(text)
+    if not number > 0:
+        raise ValueError(text)
+    return number
 
 
 def _own_namespace() -> str:

@@ -28,6 +28,7 @@ from flyteform_dataplane.runner.gates import Gates
 from flyteform_dataplane.runner.log import LoggedStep, Snapshot
 from flyteform_dataplane.runner.messages import Renderer
 from flyteform_dataplane.runner.outbox import Outbox
+from flyteform_dataplane.runner.summaries import Tally
 from flyteform_dataplane.runner.waits import Surroundings
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class Execution:
         self._key = key_of(context.id)
         self._state, self._step, self._last_event, unsent = _replay(context, logged)
         self._unsent = unsent
+        self._tally = Tally(self._state)
         self._acknowledged = logged.acknowledged
         self._unsnapped = sum(len(step.changes) for step in logged.steps)
         self._snapshot_size = len(logged.snapshot.state) if logged.snapshot is not None else 0
@@ -211,7 +213,8 @@ class Execution:
             state = take(self._state)
             snapshot = Snapshot(self._step, self._last_event, state)
             self._unsnapped, self._snapshot_size = 0, len(state)
-        await self._world.log.append(self._key, LoggedStep(self._step, self._last_event, changes), snapshot)
+        summary = self._tally.take(step.changes)
+        await self._world.log.append(self._key, LoggedStep(self._step, self._last_event, changes), snapshot, summary)
 
     async def _told(self) -> None:
         """Return when the control plane knows all that has happened up to now."""

@@ -66,6 +66,20 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class Summary:
+    """What people want to know of an execution at a glance; times in seconds, 0 for one that has not come."""
+
+    phase: str
+    message: str = ""
+    running: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    other: int = 0
+    started_at: float = 0.0
+    stopped_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class LoggedExecution:
     """An execution as it was logged: the steps are all that are kept, also those before the snapshot."""
 
@@ -92,8 +106,10 @@ class Log(Protocol):
         """Keep a new execution, instead of whatever there is of a former life of it."""
         ...
 
-    async def append(self, key: str, step: LoggedStep, snapshot: Snapshot | None = None) -> None:
-        """Keep a step, and with it a snapshot that replaces the one before."""
+    async def append(
+        self, key: str, step: LoggedStep, snapshot: Snapshot | None = None, summary: Summary | None = None
+    ) -> None:
+        """Keep a step, and with it a snapshot that replaces the one before; the summary where people look for one."""
         ...
 
     def acknowledge(self, key: str, event: int) -> None:
@@ -153,7 +169,13 @@ class ExecutionLog:
         self._queue("INSERT OR REPLACE INTO executions (key, lease, accepted_at) VALUES (?, ?, ?)", key, lease, at)
         await self._flush()
 
-    async def append(self, key: str, step: LoggedStep, snapshot: Snapshot | None = None) -> None:
+    async def append(
+        self,
+        key: str,
+        step: LoggedStep,
+        snapshot: Snapshot | None = None,
+        summary: Summary | None = None,  # noqa: ARG002 - nobody reads this file
+    ) -> None:
         """Keep a step, and with it a snapshot that replaces the one before."""
         self._queue(
             "INSERT INTO steps (key, step, last_event, changes) VALUES (?, ?, ?, ?)",

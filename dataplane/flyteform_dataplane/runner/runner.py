@@ -54,6 +54,7 @@ class Runner:
         self._executions: dict[str, Execution] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._ids: dict[str, WorkflowExecutionIdentifier] = {}
+        self._causes: dict[str, str] = {}
         self._changing = asyncio.Lock()
         self._told: list[Callable[[WorkflowExecutionIdentifier], Awaitable[None]]] = [endings.ended]
         reporter.on_acknowledged(self._acknowledged)
@@ -77,6 +78,7 @@ class Runner:
         self._tasks.clear()
         self._executions.clear()
         self._ids.clear()
+        self._causes.clear()
         await self._log.close()
 
     async def accept(self, lease: Lease) -> None:
@@ -97,7 +99,12 @@ class Runner:
 
     async def abort(self, execution: WorkflowExecutionIdentifier, cause: str) -> None:
         """End an execution; nothing happens when it is not held or has ended."""
-        running = self._executions.get(key_of(execution))
+        key = key_of(execution)
+        if key not in self._tasks:
+            return
+        # Kept, as one that has just begun, or goes back to its log, does not listen yet.
+        self._causes[key] = cause
+        running = self._executions.get(key)
         if running is not None:
             running.abort(cause)
 
@@ -122,6 +129,10 @@ class Runner:
         """Stop working on an execution and leave it as it is, in the log and in its executor, for another runner."""
         async with self._changing:
             await self._stop_running(execution)
+
+    def holds(self, execution: WorkflowExecutionIdentifier) -> bool:
+        """Say whether it was accepted or adopted, and has not ended."""
+        return key_of(execution) in self._tasks
 
     def held(self) -> list[WorkflowExecutionIdentifier]:
         """Return the executions that were accepted and whose end the control plane does not know yet."""
@@ -163,6 +174,8 @@ class Runner:
             await look_back(context, self._world.control, self._world.clock)
             await regrow(context, self._world.objects, logged)
             execution = self._executions[key] = Execution(self._world, context, logged)
+            if key in self._causes:
+                execution.abort(self._causes[key])
             await execution.run()
             await self._log.finish(key)
         except UnavailableError as error:
@@ -185,9 +198,8 @@ class Runner:
                 logger.warning("the log cannot be read yet: %s", error)
 
     def _forget(self, key: str) -> None:
-        self._executions.pop(key, None)
-        self._ids.pop(key, None)
-        self._tasks.pop(key, None)
+        for known in (self._executions, self._ids, self._tasks, self._causes):
+            known.pop(key, None)
 
     async def _tell(self, execution: WorkflowExecutionIdentifier) -> None:
         for observe in self._told:

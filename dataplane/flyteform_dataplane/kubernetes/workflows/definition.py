@@ -78,6 +78,7 @@ def _status() -> Json:
     log = _object(
         {
             "step": _COUNT,
+            "epoch": _COUNT,
             "acknowledged": _COUNT,
             "steps": {"type": "array", "items": step},
             "segments": {"type": "array", "items": segment},
@@ -92,7 +93,6 @@ def _status() -> Json:
             "nodes": nodes,
             "startedAt": _TIME,
             "stoppedAt": _TIME,
-            "finished": {"type": "boolean"},
             "log": log,
         }
     )

@@ -1,8 +1,8 @@
 """The log of executions in their FlyteWorkflow resources: short ones whole, long ones in object storage.
 
-A step is one patch that fails unless it follows the step before, so of two operators that both believe an execution to
-be theirs only one goes on. What a patch holds is bounded: past 256 KiB the steps move to object storage, and the
-resource keeps where they are.
+A step is one patch that fails unless it follows the step before and its writer is the one that took the execution over
+last. So of two operators that both believe an execution to be theirs only one goes on. What a patch holds is bounded:
+past 256 KiB the steps move to object storage, and the resource keeps where they are.
 """
 
 from __future__ import annotations
@@ -11,18 +11,27 @@ import asyncio
 import base64
 import logging
 from datetime import UTC, datetime
+from enum import Enum
 from typing import TYPE_CHECKING
 
 import msgpack  # type: ignore[import-untyped]
 
 from flyteform.errors import AlreadyExistsError, ConflictError, InvalidInputError, NotFoundError, UnavailableError
 from flyteform.proto.flyteform.v1.link_pb2 import Lease
-from flyteform_dataplane.kubernetes.names import label_value, namespace_of, pod_name
-from flyteform_dataplane.kubernetes.workflows.definition import API_VERSION, FINALIZER, GROUP, KIND, PLURAL, VERSION
-from flyteform_dataplane.runner.log import LoggedExecution, LoggedStep, Snapshot
+from flyteform_dataplane.kubernetes.sharding import SHARD_LABEL, shard_of
+from flyteform_dataplane.kubernetes.workflows.resources import (
+    COLLECTION,
+    FINISHED_ANNOTATION,
+    KEY_ANNOTATION,
+    TERMINATED,
+    path_of,
+    resource_of,
+    status_of,
+)
+from flyteform_dataplane.runner.log import LoggedExecution, LoggedStep, Snapshot, Summary
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from flyteform.objects.ports import ObjectStore
     from flyteform_dataplane.kubernetes.api import KubernetesApi
@@ -31,36 +40,60 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LARGEST_LOG = 256 * 1024
-TERMINATED = {"termination-status": "terminated"}
+# A log that is no larger stays in the resource of a finished execution until that is collected: it saves a write.
+_SMALL_LOG = 16 * 1024
 _PAGE = "500"
-_COLLECTION = f"/apis/{GROUP}/{VERSION}/{PLURAL}"
+
+
+class Standing(Enum):
+    """What became of an execution that is to begin."""
+
+    BEGUN = "begun"
+    HELD = "held"
+    FINISHED = "finished"
 
 
 class WorkflowLog:
     """Appends are durable when they return. `UnavailableError` when the log cannot be written, or is somebody else's.
 
-    `selector` chooses the resources that are this operator's: those of its shards.
+    `shards` are those that are this operator's, each with the epoch in which it took it over; without it all are.
     """
 
     def __init__(
-        self, api: KubernetesApi, objects: ObjectStore, *, selector: str = "", largest: int = LARGEST_LOG
+        self,
+        api: KubernetesApi,
+        objects: ObjectStore,
+        *,
+        shards: Callable[[], Mapping[int, int]] | None = None,
+        largest: int = LARGEST_LOG,
     ) -> None:
         self._api = api
         self._objects = objects
-        self._selector = selector
+        self._shards = shards
         self._largest = largest
         self._acknowledged: dict[str, int] = {}
         self._sizes: dict[str, int] = {}
+        self._uids: dict[str, str] = {}
 
     async def open(self) -> None:
         """Find that there are such resources; `NotFoundError` where their definition is not installed."""
-        await self._api.get(_COLLECTION, limit="1")
+        await self._api.get_metadata(COLLECTION, limit="1")
 
     async def close(self) -> None:
         """Nothing is kept open."""
 
+    def uid(self, key: str) -> str:
+        """Return the unique id of a running execution's resource, which owns its pods; "" if it is not known."""
+        return self._uids.get(key, "")
+
     async def accept(self, key: str, lease: bytes, at: float) -> None:
         """Keep a new execution, instead of whatever there is of a former life of it."""
+        if await self.begin(key, lease, at) is not Standing.BEGUN:
+            await self._remove_resource(key)
+            await self.begin(key, lease, at)
+
+    async def begin(self, key: str, lease: bytes, at: float) -> Standing:
+        """Keep a new execution, unless there is one of that name; `UnavailableError` if that is being removed."""
         parsed = Lease.FromString(lease)
         # Not among the execution's own files, which are cleared when it begins.
         prefix = f"{self._objects.prefix}/metadata/log/{key}"
@@ -70,34 +103,35 @@ class WorkflowLog:
             "offloadedInputs": (f"{prefix}/inputs.pb", parsed.inputs.SerializeToString()),
         }
         await asyncio.gather(*(self._objects.put(uri, content) for uri, content in references.values()))
-        resource = _resource(key, parsed, at) | {field: uri for field, (uri, _) in references.items()}
-        path = _path(key)
+        resource = resource_of(key, parsed, at) | {field: uri for field, (uri, _) in references.items()}
+        path = path_of(key)
         try:
-            await self._api.create(path.rpartition("/")[0], resource)
+            made = await self._api.create(path.rpartition("/")[0], resource)
         except AlreadyExistsError:
-            await self._api.patch(path, {"metadata": {"finalizers": None}})
-            await self._api.delete(path)
-            await self._api.create(path.rpartition("/")[0], resource)
-        await self._api.patch(f"{path}/status", {"status": _fresh_status()})
-        self._acknowledged.pop(key, None)
+            there = await self._api.get(path)
+            if _is_finished(there):
+                return Standing.FINISHED
+            if "deletionTimestamp" in there["metadata"]:
+                raise UnavailableError(f"what was here of {key} before is still being removed") from None
+            return Standing.HELD
+        self._forget(key)
         self._sizes[key] = 0
+        self._uids[key] = made["metadata"]["uid"]
+        return Standing.BEGUN
 
-    async def append(self, key: str, step: LoggedStep, snapshot: Snapshot | None = None) -> None:
+    async def append(
+        self, key: str, step: LoggedStep, snapshot: Snapshot | None = None, summary: Summary | None = None
+    ) -> None:
         """Keep a step, and with it a snapshot that replaces the one before."""
+        epoch = self._epoch(key)
+        if epoch is None:
+            raise UnavailableError(f"{key} belongs to a shard that another operator has")
         size = self._sizes.get(key, self._largest) + len(step.changes)
         if snapshot is not None or size > self._largest:
-            await self._rewrite(key, step, snapshot)
+            await self._rewrite(key, step, snapshot, summary, epoch)
             return
-        operations: list[Json] = [
-            {"op": "test", "path": "/status/log/step", "value": step.number - 1},
-            {"op": "replace", "path": "/status/log/step", "value": step.number},
-            {"op": "add", "path": "/status/log/steps/-", "value": _encoded(step)},
-        ]
-        if key in self._acknowledged:
-            value = self._acknowledged[key]
-            operations.append({"op": "replace", "path": "/status/log/acknowledged", "value": value})
         try:
-            await self._api.patch_json(f"{_path(key)}/status", operations)
+            await self._api.patch_json(f"{path_of(key)}/status", self._operations(key, step, summary, epoch))
         except (InvalidInputError, NotFoundError) as error:
             raise UnavailableError(f"step {step.number} of {key} does not follow the log: {error.message}") from error
         self._sizes[key] = size
@@ -108,61 +142,103 @@ class WorkflowLog:
 
     async def finish(self, key: str) -> None:
         """Keep of an execution only that it was here."""
-        path = _path(key)
-        resource = await self._api.get(path)
-        done = {"finished": True, "stoppedAt": _now(), "log": {**_fresh_status()["log"], "snapshot": None}}
-        await self._api.patch(f"{path}/status", {"status": done})
-        labels = {**TERMINATED, "completed-time": datetime.now(UTC).strftime("%Y-%m-%d.%H")}
-        await self._api.patch(path, {"metadata": {"labels": labels, "finalizers": None}})
-        await self._delete_objects(resource)
+        path = path_of(key)
+        if self._sizes.get(key, self._largest) > _SMALL_LOG:
+            await self._api.patch(f"{path}/status", {"status": {"log": None}})
+        now = datetime.now(UTC)
+        labels = {**TERMINATED, "completed-time": now.strftime("%Y-%m-%d.%H")}
+        marks = {"labels": labels, "annotations": {FINISHED_ANNOTATION: now.isoformat()}, "finalizers": None}
+        try:
+            await self._api.patch(path, {"metadata": marks})
+        except NotFoundError:
+            logger.info("the resource of %s is gone, its end is known all the same", key)
+        await self._delete_objects(key)
         self._forget(key)
 
     async def remove(self, key: str) -> None:
         """Keep nothing of an execution, not even that it was here."""
-        path = _path(key)
         try:
-            resource = await self._api.get(path)
-            await self._api.patch(path, {"metadata": {"finalizers": None}})
-            await self._api.delete(path)
-            await self._delete_objects(resource)
+            await self._remove_resource(key)
         except NotFoundError:
             logger.info("execution %s was removed before", key)
+        await self._delete_objects(key)
         self._forget(key)
 
     async def finished(self, key: str) -> bool:
         """Say whether an execution was here and is done with."""
         try:
-            resource = await self._api.get(_path(key))
+            return _is_finished(await self._api.get(path_of(key)))
         except NotFoundError:
             return False
-        return bool(resource.get("status", {}).get("finished"))
+
+    async def load(self, key: str) -> LoggedExecution | None:
+        """Return one execution that has to go on, taking it over from whoever had it before.
+
+        None if it has not to go on, or if it is another operator's.
+        """
+        epoch = self._epoch(key)
+        try:
+            resource = await self._api.get(path_of(key))
+        except NotFoundError:
+            return None
+        if epoch is None or _is_finished(resource) or not await self._claim(key, resource, epoch):
+            return None
+        return await self._logged(key, resource)
 
     async def unfinished(self) -> list[LoggedExecution]:
         """Return what has to go on, oldest first."""
         found = []
         for resource in await self._resources():
+            key = resource["metadata"]["annotations"][KEY_ANNOTATION]
             try:
-                found.append(await self._logged(resource))
+                logged = await self.load(key)
             except NotFoundError as error:
                 # The others go on: one whose log is lost must not stop them all.
-                logger.error("execution %s cannot go on: %s", resource["executionId"], error.message)  # noqa: TRY400 - its place says nothing
+                logger.error("execution %s cannot go on: %s", key, error.message)  # noqa: TRY400 - its place says nothing
+                continue
+            if logged is not None:
+                found.append(logged)
         return sorted(found, key=lambda logged: (logged.accepted_at, logged.key))
 
     async def _resources(self) -> list[Json]:
-        query = {"limit": _PAGE, "labelSelector": ",".join(filter(None, (self._selector, "!termination-status")))}
-        found, token = [], ""
+        shards = None if self._shards is None else sorted(self._shards())
+        if shards is not None and not shards:
+            return []
+        mine = "" if shards is None else f",{SHARD_LABEL} in ({','.join(map(str, shards))})"
+        query = {"limit": _PAGE, "labelSelector": f"!termination-status{mine}"}
+        found: list[Json] = []
+        token = ""
         while True:
-            page = await self._api.get(_COLLECTION, **query, **({"continue": token} if token else {}))
-            # One whose acceptance was cut short has no log yet: its lease comes again.
-            found += [item for item in page["items"] if "log" in item.get("status", {})]
+            page = await self._api.get_metadata(COLLECTION, **query, **({"continue": token} if token else {}))
+            found += page["items"]
             token = page["metadata"].get("continue", "")
             if not token:
                 return found
 
-    async def _logged(self, resource: Json) -> LoggedExecution:
-        log = resource["status"]["log"]
-        name = resource["executionId"]
-        key = f"{name['project']}/{name['domain']}/{name['name']}"
+    def _epoch(self, key: str) -> int | None:
+        return 0 if self._shards is None else self._shards().get(shard_of(key))
+
+    async def _claim(self, key: str, resource: Json, epoch: int) -> bool:
+        """Write into the log that it is ours from now on: whoever had it before cannot write any more."""
+        log = resource.get("status", {}).get("log")
+        before = 0 if log is None else log.get("epoch", 0)
+        if log is None or before == epoch:
+            return True
+        if before > epoch:
+            return False
+        operations: list[Json] = [
+            {"op": "test", "path": "/status/log/step", "value": log["step"]},
+            {"op": "test", "path": "/status/log/epoch", "value": before},
+            {"op": "replace", "path": "/status/log/epoch", "value": epoch},
+        ]
+        try:
+            await self._api.patch_json(f"{path_of(key)}/status", operations)
+        except (InvalidInputError, NotFoundError) as error:
+            raise UnavailableError(f"{key} changed while it was taken over: {error.message}") from error
+        return True
+
+    async def _logged(self, key: str, resource: Json) -> LoggedExecution:
+        log = resource.get("status", {}).get("log", {})
         steps = [step for segment in log.get("segments", []) for step in await self._segment(segment["uri"])]
         steps += [_decoded(step) for step in log.get("steps", [])]
         snapshot = None
@@ -171,21 +247,44 @@ class WorkflowLog:
             snapshot = Snapshot(log["snapshot"]["step"], log["snapshot"]["lastEvent"], state)
         lease = await self._objects.get(resource["leaseReference"])
         self._sizes[key] = sum(len(step["changes"]) for step in log.get("steps", []))
+        self._uids[key] = resource["metadata"]["uid"]
         accepted_at = datetime.fromisoformat(resource["acceptedAt"]).timestamp()
         return LoggedExecution(key, lease, accepted_at, log.get("acknowledged", 0), snapshot, tuple(steps))
 
-    async def _rewrite(self, key: str, step: LoggedStep, snapshot: Snapshot | None) -> None:
+    def _operations(self, key: str, step: LoggedStep, summary: Summary | None, epoch: int) -> list[Json]:
+        """Return what one step changes in the status; the first one makes it."""
+        acknowledged = self._acknowledged.get(key, 0)
+        if step.number == 1:
+            log = {"step": 1, "epoch": epoch, "acknowledged": acknowledged, "steps": [_encoded(step)], "segments": []}
+            return [
+                {"op": "test", "path": "/status", "value": None},
+                # Nobody asks who set which field of a log, and keeping that would cost more than the step does.
+                {"op": "add", "path": "/metadata/managedFields", "value": [{}]},
+                {"op": "add", "path": "/status", "value": {**status_of(summary), "log": log}},
+            ]
+        return [
+            {"op": "test", "path": "/status/log/step", "value": step.number - 1},
+            {"op": "test", "path": "/status/log/epoch", "value": epoch},
+            {"op": "replace", "path": "/status/log/step", "value": step.number},
+            {"op": "add", "path": "/status/log/steps/-", "value": _encoded(step)},
+            {"op": "replace", "path": "/status/log/acknowledged", "value": acknowledged},
+            *({"op": "add", "path": f"/status/{name}", "value": value} for name, value in status_of(summary).items()),
+        ]
+
+    async def _rewrite(
+        self, key: str, step: LoggedStep, snapshot: Snapshot | None, summary: Summary | None, epoch: int
+    ) -> None:
         """Write the step with the whole of a log that has grown too large, or that a snapshot makes short."""
-        resource = await self._api.get(_path(key))
-        log = resource.get("status", {}).get("log", {})
-        if log.get("step") != step.number - 1:
+        resource = await self._api.get(path_of(key))
+        log = resource.get("status", {}).get("log", {"step": 0, "epoch": epoch})
+        if log.get("step") != step.number - 1 or log.get("epoch", 0) != epoch:
             raise UnavailableError(
                 f"step {step.number} of {key} does not follow the log, which is at {log.get('step')}"
             )
         prefix = resource["leaseReference"].rpartition("/")[0]
         acknowledged = max(log.get("acknowledged", 0), self._acknowledged.get(key, 0))
         steps, segments = [_decoded(each) for each in log.get("steps", [])], list(log.get("segments", []))
-        kept: Json = {"step": step.number, "acknowledged": acknowledged}
+        kept: Json = {"step": step.number, "epoch": epoch, "acknowledged": acknowledged}
         if log.get("snapshot"):
             kept["snapshot"] = log["snapshot"]
         if snapshot is not None:
@@ -198,9 +297,9 @@ class WorkflowLog:
             segments.append(await self._offload(prefix, steps))
             steps = []
         kept |= {"steps": [_encoded(each) for each in (*steps, step)], "segments": segments}
-        resource["status"]["log"] = kept
+        resource["status"] = {**resource.get("status", {}), **status_of(summary), "log": kept}
         try:
-            await self._api.replace(f"{_path(key)}/status", resource)
+            await self._api.replace(f"{path_of(key)}/status", resource)
         except ConflictError as error:
             raise UnavailableError(f"somebody else writes the log of {key}: {error.message}") from error
         self._sizes[key] = sum(len(each.changes) for each in steps) + len(step.changes)
@@ -215,40 +314,27 @@ class WorkflowLog:
     async def _segment(self, uri: str) -> list[LoggedStep]:
         return [LoggedStep(*row) for row in msgpack.unpackb(await self._objects.get(uri))]
 
-    async def _delete_objects(self, resource: Json) -> None:
-        prefix = resource["leaseReference"].rpartition("/")[0]
+    async def _remove_resource(self, key: str) -> None:
+        path = path_of(key)
+        await self._api.patch(path, {"metadata": {"finalizers": None}})
+        try:
+            await self._api.delete(path)
+        except NotFoundError:
+            return  # it was being deleted, and its finalizer was what it waited for
+
+    async def _delete_objects(self, key: str) -> None:
+        prefix = f"{self._objects.prefix}/metadata/log/{key}"
         async for found in self._objects.list(f"{prefix}/"):
             await self._objects.delete(found.uri)
 
     def _forget(self, key: str) -> None:
-        self._acknowledged.pop(key, None)
-        self._sizes.pop(key, None)
+        for known in (self._acknowledged, self._sizes, self._uids):
+            known.pop(key, None)
 
 
-def _path(key: str) -> str:
-    project, domain, name = key.split("/")
-    return f"/apis/{GROUP}/{VERSION}/namespaces/{namespace_of(project, domain)}/{PLURAL}/{pod_name(name)}"
-
-
-def _resource(key: str, lease: Lease, at: float) -> Json:
-    project, domain, name = key.split("/")
-    workflow = lease.closure.primary.template.id.name
-    labels = {"project": project, "domain": domain, "execution-id": name, "workflow-name": workflow}
-    return {
-        "apiVersion": API_VERSION,
-        "kind": KIND,
-        "metadata": {
-            "name": pod_name(name),
-            "labels": {label: label_value(value) for label, value in labels.items()},
-            "finalizers": [FINALIZER],
-        },
-        "executionId": {"project": project, "domain": domain, "name": name},
-        "acceptedAt": datetime.fromtimestamp(at, UTC).isoformat(),
-    }
-
-
-def _fresh_status() -> Json:
-    return {"phase": "Ready", "log": {"step": 0, "acknowledged": 0, "steps": [], "segments": []}}
+def _is_finished(resource: Json) -> bool:
+    labels = resource["metadata"].get("labels", {})
+    return all(labels.get(label) == value for label, value in TERMINATED.items())
 
 
 def _encoded(step: LoggedStep) -> Json:
@@ -258,7 +344,3 @@ def _encoded(step: LoggedStep) -> Json:
 
 def _decoded(step: Json) -> LoggedStep:
     return LoggedStep(step["number"], step["lastEvent"], base64.b64decode(step["changes"]))
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat()

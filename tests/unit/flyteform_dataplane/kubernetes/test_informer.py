@@ -61,9 +61,16 @@ class Server:
         items = [self.objects[name] for name in page]
         return {"items": items, "metadata": {"resourceVersion": str(self.version), "continue": more}}
 
-    async def watch(self, path: str, version: str, **query: str) -> AsyncIterator[tuple[str, Json]]:
+    async def get_metadata(self, path: str, **query: str) -> Json:
+        """List, without anything but metadata, of which there is nothing else here."""
+        return await self.get(path, **query)
+
+    async def watch(
+        self, path: str, version: str, *, metadata_only: bool = False, **query: str
+    ) -> AsyncIterator[tuple[str, Json]]:
         """Tell the changes after a version, and break off at random."""
         assert path == PATH
+        assert not metadata_only
         assert query == {"labelSelector": "a=b"}
         self._stumble()
         at = int(version)

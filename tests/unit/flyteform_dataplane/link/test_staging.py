@@ -180,6 +180,9 @@ async def test_a_lease_that_fetches_holds_up_nobody_and_acknowledges_its_newest_
     slow.closure_url = elsewhere.put("closure", closure("b").SerializeToString())
     await intake.take(slow, acks.append)
     await intake.take(Lease(id=WorkflowExecutionIdentifier(name="quick"), epoch=1), acks.append)
+    async with asyncio.timeout(30):
+        while not acks:  # noqa: ASYNC110 - told by a list
+            await asyncio.sleep(0.005)
     assert [ack.id.name for ack in acks] == ["quick"]
     slow.epoch = 2
     await intake.take(slow, acks.append)

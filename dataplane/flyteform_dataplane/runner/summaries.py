@@ -1,0 +1,53 @@
+"""Counts of an execution's nodes, kept up to date change by change, for the summary that people see."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from flyteform_dataplane.engine.changes import NodeChanged, WorkflowChanged
+from flyteform_dataplane.engine.phases import NodePhase
+from flyteform_dataplane.runner.log import Summary
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from flyteform_dataplane.engine.changes import Change
+    from flyteform_dataplane.engine.state import State
+
+_RUNNING = frozenset(phase for phase in NodePhase if phase.active)
+_GOOD = frozenset(phase for phase in NodePhase if phase.good)
+_BAD = frozenset(phase for phase in NodePhase if phase.bad)
+_LONGEST_MESSAGE = 1024
+
+
+class Tally:
+    """The nodes of one execution by their phase: what a step changes is all that it looks at."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._counts = Counter(node.phase for node in state.nodes.values())
+        self._stopped_at = 0.0
+
+    def take(self, changes: Iterable[Change]) -> Summary:
+        """Return the summary after changes that the state has already."""
+        for change in changes:
+            if isinstance(change, NodeChanged):
+                self._counts[change.before] -= 1
+                self._counts[change.after] += 1
+            elif isinstance(change, WorkflowChanged) and change.after.terminal:
+                self._stopped_at = change.at
+        state, counts = self._state, self._counts
+        running, good, bad = (sum(counts[phase] for phase in phases) for phases in (_RUNNING, _GOOD, _BAD))
+        ended = sum(counts[phase] for phase in NodePhase if phase.terminal)
+        message = state.failure.message[:_LONGEST_MESSAGE] if state.failure is not None else ""
+        return Summary(
+            state.phase.name.capitalize(),
+            message,
+            running,
+            good,
+            bad,
+            ended - good - bad,
+            state.begun,
+            self._stopped_at,
+        )
