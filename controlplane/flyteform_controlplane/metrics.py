@@ -6,7 +6,6 @@ came by REST count as calls of the method that they reached.
 
 from __future__ import annotations
 
-import time
 from bisect import bisect_left
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,7 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
-from flyteform_controlplane.transport.status import CallError
+from flyteform_controlplane.transport.status import observed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -50,17 +49,7 @@ class Metrics:
         if calls is None:
             calls = self._calls[call.method] = _Calls()
         calls.in_flight += 1
-        started = time.perf_counter()
-        code = StatusCode.CANCELLED
-        try:
-            response = await proceed(call)
-            code = StatusCode.OK
-        except CallError as error:
-            code = error.status.code
-            raise
-        finally:
-            calls.end(code, time.perf_counter() - started)
-        return response
+        return await observed(call, proceed, calls.end)
 
     def render(self) -> bytes:
         """Return all metrics in the text format, see `CONTENT_TYPE`."""
@@ -79,7 +68,7 @@ class _Calls:
         self.counts = [0] * (len(BUCKETS) + 1)
         self.codes: dict[StatusCode, int] = {}
 
-    def end(self, code: StatusCode, seconds: float) -> None:
+    def end(self, _call: Call, code: StatusCode, seconds: float) -> None:
         self.in_flight -= 1
         self.seconds += seconds
         self.counts[bisect_left(BUCKETS, seconds)] += 1

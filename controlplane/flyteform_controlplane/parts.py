@@ -39,10 +39,7 @@ from flyteform_controlplane.transport.methods import Service
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
 
-    from flyteidl.admin.execution_pb2 import ExecutionCreateRequest, ExecutionMetadata
-    from flyteidl.core.identifier_pb2 import WorkflowExecutionIdentifier
     from google.protobuf.descriptor import FileDescriptor
 
     from flyteform.objects.ports import ObjectStore
@@ -106,8 +103,8 @@ def assemble(
 
     questions = Questions(
         database,
-        lambda cluster: dispatcher.connection(cluster),
-        lambda: dispatcher.connected(),
+        lambda cluster: dispatcher.connection(cluster),  # noqa: PLW0108 - it is made below
+        lambda: dispatcher.connected(),  # noqa: PLW0108 - as above
         tell=lambda: notices.say(Topic.QUESTIONS),
     )
     notices.listen(Topic.QUESTIONS, questions.look)
@@ -127,10 +124,9 @@ def assemble(
         leases=LeaseBuilder(database, kept, config, stores),
     )
     notices.listen(Topic.DISPATCH, dispatcher.look)
-    launcher = _Launcher()
-    scheduler, leadership = _scheduler(database, launcher, scheduling, notices)
+    # It is made below: it and the scheduler need each other.
+    scheduler, leadership = _scheduler(database, lambda: admin, scheduling, notices)
     admin = AdminService(database, kept, dispatcher, scheduler, config)
-    launcher.target = admin
     resources = ClusterResources(
         database,
         admin.backend.store,
@@ -180,7 +176,7 @@ def stock_services(services: tuple[Service, ...]) -> tuple[Service, ...]:
 
 
 def _scheduler(
-    database: Database, launcher: Launcher, config: SchedulerConfig, notices: Notices
+    database: Database, launcher: Callable[[], Launcher], config: SchedulerConfig, notices: Notices
 ) -> tuple[Scheduler, tuple[Duty, ...]]:
     """Return it and what it needs to run beside it: where there may be other replicas, one of them fires."""
 
@@ -195,21 +191,6 @@ def _scheduler(
     leadership.listen(scheduler.look)
     notices.listen(Topic.SCHEDULES, scheduler.look)
     return scheduler, (leadership,)
-
-
-class _Launcher:
-    """Stands in for the AdminService until that exists: it and the scheduler need each other."""
-
-    target: Launcher
-
-    async def launch(
-        self,
-        request: ExecutionCreateRequest,
-        *,
-        mode: ExecutionMetadata.ExecutionMode,
-        scheduled_at: datetime | None = None,
-    ) -> WorkflowExecutionIdentifier:
-        return await self.target.launch(request, mode=mode, scheduled_at=scheduled_at)
 
 
 def _public_keys(document: object) -> object:

@@ -70,13 +70,14 @@ class Scheduler:
     def __init__(
         self,
         database: Database,
-        launcher: Launcher,
+        launcher: Callable[[], Launcher],
         clock: Clock | None = None,
         config: SchedulerConfig | None = None,
         *,
         leads: Callable[[], bool] = lambda: True,
         tell: Callable[[], None] = lambda: None,
     ) -> None:
+        """`launcher` is asked for when there is something to launch: it needs the scheduler itself."""
         self._database = database
         self._launcher = launcher
         self._clock: Clock = clock or SystemClock()
@@ -232,7 +233,7 @@ class Scheduler:
             if not await store.is_active(tx, plan) or not self._leads():
                 return False
         try:
-            await self._launcher.launch(create_request(plan, at), mode=ExecutionMetadata.SCHEDULED, scheduled_at=at)
+            await self._launcher().launch(create_request(plan, at), mode=ExecutionMetadata.SCHEDULED, scheduled_at=at)
         except EntityExistsError:
             _log.debug("%s has fired for %s before", plan.launch_plan, at)
         except ControlPlaneError as error:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from flyteidl.core.identifier_pb2 import ResourceType
 
 from flyteform.proto.flyteform.v1 import policies_pb2
 from flyteform.proto.flyteform.v1.policies_pb2_grpc import LaunchPlanPolicyServiceServicer
 from flyteform_controlplane.domain.concurrency import Behavior, LaunchPlanName, PolicyRecord
+from flyteform_controlplane.domain.records import Record
 from flyteform_controlplane.domain.schedules import CatchUpRecord
-from flyteform_controlplane.domain.times import now
 from flyteform_controlplane.domain.validation import check_scope, require
 from flyteform_controlplane.errors import InvalidArgumentError, MissingEntityError
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from flyteform_controlplane.services.backend import Backend
     from flyteform_controlplane.services.ending import Ending
+    from flyteform_controlplane.store.ports import Rows
+
+R = TypeVar("R", bound=Record)
 
 _PREFIX = "CONCURRENCY_BEHAVIOR_"
 _MOST_CAUGHT_UP = 1000  # executions that one schedule may start at once after a standstill
@@ -50,8 +53,8 @@ class LaunchPlanPolicyService(LaunchPlanPolicyServiceServicer):
                     f"missing entity of type LAUNCH_PLAN with identifier {name.project}:{name.domain}:{name.name}",
                     remedy="register the launch plan first",
                 )
-            await self._set_concurrency(tx, name, concurrency)
-            await self._set_catch_up(tx, name, catch_up)
+            await _set(tx, self._backend.store.policies, name, concurrency)
+            await _set(tx, self._backend.store.catch_ups, name, catch_up)
         await self._ending.settle(name)
         return policies_pb2.SetLaunchPlanPolicyResponse()
 
@@ -90,26 +93,16 @@ class LaunchPlanPolicyService(LaunchPlanPolicyServiceServicer):
         await self._ending.settle(name)
         return policies_pb2.DeleteLaunchPlanPolicyResponse()
 
-    async def _set_concurrency(self, tx: AsyncConnection, name: LaunchPlanName, wanted: PolicyRecord | None) -> None:
-        rows = self._backend.store.policies
-        known = await rows.get(tx, name.project, name.domain, name.name)
-        if wanted is None:
-            await rows.delete(tx, name.project, name.domain, name.name)
-        elif known is None:
-            await rows.add(tx, wanted)
-        else:
-            changed = replace(known, max=wanted.max, behavior=wanted.behavior, updated_at=now())
-            await rows.save_many(tx, [changed])
 
-    async def _set_catch_up(self, tx: AsyncConnection, name: LaunchPlanName, wanted: CatchUpRecord | None) -> None:
-        rows = self._backend.store.catch_ups
-        known = await rows.get(tx, name.project, name.domain, name.name)
-        if wanted is None:
-            await rows.delete(tx, name.project, name.domain, name.name)
-        elif known is None:
-            await rows.add(tx, wanted)
-        else:
-            await rows.save_many(tx, [replace(known, max=wanted.max, updated_at=now())])
+async def _set(tx: AsyncConnection, rows: Rows[R], name: LaunchPlanName, wanted: R | None) -> None:
+    """Write what is wanted for the launch plan in place of what was set; None: nothing."""
+    known = await rows.get(tx, name.project, name.domain, name.name)
+    if wanted is None:
+        await rows.delete(tx, name.project, name.domain, name.name)
+    elif known is None:
+        await rows.add(tx, wanted)
+    else:
+        await rows.save_many(tx, [replace(wanted, id=known.id, created_at=known.created_at)])
 
 
 def _name(identifier: NamedEntityIdentifier) -> LaunchPlanName:

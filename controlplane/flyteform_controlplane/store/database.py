@@ -192,19 +192,14 @@ class _Together(_Reading):
         await super().__aexit__(None, None, None)
 
 
-class _Transaction:
+class _Transaction(_Reading):
     """PostgreSQL's transaction for the time of a block."""
 
-    __slots__ = ("_connection", "_connections")
-
-    _connection: PooledConnection
-
-    def __init__(self, connections: Connections) -> None:
-        self._connections = connections
+    __slots__ = ()
 
     async def __aenter__(self) -> AsyncConnection:
-        self._connection = connection = await self._connections.take()
-        connection.writes = True
+        connection = await super().__aenter__()
+        self._connection.writes = True
         try:
             await run(connection, "BEGIN", ())
         except BaseException as error:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 import re
-import time
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from grpc import StatusCode
 
 from flyteform.errors import FlyteformError
-from flyteform_controlplane.transport.status import CallError, Status, status_of
+from flyteform_controlplane.transport.status import CallError, Status, observed, status_of
 
 if TYPE_CHECKING:
     from flyteform_controlplane.transport.calls import Call, Handler, Interceptor
@@ -33,19 +32,7 @@ _SERVERS_FAULT = frozenset({StatusCode.INTERNAL, StatusCode.UNKNOWN, StatusCode.
 
 async def access_log(call: Call, proceed: Handler) -> Any:
     """Log one line per call; calls that only read and went well are logged at DEBUG."""
-    started = time.perf_counter()
-    code = StatusCode.CANCELLED
-    try:
-        response = await proceed(call)
-        code = StatusCode.OK
-    except CallError as error:
-        code = error.status.code
-        raise
-    finally:
-        level = _level(call.method, code)
-        if ACCESS.isEnabledFor(level):
-            _log_access(level, call, code, time.perf_counter() - started)
-    return response
+    return await observed(call, proceed, _log_access)
 
 
 @lru_cache(maxsize=1024)
@@ -57,9 +44,11 @@ def _level(method: str, code: StatusCode) -> int:
     return logging.INFO
 
 
-def _log_access(level: int, call: Call, code: StatusCode, seconds: float) -> None:
-    values = {"code": code.name, "ms": round(seconds * 1000, 2), "peer": call.peer, **_of(call)}
-    ACCESS.log(level, _ACCESS_LINE, values)
+def _log_access(call: Call, code: StatusCode, seconds: float) -> None:
+    level = _level(call.method, code)
+    if ACCESS.isEnabledFor(level):
+        values = {"code": code.name, "ms": round(seconds * 1000, 2), "peer": call.peer, **_of(call)}
+        ACCESS.log(level, _ACCESS_LINE, values)
 
 
 def _of(call: Call) -> dict[str, str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from grpc import StatusCode
 
@@ -20,7 +21,11 @@ from flyteform.objects.signing import SignatureRefusedError
 from flyteform_controlplane.errors import ControlPlaneError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from google.protobuf.message import Message
+
+    from flyteform_controlplane.transport.calls import Call, Handler
 
 MAX_MESSAGE_BYTES = 3 * 1024 * 1024  # FlyteAdmin cuts its error texts here
 CUT = "… (cut)"
@@ -76,6 +81,21 @@ class CallError(Exception):
     def __init__(self, status: Status) -> None:
         super().__init__(status.message)
         self.status = status
+
+
+async def observed(call: Call, proceed: Handler, note: Callable[[Call, StatusCode, float], None]) -> Any:
+    """Proceed, and tell `note` with which code the call ended and after how many seconds, however it ends."""
+    started = time.perf_counter()
+    code = StatusCode.CANCELLED
+    try:
+        response = await proceed(call)
+        code = StatusCode.OK
+    except CallError as error:
+        code = error.status.code
+        raise
+    finally:
+        note(call, code, time.perf_counter() - started)
+    return response
 
 
 def status_of(error: FlyteformError) -> Status:

@@ -129,7 +129,7 @@ class World:
     @asynccontextmanager
     async def running(self, config: SchedulerConfig | None = None) -> AsyncIterator[Scheduler]:
         """Run a scheduler while the block lasts."""
-        scheduler = self.clock.scheduler = Scheduler(self.database, self.launcher, self.clock, config)
+        scheduler = self.clock.scheduler = Scheduler(self.database, lambda: self.launcher, self.clock, config)
         await scheduler.start()
         try:
             yield scheduler
@@ -356,7 +356,7 @@ async def test_a_slow_creation_holds_up_no_other_schedule(world: World) -> None:
 
     world.launcher.launch = slow  # type: ignore[method-assign] - one method of the fake behaves otherwise
     scheduler = Scheduler(
-        world.database, world.launcher, world.clock, SchedulerConfig(stop_timeout=timedelta(milliseconds=1))
+        world.database, lambda: world.launcher, world.clock, SchedulerConfig(stop_timeout=timedelta(milliseconds=1))
     )
     await scheduler.start()
     await world.activate(scheduler, PLAN, cron("*/10 * * * *"))
