@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from click.core import ParameterSource
@@ -14,6 +15,7 @@ from flyteform.errors import InvalidInputError
 from flyteform_controlplane.configuration.sections import Root
 from flyteform_controlplane.configuration.sources import read_sources
 from flyteform_controlplane.dispatch.config import DispatchConfig
+from flyteform_controlplane.domain.cluster_resources import ClusterResourcesConfig, Template
 from flyteform_controlplane.domain.config import (
     AdminConfig,
     AgentConfig,
@@ -27,12 +29,11 @@ from flyteform_controlplane.domain.quantities import parse_quantity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     import click
     from pydantic_core import ErrorDetails
 
-    from flyteform_controlplane.configuration.sections import Amounts, FlyteAdmin, Queues
+    from flyteform_controlplane.configuration.sections import Amounts, ClusterResourcesSection, FlyteAdmin, Queues
     from flyteform_controlplane.configuration.sources import Written
 
 # What a flag can say too, as arguments of `ControlPlaneSettings`: the flag wins.
@@ -119,11 +120,33 @@ def _admin(root: Root) -> AdminConfig:
         queues=_queues(root.queues),
         quality=_quality(root),
         **_limits(root),
+        cluster_resources=_cluster_resources(root.cluster_resources),
         agents=tuple(
             AgentConfig(agent.name, tuple((one.name, one.version) for one in agent.task_types), is_sync=agent.is_sync)
             for agent in root.agents
         ),
     )
+
+
+def _cluster_resources(section: ClusterResourcesSection) -> ClusterResourcesConfig:
+    return ClusterResourcesConfig(
+        templates=_templates(Path(section.template_path)) if section.template_path else (),
+        values=section.template_data,
+        by_domain=section.custom_data,
+        interval=section.refresh_interval,
+    )
+
+
+def _templates(directory: Path) -> tuple[Template, ...]:
+    """Read the files of a directory in the order of their names, in which they are applied too."""
+    try:
+        files = sorted(file for file in directory.iterdir() if file.suffix in {".yaml", ".yml"})
+        found = tuple(Template.parse(file.stem, file.read_text(encoding="utf-8")) for file in files)
+    except OSError as error:
+        raise InvalidInputError(f"cluster_resources.templatePath: {directory}: {error.strerror}") from error
+    if not found:
+        raise InvalidInputError(f"cluster_resources.templatePath: {directory} holds no template (*.yaml)")
+    return found
 
 
 def _application(section: FlyteAdmin) -> dict[str, Any]:

@@ -5,17 +5,19 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from flyteform_controlplane.configuration.values import (
     Count,
     Duration,
     Name,
+    NamedValues,
     Port,
     Positive,
     Quantity,
     Section,
     Weight,
+    merged,
 )
 from flyteform_controlplane.domain.quantities import parse_quantity
 
@@ -165,6 +167,15 @@ class Clusters(Section):
     logins: tuple[Name, ...] = ()
 
 
+class ClusterResourcesSection(Section):
+    """What the platform keeps in clusters: templates in a directory, and values for them, also by domain."""
+
+    template_path: str = ""
+    template_data: NamedValues = Field(default_factory=dict)
+    custom_data: Annotated[dict[Name, NamedValues], BeforeValidator(merged)] = Field(default_factory=dict)
+    refresh_interval: Duration = timedelta(seconds=10)
+
+
 class Pool(Section):
     """The pool of a domain's executions."""
 
@@ -255,6 +266,7 @@ class Root(Section):
     scheduler: SchedulerSection = SchedulerSection()
     clusters: Clusters = Clusters()
     cluster_pools: ClusterPools = ClusterPools()
+    cluster_resources: ClusterResourcesSection = Field(default=ClusterResourcesSection(), alias="cluster_resources")
     queues: Queues = Queues()
     quality_of_service: QualityOfServiceSection = QualityOfServiceSection()
     dispatch: DispatchSection = DispatchSection()
@@ -266,6 +278,7 @@ class Root(Section):
         known = {domain.id for domain in self.domains}
         for path, named in (
             ("clusterPools.clusterPoolAssignments", set(self.cluster_pools.cluster_pool_assignments)),
+            ("cluster_resources.customData", set(self.cluster_resources.custom_data)),
             ("qualityOfService.defaultTiers", set(self.quality_of_service.default_tiers)),
             ("queues.workflowConfigs", {config.domain for config in self.queues.workflow_configs} - {""}),
         ):

@@ -53,6 +53,23 @@ def _quantity(value: Any) -> Any:
     return text
 
 
+def merged(value: Any) -> Any:
+    """Return a list of mappings, as Flyte writes some, as one mapping."""
+    if isinstance(value, list) and all(isinstance(part, dict) for part in value):
+        return {name: one for part in value for name, one in part.items()}
+    return value
+
+
+def _named_values(value: Any) -> Any:
+    """Read `name: value`, or `name: {value: …}` as Flyte has it."""
+    found = merged(value)
+    if not isinstance(found, dict):
+        return found
+    return {
+        name: one["value"] if isinstance(one, dict) and one.keys() == {"value"} else one for name, one in found.items()
+    }
+
+
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 Quantity = Annotated[str, BeforeValidator(_quantity)]
 Count = Annotated[int, Field(ge=0)]
@@ -60,3 +77,4 @@ Positive = Annotated[int, Field(ge=1)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Weight = Annotated[float, Field(ge=0)]
 Name = Annotated[str, Field(min_length=1)]
+NamedValues = Annotated[dict[Name, str], BeforeValidator(_named_values)]

@@ -13,19 +13,23 @@ from flyteform.proto.flyteform.v1 import link_pb2
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from flyteform_controlplane.domain.cluster_resources import Desired
     from flyteform_controlplane.domain.ports import ExecutionKey
 
 
 class Connection:
     """The sending half of a data plane's stream; `epoch` numbers the connections of its cluster."""
 
-    def __init__(self, cluster: str, epoch: int, storage: str = "") -> None:
+    def __init__(self, cluster: str, epoch: int, storage: str = "", *, keeps_resources: bool = False) -> None:
         self.cluster = cluster
         self.epoch = epoch
         # Executions that it was told to abort.
         self.aborted: set[ExecutionKey] = set()
         # Where the data plane keeps what its executions make; empty for the control plane's own store.
         self.storage = storage
+        # Whether the platform keeps resources in the cluster, and those that it was sent last.
+        self.keeps_resources = keeps_resources
+        self.wanted: Desired | None = None
         self._asked: dict[int, asyncio.Queue[link_pb2.FromDataPlane | None]] = {}
         self._messages: asyncio.Queue[link_pb2.ToDataPlane | None] = asyncio.Queue()
         self._closed = False

@@ -174,7 +174,7 @@ class Dispatcher:
             storage = await self._storage(tx, register)
             epoch = await clusters.register_cluster(tx, register.cluster, _registration(register), at)
             strangers = await self._reconcile(tx, register.cluster, held, at)
-        connection = Connection(register.cluster, epoch, storage)
+        connection = Connection(register.cluster, epoch, storage, keeps_resources=register.keeps_resources)
         former = self._connections.pop(register.cluster, None)
         if former is not None:
             former.close(FailedPreconditionError(f"cluster {register.cluster!r} has connected anew"))
@@ -202,6 +202,10 @@ class Dispatcher:
     def connection(self, cluster: str) -> Connection | None:
         """Return the stream of a cluster's data plane, if it ends here."""
         return self._connections.get(cluster)
+
+    def connections(self) -> list[Connection]:
+        """Return the streams that end here."""
+        return list(self._connections.values())
 
     def connected(self) -> list[str]:
         """Return the clusters whose streams end here."""

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from flyteform_controlplane.domain.cluster_resources import ClusterResourcesConfig
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -104,6 +106,8 @@ class AdminConfig:
     # Longest error message in a list; a Get answers it whole.
     list_error_message_length: int = 100
     agents: tuple[AgentConfig, ...] = ()
+    # What is kept in each cluster.
+    cluster_resources: ClusterResourcesConfig = field(default_factory=ClusterResourcesConfig)
     signed_url_expiry: timedelta = timedelta(hours=1)
     # Longest that a URL of the DataProxyService may be asked for.
     max_upload_expiry: timedelta = timedelta(hours=1)

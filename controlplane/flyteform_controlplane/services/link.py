@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from flyteform_controlplane.dispatch.connection import Connection
     from flyteform_controlplane.dispatch.dispatcher import Dispatcher
+    from flyteform_controlplane.dispatch.resources import ClusterResources
 
 REGISTER_TIMEOUT_SECONDS: Final = 10.0
 LONGEST_NAME: Final = 255
@@ -23,8 +24,9 @@ LONGEST_NAME: Final = 255
 class LinkService(link_pb2_grpc.DataPlaneLinkServicer):
     """Serves `DataPlaneLink`."""
 
-    def __init__(self, dispatcher: Dispatcher) -> None:
+    def __init__(self, dispatcher: Dispatcher, resources: ClusterResources | None = None) -> None:
         self._dispatcher = dispatcher
+        self._resources = resources
 
     async def Connect(
         self,
@@ -37,6 +39,8 @@ class LinkService(link_pb2_grpc.DataPlaneLinkServicer):
         if principal is not None:
             check_cluster_name(principal, register.cluster)
         connection = await self._dispatcher.unbroken(self._dispatcher.connect(register))
+        if self._resources is not None:
+            self._resources.look()
         reader = asyncio.create_task(self._read(connection, request_iterator))
         try:
             while (message := await connection.receive()) is not None:
@@ -69,6 +73,8 @@ class LinkService(link_pb2_grpc.DataPlaneLinkServicer):
                 connection.answered(message.signed.id, message)
             case "log_lines":
                 connection.answered(message.log_lines.id, message)
+            case "sync_report" if self._resources is not None:
+                await self._resources.reported(connection, message.sync_report)
             case "register":
                 raise InvalidArgumentError("a data plane registers once, as its first message")
             case _:

@@ -31,7 +31,7 @@ from flyteform.proto.flyteform.v1 import clusters_pb2 as flyteform_dot_v1_dot_cl
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x66lyteform/v1/link.proto\x12\x0c\x66lyteform.v1\x1a\x1e\x66lyteidl/admin/execution.proto\x1a\'flyteidl/admin/matchable_resource.proto\x1a\x1c\x66lyteidl/core/compiler.proto\x1a\x1e\x66lyteidl/core/identifier.proto\x1a\x1c\x66lyteidl/core/literals.proto\x1a\x1b\x66lyteform/v1/clusters.proto\x1a\x1egoogle/protobuf/duration.proto\"\xc8\x02\n\rFromDataPlane\x12*\n\x08register\x18\x01 \x01(\x0b\x32\x16.flyteform.v1.RegisterH\x00\x12,\n\theartbeat\x18\x02 \x01(\x0b\x32\x17.flyteform.v1.HeartbeatH\x00\x12 \n\x03\x61\x63k\x18\x03 \x01(\x0b\x32\x11.flyteform.v1.AckH\x00\x12*\n\x08\x66inished\x18\x04 \x01(\x0b\x32\x16.flyteform.v1.FinishedH\x00\x12&\n\x06signed\x18\x05 \x01(\x0b\x32\x14.flyteform.v1.SignedH\x00\x12+\n\tlog_lines\x18\x06 \x01(\x0b\x32\x16.flyteform.v1.LogLinesH\x00\x12/\n\x0bsync_report\x18\x07 \x01(\x0b\x32\x18.flyteform.v1.SyncReportH\x00\x42\t\n\x07message\"\xf6\x02\n\x0bToDataPlane\x12.\n\nregistered\x18\x01 \x01(\x0b\x32\x18.flyteform.v1.RegisteredH\x00\x12$\n\x05lease\x18\x02 \x01(\x0b\x32\x13.flyteform.v1.LeaseH\x00\x12$\n\x05\x61\x62ort\x18\x03 \x01(\x0b\x32\x13.flyteform.v1.AbortH\x00\x12&\n\x06revoke\x18\x04 \x01(\x0b\x32\x14.flyteform.v1.RevokeH\x00\x12)\n\x08sign_url\x18\x05 \x01(\x0b\x32\x15.flyteform.v1.SignURLH\x00\x12+\n\ttail_logs\x18\x06 \x01(\x0b\x32\x16.flyteform.v1.TailLogsH\x00\x12+\n\tstop_tail\x18\x07 \x01(\x0b\x32\x16.flyteform.v1.StopTailH\x00\x12\x33\n\rresource_sync\x18\x08 \x01(\x0b\x32\x1a.flyteform.v1.ResourceSyncH\x00\x42\t\n\x07message\"\xd3\x01\n\x08Register\x12\x0f\n\x07\x63luster\x18\x01 \x01(\t\x12\x0e\n\x06labels\x18\x02 \x03(\t\x12\x38\n\x04held\x18\x03 \x03(\x0b\x32*.flyteidl.core.WorkflowExecutionIdentifier\x12\x0f\n\x07version\x18\x04 \x01(\t\x12-\n\x07storage\x18\x05 \x01(\x0b\x32\x1c.flyteform.v1.StorageProfile\x12\x1a\n\x12kubernetes_version\x18\x06 \x01(\t\x12\x10\n\x08\x63\x61pacity\x18\x07 \x01(\r\"R\n\nRegistered\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x35\n\x12heartbeat_interval\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x0b\n\tHeartbeat\"\xc8\x04\n\x05Lease\x12\x36\n\x02id\x18\x01 \x01(\x0b\x32*.flyteidl.core.WorkflowExecutionIdentifier\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12&\n\x03ttl\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x37\n\x07\x63losure\x18\x04 \x01(\x0b\x32&.flyteidl.core.CompiledWorkflowClosure\x12)\n\x06inputs\x18\x05 \x01(\x0b\x32\x19.flyteidl.core.LiteralMap\x12+\n\x04spec\x18\x06 \x01(\x0b\x32\x1d.flyteidl.admin.ExecutionSpec\x12\x17\n\x0fmetadata_prefix\x18\x07 \x01(\t\x12\x19\n\x11raw_output_prefix\x18\x08 \x01(\t\x12@\n\x0crecover_from\x18\t \x01(\x0b\x32*.flyteidl.core.WorkflowExecutionIdentifier\x12\x38\n\x10plugin_overrides\x18\n \x03(\x0b\x32\x1e.flyteidl.admin.PluginOverride\x12>\n\x0etask_resources\x18\x0b \x01(\x0b\x32&.flyteidl.admin.TaskResourceAttributes\x12\x13\n\x0b\x63losure_url\x18\x0c \x01(\t\x12\x12\n\ninputs_url\x18\r \x01(\t\x12&\n\x07staging\x18\x0e \x03(\x0b\x32\x15.flyteform.v1.Staging\"W\n\x07Staging\x12\x0b\n\x03uri\x18\x01 \x01(\t\x12+\n\x07objects\x18\x02 \x03(\x0b\x32\x1a.flyteform.v1.StagedObject\x12\x12\n\nstaged_uri\x18\x03 \x01(\t\">\n\x0cStagedObject\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x12\n\nsigned_url\x18\x02 \x01(\t\x12\x0c\n\x04size\x18\x03 \x01(\x04\"L\n\x03\x41\x63k\x12\x36\n\x02id\x18\x01 \x01(\x0b\x32*.flyteidl.core.WorkflowExecutionIdentifier\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\"B\n\x08\x46inished\x12\x36\n\x02id\x18\x01 \x01(\x0b\x32*.flyteidl.core.WorkflowExecutionIdentifier\"N\n\x05\x41\x62ort\x12\x36\n\x02id\x18\x01 \x01(\x0b\x32*.flyteidl.core.WorkflowExecutionIdentifier\x12\r\n\x05\x63\x61use\x18\x02 \x01(\t\"@\n\x06Revoke\x12\x36\n\x02id\x18\x01 \x01(\x0b\x32*.flyteidl.core.WorkflowExecutionIdentifier\"x\n\x07SignURL\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x0b\n\x03uri\x18\x02 \x01(\t\x12-\n\nexpires_in\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x15\n\rcontent_bytes\x18\x04 \x01(\x04\x12\x0e\n\x06listed\x18\x05 \x01(\r\"\x84\x02\n\x06Signed\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x0c\n\x04\x63ode\x18\x02 \x01(\x05\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x12\n\nsigned_url\x18\x04 \x01(\t\x12\x32\n\x07headers\x18\x05 \x03(\x0b\x32!.flyteform.v1.Signed.HeadersEntry\x12\x0c\n\x04size\x18\x06 \x01(\x04\x12\x0b\n\x03md5\x18\x07 \x01(\x0c\x12\x0f\n\x07\x63ontent\x18\x08 \x01(\x0c\x12+\n\x07objects\x18\t \x03(\x0b\x32\x1a.flyteform.v1.StagedObject\x1a.\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xb8\x01\n\x08TailLogs\x12\n\n\x02id\x18\x01 \x01(\x04\x12=\n\texecution\x18\x02 \x01(\x0b\x32*.flyteidl.core.WorkflowExecutionIdentifier\x12\x0f\n\x07node_id\x18\x03 \x01(\t\x12\x15\n\rretry_attempt\x18\x04 \x01(\r\x12\x11\n\x04item\x18\x05 \x01(\rH\x00\x88\x01\x01\x12\r\n\x05lines\x18\x06 \x01(\r\x12\x0e\n\x06\x66ollow\x18\x07 \x01(\x08\x42\x07\n\x05_item\"\x16\n\x08StopTail\x12\n\n\x02id\x18\x01 \x01(\x04\"Q\n\x08LogLines\x12\n\n\x02id\x18\x01 \x01(\x04\x12\r\n\x05lines\x18\x02 \x03(\t\x12\x0b\n\x03\x65nd\x18\x03 \x01(\x08\x12\x0c\n\x04\x63ode\x18\x04 \x01(\x05\x12\x0f\n\x07message\x18\x05 \x01(\t\"/\n\x0cResourceSync\x12\x0c\n\x04hash\x18\x01 \x01(\t\x12\x11\n\tresources\x18\x02 \x03(\t\"T\n\nSyncReport\x12\x0c\n\x04hash\x18\x01 \x01(\t\x12\x0f\n\x07\x61pplied\x18\x02 \x01(\r\x12\'\n\x06\x65rrors\x18\x03 \x03(\x0b\x32\x17.flyteform.v1.SyncError2V\n\rDataPlaneLink\x12\x45\n\x07\x43onnect\x12\x1b.flyteform.v1.FromDataPlane\x1a\x19.flyteform.v1.ToDataPlane(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x66lyteform/v1/link.proto\x12\x0c\x66lyteform.v1\x1a\x1e\x66lyteidl/admin/execution.proto\x1a\'flyteidl/admin/matchable_resource.proto\x1a\x1c\x66lyteidl/core/compiler.proto\x1a\x1e\x66lyteidl/core/identifier.proto\x1a\x1c\x66lyteidl/core/literals.proto\x1a\x1b\x66lyteform/v1/clusters.proto\x1a\x1egoogle/protobuf/duration.proto\"\xc8\x02\n\rFromDataPlane\x12*\n\x08register\x18\x01 \x01(\x0b\x32\x16.flyteform.v1.RegisterH\x00\x12,\n\theartbeat\x18\x02 \x01(\x0b\x32\x17.flyteform.v1.HeartbeatH\x00\x12 \n\x03\x61\x63k\x18\x03 \x01(\x0b\x32\x11.flyteform.v1.AckH\x00\x12*\n\x08\x66inished\x18\x04 \x01(\x0b\x32\x16.flyteform.v1.FinishedH\x00\x12&\n\x06signed\x18\x05 \x01(\x0b\x32\x14.flyteform.v1.SignedH\x00\x12+\n\tlog_lines\x18\x06 \x01(\x0b\x32\x16.flyteform.v1.LogLinesH\x00\x12/\n\x0bsync_report\x18\x07 \x01(\x0b\x32\x18.flyteform.v1.SyncReportH\x00\x42\t\n\x07message\"\xf6\x02\n\x0bToDataPlane\x12.\n\nregistered\x18\x01 \x01(\x0b\x32\x18.flyteform.v1.RegisteredH\x00\x12$\n\x05lease\x18\x02 \x01(\x0b\x32\x13.flyteform.v1.LeaseH\x00\x12$\n\x05\x61\x62ort\x18\x03 \x01(\x0b\x32\x13.flyteform.v1.AbortH\x00\x12&\n\x06revoke\x18\x04 \x01(\x0b\x32\x14.flyteform.v1.RevokeH\x00\x12)\n\x08sign_url\x18\x05 \x01(\x0b\x32\x15.flyteform.v1.SignURLH\x00\x12+\n\ttail_logs\x18\x06 \x01(\x0b\x32\x16.flyteform.v1.TailLogsH\x00\x12+\n\tstop_tail\x18\x07 \x01(\x0b\x32\x16.flyteform.v1.StopTailH\x00\x12\x33\n\rresource_sync\x18\x08 \x01(\x0b\x32\x1a.flyteform.v1.ResourceSyncH\x00\x42\t\n\x07message\"\xec\x01\n\x08Register\x12\x0f\n\x07\x63luster\x18\x01 \x01(\t\x12\x0e\n\x06labels\x18\x02 \x03(\t\x12\x38\n\x04held\x18\x03 \x03(\x0b\x32*.flyteidl.core.WorkflowExecutionIdentifier\x12\x0f\n\x07version\x18\x04 \x01(\t\x12-\n\x07storage\x18\x05 \x01(\x0b\x32\x1c.flyteform.v1.StorageProfile\x12\x1a\n\x12kubernetes_version\x18\x06 \x01(\t\x12\x10\n\x08\x63\x61pacity\x18\x07 \x01(\r\x12\x17\n\x0fkeeps_resources\x18\x08 \x01(\x08\"R\n\nRegistered\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x35\n\x12heartbeat_interval\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x0b\n\tHeartbeat\"\xc8\x04\n\x05Lease\x12\x36\n\x02id\x18\x01 \x01(\x0b\x32*.flyteidl.core.WorkflowExecutionIdentifier\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12&\n\x03ttl\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x37\n\x07\x63losure\x18\x04 \x01(\x0b\x32&.flyteidl.core.CompiledWorkflowClosure\x12)\n\x06inputs\x18\x05 \x01(\x0b\x32\x19.flyteidl.core.LiteralMap\x12+\n\x04spec\x18\x06 \x01(\x0b\x32\x1d.flyteidl.admin.ExecutionSpec\x12\x17\n\x0fmetadata_prefix\x18\x07 \x01(\t\x12\x19\n\x11raw_output_prefix\x18\x08 \x01(\t\x12@\n\x0crecover_from\x18\t \x01(\x0b\x32*.flyteidl.core.WorkflowExecutionIdentifier\x12\x38\n\x10plugin_overrides\x18\n \x03(\x0b\x32\x1e.flyteidl.admin.PluginOverride\x12>\n\x0etask_resources\x18\x0b \x01(\x0b\x32&.flyteidl.admin.TaskResourceAttributes\x12\x13\n\x0b\x63losure_url\x18\x0c \x01(\t\x12\x12\n\ninputs_url\x18\r \x01(\t\x12&\n\x07staging\x18\x0e \x03(\x0b\x32\x15.flyteform.v1.Staging\"W\n\x07Staging\x12\x0b\n\x03uri\x18\x01 \x01(\t\x12+\n\x07objects\x18\x02 \x03(\x0b\x32\x1a.flyteform.v1.StagedObject\x12\x12\n\nstaged_uri\x18\x03 \x01(\t\">\n\x0cStagedObject\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x12\n\nsigned_url\x18\x02 \x01(\t\x12\x0c\n\x04size\x18\x03 \x01(\x04\"L\n\x03\x41\x63k\x12\x36\n\x02id\x18\x01 \x01(\x0b\x32*.flyteidl.core.WorkflowExecutionIdentifier\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\"B\n\x08\x46inished\x12\x36\n\x02id\x18\x01 \x01(\x0b\x32*.flyteidl.core.WorkflowExecutionIdentifier\"N\n\x05\x41\x62ort\x12\x36\n\x02id\x18\x01 \x01(\x0b\x32*.flyteidl.core.WorkflowExecutionIdentifier\x12\r\n\x05\x63\x61use\x18\x02 \x01(\t\"@\n\x06Revoke\x12\x36\n\x02id\x18\x01 \x01(\x0b\x32*.flyteidl.core.WorkflowExecutionIdentifier\"x\n\x07SignURL\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x0b\n\x03uri\x18\x02 \x01(\t\x12-\n\nexpires_in\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x15\n\rcontent_bytes\x18\x04 \x01(\x04\x12\x0e\n\x06listed\x18\x05 \x01(\r\"\x84\x02\n\x06Signed\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x0c\n\x04\x63ode\x18\x02 \x01(\x05\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x12\n\nsigned_url\x18\x04 \x01(\t\x12\x32\n\x07headers\x18\x05 \x03(\x0b\x32!.flyteform.v1.Signed.HeadersEntry\x12\x0c\n\x04size\x18\x06 \x01(\x04\x12\x0b\n\x03md5\x18\x07 \x01(\x0c\x12\x0f\n\x07\x63ontent\x18\x08 \x01(\x0c\x12+\n\x07objects\x18\t \x03(\x0b\x32\x1a.flyteform.v1.StagedObject\x1a.\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xb8\x01\n\x08TailLogs\x12\n\n\x02id\x18\x01 \x01(\x04\x12=\n\texecution\x18\x02 \x01(\x0b\x32*.flyteidl.core.WorkflowExecutionIdentifier\x12\x0f\n\x07node_id\x18\x03 \x01(\t\x12\x15\n\rretry_attempt\x18\x04 \x01(\r\x12\x11\n\x04item\x18\x05 \x01(\rH\x00\x88\x01\x01\x12\r\n\x05lines\x18\x06 \x01(\r\x12\x0e\n\x06\x66ollow\x18\x07 \x01(\x08\x42\x07\n\x05_item\"\x16\n\x08StopTail\x12\n\n\x02id\x18\x01 \x01(\x04\"Q\n\x08LogLines\x12\n\n\x02id\x18\x01 \x01(\x04\x12\r\n\x05lines\x18\x02 \x03(\t\x12\x0b\n\x03\x65nd\x18\x03 \x01(\x08\x12\x0c\n\x04\x63ode\x18\x04 \x01(\x05\x12\x0f\n\x07message\x18\x05 \x01(\t\"/\n\x0cResourceSync\x12\x0c\n\x04hash\x18\x01 \x01(\t\x12\x11\n\tresources\x18\x02 \x03(\t\"T\n\nSyncReport\x12\x0c\n\x04hash\x18\x01 \x01(\t\x12\x0f\n\x07\x61pplied\x18\x02 \x01(\r\x12\'\n\x06\x65rrors\x18\x03 \x03(\x0b\x32\x17.flyteform.v1.SyncError2V\n\rDataPlaneLink\x12\x45\n\x07\x43onnect\x12\x1b.flyteform.v1.FromDataPlane\x1a\x19.flyteform.v1.ToDataPlane(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,41 +45,41 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TODATAPLANE']._serialized_start=599
   _globals['_TODATAPLANE']._serialized_end=973
   _globals['_REGISTER']._serialized_start=976
-  _globals['_REGISTER']._serialized_end=1187
-  _globals['_REGISTERED']._serialized_start=1189
-  _globals['_REGISTERED']._serialized_end=1271
-  _globals['_HEARTBEAT']._serialized_start=1273
-  _globals['_HEARTBEAT']._serialized_end=1284
-  _globals['_LEASE']._serialized_start=1287
-  _globals['_LEASE']._serialized_end=1871
-  _globals['_STAGING']._serialized_start=1873
-  _globals['_STAGING']._serialized_end=1960
-  _globals['_STAGEDOBJECT']._serialized_start=1962
-  _globals['_STAGEDOBJECT']._serialized_end=2024
-  _globals['_ACK']._serialized_start=2026
-  _globals['_ACK']._serialized_end=2102
-  _globals['_FINISHED']._serialized_start=2104
-  _globals['_FINISHED']._serialized_end=2170
-  _globals['_ABORT']._serialized_start=2172
-  _globals['_ABORT']._serialized_end=2250
-  _globals['_REVOKE']._serialized_start=2252
-  _globals['_REVOKE']._serialized_end=2316
-  _globals['_SIGNURL']._serialized_start=2318
-  _globals['_SIGNURL']._serialized_end=2438
-  _globals['_SIGNED']._serialized_start=2441
-  _globals['_SIGNED']._serialized_end=2701
-  _globals['_SIGNED_HEADERSENTRY']._serialized_start=2655
-  _globals['_SIGNED_HEADERSENTRY']._serialized_end=2701
-  _globals['_TAILLOGS']._serialized_start=2704
-  _globals['_TAILLOGS']._serialized_end=2888
-  _globals['_STOPTAIL']._serialized_start=2890
-  _globals['_STOPTAIL']._serialized_end=2912
-  _globals['_LOGLINES']._serialized_start=2914
-  _globals['_LOGLINES']._serialized_end=2995
-  _globals['_RESOURCESYNC']._serialized_start=2997
-  _globals['_RESOURCESYNC']._serialized_end=3044
-  _globals['_SYNCREPORT']._serialized_start=3046
-  _globals['_SYNCREPORT']._serialized_end=3130
-  _globals['_DATAPLANELINK']._serialized_start=3132
-  _globals['_DATAPLANELINK']._serialized_end=3218
+  _globals['_REGISTER']._serialized_end=1212
+  _globals['_REGISTERED']._serialized_start=1214
+  _globals['_REGISTERED']._serialized_end=1296
+  _globals['_HEARTBEAT']._serialized_start=1298
+  _globals['_HEARTBEAT']._serialized_end=1309
+  _globals['_LEASE']._serialized_start=1312
+  _globals['_LEASE']._serialized_end=1896
+  _globals['_STAGING']._serialized_start=1898
+  _globals['_STAGING']._serialized_end=1985
+  _globals['_STAGEDOBJECT']._serialized_start=1987
+  _globals['_STAGEDOBJECT']._serialized_end=2049
+  _globals['_ACK']._serialized_start=2051
+  _globals['_ACK']._serialized_end=2127
+  _globals['_FINISHED']._serialized_start=2129
+  _globals['_FINISHED']._serialized_end=2195
+  _globals['_ABORT']._serialized_start=2197
+  _globals['_ABORT']._serialized_end=2275
+  _globals['_REVOKE']._serialized_start=2277
+  _globals['_REVOKE']._serialized_end=2341
+  _globals['_SIGNURL']._serialized_start=2343
+  _globals['_SIGNURL']._serialized_end=2463
+  _globals['_SIGNED']._serialized_start=2466
+  _globals['_SIGNED']._serialized_end=2726
+  _globals['_SIGNED_HEADERSENTRY']._serialized_start=2680
+  _globals['_SIGNED_HEADERSENTRY']._serialized_end=2726
+  _globals['_TAILLOGS']._serialized_start=2729
+  _globals['_TAILLOGS']._serialized_end=2913
+  _globals['_STOPTAIL']._serialized_start=2915
+  _globals['_STOPTAIL']._serialized_end=2937
+  _globals['_LOGLINES']._serialized_start=2939
+  _globals['_LOGLINES']._serialized_end=3020
+  _globals['_RESOURCESYNC']._serialized_start=3022
+  _globals['_RESOURCESYNC']._serialized_end=3069
+  _globals['_SYNCREPORT']._serialized_start=3071
+  _globals['_SYNCREPORT']._serialized_end=3155
+  _globals['_DATAPLANELINK']._serialized_start=3157
+  _globals['_DATAPLANELINK']._serialized_end=3243
 # @@protoc_insertion_point(module_scope)

@@ -134,12 +134,15 @@ class Register(_message.Message):
     STORAGE_FIELD_NUMBER: _builtins.int
     KUBERNETES_VERSION_FIELD_NUMBER: _builtins.int
     CAPACITY_FIELD_NUMBER: _builtins.int
+    KEEPS_RESOURCES_FIELD_NUMBER: _builtins.int
     cluster: _builtins.str
     """The name that was given to this cluster when it was onboarded."""
     version: _builtins.str
     kubernetes_version: _builtins.str
     capacity: _builtins.int
     """How many executions it takes at a time; 0 for as many as there are."""
+    keeps_resources: _builtins.bool
+    """Whether it wants to be told what the platform keeps in the cluster."""
     @_builtins.property
     def labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -162,10 +165,11 @@ class Register(_message.Message):
         storage: _clusters_pb2.StorageProfile | None = ...,
         kubernetes_version: _builtins.str = ...,
         capacity: _builtins.int = ...,
+        keeps_resources: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["storage", b"storage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["capacity", b"capacity", "cluster", b"cluster", "held", b"held", "kubernetes_version", b"kubernetes_version", "labels", b"labels", "storage", b"storage", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["capacity", b"capacity", "cluster", b"cluster", "held", b"held", "keeps_resources", b"keeps_resources", "kubernetes_version", b"kubernetes_version", "labels", b"labels", "storage", b"storage", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
