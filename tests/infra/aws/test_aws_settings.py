@@ -7,30 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from support.recording.rules import at_least, contains, is_set
 from support.recording.table import Row, holds
 
 if TYPE_CHECKING:
     from support.recording.stacks import Recordings
-
-
-def _has(*parts: Any) -> Any:
-    def contains(value: Any) -> bool:
-        return all(part in value for part in parts)
-
-    contains.__name__ = f"contains {parts}"
-    return contains
-
-
-def _is_set(value: Any) -> bool:
-    return value not in (None, "", [], {})
-
-
-def _at_least(number: float) -> Any:
-    def enough(value: Any) -> bool:
-        return bool(value >= number)
-
-    enough.__name__ = f"at least {number}"
-    return enough
 
 
 def _denies_plain(text: str) -> bool:
@@ -53,10 +34,13 @@ _INTERFACES = ("ecr-api", "ecr-dkr", "sts", "logs", "secretsmanager", "eks-auth"
 ROWS = [
     Row("ec2/vpc:Vpc", "enableDnsHostnames"),
     Row("ec2/subnet:Subnet", "mapPublicIpOnLaunch", expected=False),
-    *(Row("ec2/subnet:Subnet", "tags", _has("kubernetes.io/role/elb"), f"public-{zone}") for zone in "abc"),
-    *(Row("ec2/subnet:Subnet", "tags", _has("kubernetes.io/role/internal-elb"), f"private-{zone}") for zone in "abc"),
-    *(Row("ec2/subnet:Subnet", "cidrBlock", _is_set, f"data-{zone}") for zone in "abc"),
-    *(Row("ec2/natGateway:NatGateway", "subnetId", _is_set, f"nat-{zone}") for zone in "abc"),
+    *(Row("ec2/subnet:Subnet", "tags", contains("kubernetes.io/role/elb"), f"public-{zone}") for zone in "abc"),
+    *(
+        Row("ec2/subnet:Subnet", "tags", contains("kubernetes.io/role/internal-elb"), f"private-{zone}")
+        for zone in "abc"
+    ),
+    *(Row("ec2/subnet:Subnet", "cidrBlock", is_set, f"data-{zone}") for zone in "abc"),
+    *(Row("ec2/natGateway:NatGateway", "subnetId", is_set, f"nat-{zone}") for zone in "abc"),
     *(
         Row("ec2/routeTable:RouteTable", "routes[0].natGatewayId", f"nat-{zone}-id", f"private-{zone}")
         for zone in "abc"
@@ -77,7 +61,7 @@ ROWS = [
     Row("eks/cluster:Cluster", "vpcConfig.endpointPrivateAccess"),
     Row("eks/cluster:Cluster", "vpcConfig.endpointPublicAccess", expected=False),
     Row("eks/cluster:Cluster", "encryptionConfig.resources", ["secrets"]),
-    Row("eks/cluster:Cluster", "encryptionConfig.provider.keyArn", _is_set),
+    Row("eks/cluster:Cluster", "encryptionConfig.provider.keyArn", is_set),
     Row("eks/cluster:Cluster", "enabledClusterLogTypes", lambda value: len(value) == 5),
     Row("eks/cluster:Cluster", "deletionProtection"),
     Row("eks/cluster:Cluster", "protect"),
@@ -93,9 +77,9 @@ ROWS = [
     Row("eks/nodeGroup:NodeGroup", "updateConfig.maxUnavailablePercentage", 33),
     Row("eks/nodeGroup:NodeGroup", "ignoreChanges", ["scalingConfig.desiredSize"]),
     *(Row("eks/addon:Addon", "addonName", name, name) for name in ("coredns", "kube-proxy", "eks-pod-identity-agent")),
-    Row("eks/addon:Addon", "configurationValues", _has("enableNetworkPolicy"), "vpc-cni"),
-    Row("eks/addon:Addon", "podIdentityAssociations[0].roleArn", _is_set, "aws-ebs-csi-driver"),
-    Row("eks/accessEntry:AccessEntry", "principalArn", _is_set),
+    Row("eks/addon:Addon", "configurationValues", contains("enableNetworkPolicy"), "vpc-cni"),
+    Row("eks/addon:Addon", "podIdentityAssociations[0].roleArn", is_set, "aws-ebs-csi-driver"),
+    Row("eks/accessEntry:AccessEntry", "principalArn", is_set),
     Row("eks/accessPolicyAssociation:AccessPolicyAssociation", "accessScope.type", "cluster"),
     Row("eks/podIdentityAssociation:PodIdentityAssociation", "namespace", "flyteform", "pods-controlplane"),
     Row("eks/podIdentityAssociation:PodIdentityAssociation", "namespace", "fraud-production", "pods-fraud-production"),
@@ -111,7 +95,7 @@ ROWS = [
     ),
     Row("s3/bucketOwnershipControls:BucketOwnershipControls", "rule.objectOwnership", "BucketOwnerEnforced"),
     Row("s3/bucketPolicy:BucketPolicy", "policy", _denies_plain),
-    Row("s3/bucketLogging:BucketLogging", "targetPrefix", _is_set),
+    Row("s3/bucketLogging:BucketLogging", "targetPrefix", is_set),
     Row("s3/bucket:Bucket", "protect", name="metadata"),
     Row("s3/bucket:Bucket", "protect", name="raw"),
     Row("s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration", "rules", _rules("remains", "tiering"), "raw"),
@@ -132,16 +116,16 @@ ROWS = [
             "engine": "postgres",
             "multiAz": True,
             "storageEncrypted": True,
-            "kmsKeyId": _is_set,
+            "kmsKeyId": is_set,
             "iamDatabaseAuthenticationEnabled": True,
             "manageMasterUserPassword": True,
             "deletionProtection": True,
             "protect": True,
             "skipFinalSnapshot": False,
-            "backupRetentionPeriod": _at_least(14),
+            "backupRetentionPeriod": at_least(14),
             "copyTagsToSnapshot": True,
             "performanceInsightsEnabled": True,
-            "caCertIdentifier": _is_set,
+            "caCertIdentifier": is_set,
             "publiclyAccessible": False,
         }.items()
     ),
@@ -151,16 +135,16 @@ ROWS = [
     Row("kms/key:Key", "enableKeyRotation"),
     Row("kms/key:Key", "protect"),
     Row("acm/certificate:Certificate", "validationMethod", "DNS"),
-    Row("acm/certificateValidation:CertificateValidation", "certificateArn", _is_set),
+    Row("acm/certificateValidation:CertificateValidation", "certificateArn", is_set),
     Row("route53/record:Record", "zoneId", "Z0123456789PRODUCTION"),
     Row("ecr/repository:Repository", "imageTagMutability", "IMMUTABLE"),
     Row("ecr/repository:Repository", "imageScanningConfiguration.scanOnPush"),
     Row("ecr/repository:Repository", "encryptionConfigurations[0].encryptionType", "KMS"),
-    Row("ecr/lifecyclePolicy:LifecyclePolicy", "policy", _has("untagged")),
+    Row("ecr/lifecyclePolicy:LifecyclePolicy", "policy", contains("untagged")),
     Row("cloudwatch/logGroup:LogGroup", "retentionInDays", 365),
-    Row("cloudwatch/metricAlarm:MetricAlarm", "alarmActions", _is_set),
+    Row("cloudwatch/metricAlarm:MetricAlarm", "alarmActions", is_set),
     Row("backup/plan:Plan", "rules[0].lifecycle.deleteAfter", 35),
-    Row("backup/vault:Vault", "kmsKeyArn", _is_set),
+    Row("backup/vault:Vault", "kmsKeyArn", is_set),
     Row("budgets/budget:Budget", "limitAmount", "20000"),
     Row("servicequotas/serviceQuota:ServiceQuota", "quotaCode", "L-1216C47A", "on-demand-vcpus"),
     Row("servicequotas/serviceQuota:ServiceQuota", "quotaCode", "L-34B43A08", "spot-vcpus"),

@@ -36,25 +36,24 @@ def watch_types() -> None:
 def problems(token: str, inputs: dict[str, Any]) -> list[str]:
     """Return what is wrong with a resource's inputs, each with its path."""
     expected = INPUTS.get(token)
-    if token.startswith("pulumi:providers:"):
-        inputs = {key: _decoded(value) for key, value in inputs.items()}
-    return [] if expected is None else _object(inputs, expected, "")
+    if expected is None:
+        return []
+    if not token.startswith("pulumi:providers:"):
+        return _object(inputs, expected, "")
+    # On the wire everything but a provider's texts is JSON; texts may be JSON too, such as a kubeconfig.
+    return [
+        problem
+        for key, value in inputs.items()
+        if (found := _object({key: value}, expected, "")) and _object({key: _decoded(value)}, expected, "")
+        for problem in found
+    ]
 
 
 def _decoded(value: Any) -> Any:
-    """Return what a provider's input means: on the wire everything but texts is JSON."""
-    if not isinstance(value, str) or value == UNKNOWN:
-        return value
     try:
-        decoded = json.loads(value)
-    except ValueError:
+        return json.loads(value)
+    except (TypeError, ValueError):
         return value
-    # Texts that are numbers by chance (an account's) stay texts; so do JSON texts such as a kubeconfig.
-    return (
-        decoded
-        if isinstance(decoded, bool | list) or set(decoded if isinstance(decoded, dict) else ()) == {"tags"}
-        else value
-    )
 
 
 def _check(value: Any, expected: Any, path: str) -> list[str]:

@@ -1,0 +1,61 @@
+"""Keys that encrypt: by what they encrypt, rotated each quarter, usable by the service that needs each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pulumi_gcp import kms
+
+if TYPE_CHECKING:
+    from flyteform_gcp.context import Context
+
+_QUARTER = "7776000s"
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Keys by what they encrypt, each with the grant that lets its service use it."""
+
+    storage: kms.CryptoKey
+    sql: kms.CryptoKey
+    cluster: kms.CryptoKey
+    images: kms.CryptoKey
+    grants: tuple[kms.CryptoKeyIAMMember, ...]
+
+
+def make_keys(context: Context) -> Keys:
+    """Make the keys. What is encrypted by a deleted key is lost, so they are protected where data matters."""
+    ring = kms.KeyRing("keys", name=context.config.name, location=context.config.gcp.region, opts=context.options())
+    number = context.config.gcp.number
+    # Google's own accounts of the project: what encrypts in its name.
+    users = {
+        "storage": f"service-{number}@gs-project-accounts.iam.gserviceaccount.com",
+        "sql": f"service-{number}@gcp-sa-cloud-sql.iam.gserviceaccount.com",
+        "cluster": f"service-{number}@container-engine-robot.iam.gserviceaccount.com",
+        "images": f"service-{number}@gcp-sa-artifactregistry.iam.gserviceaccount.com",
+    }
+    keys = {name: _key(context, ring, name) for name in users}
+    grants = tuple(
+        kms.CryptoKeyIAMMember(
+            name,
+            crypto_key_id=keys[name].id,
+            role="roles/cloudkms.cryptoKeyEncrypterDecrypter",
+            member=f"serviceAccount:{user}",
+            opts=context.options(),
+        )
+        for name, user in users.items()
+    )
+    return Keys(**keys, grants=grants)
+
+
+def _key(context: Context, ring: kms.KeyRing, name: str) -> kms.CryptoKey:
+    return kms.CryptoKey(
+        name,
+        name=name,
+        key_ring=ring.id,
+        purpose="ENCRYPT_DECRYPT",
+        rotation_period=_QUARTER,
+        destroy_scheduled_duration="2592000s",
+        opts=context.options(protect=context.config.storage.deletion_protection),
+    )
