@@ -34,6 +34,8 @@ _LIBRARY = "/opt/flyteform"
 _PROJECT = "flyteform"
 # What tasks need beyond the SDK's own requirements: their objects are in S3.
 _BESIDE = ("obstore",)
+_FLAGS = ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "PYTHONFAULTHANDLER")
+OF_THE_EXAMPLE = ("scikit-learn",)
 _OF_OPERATORS = ("obstore", "kubernetes", "uvloop")
 _OF_PLATFORMS = (
     *_OF_OPERATORS,
@@ -66,9 +68,12 @@ _UNPACKERS = ("/bin/tar", "/bin/gzip")
 _UNNEEDED = ("pyarrow", "pandas", "numpy", "azure", "adlfs", "gcsfs", "google_cloud", "pip")
 
 
-def task_image(name: str) -> Path:
-    """Return the archive of an image in which tasks of this SDK run, as it is in the checkout now."""
-    required = _layer("libraries", dict(_libraries(_BESIDE)))
+def task_image(name: str, beside: Sequence[str] = ()) -> Path:
+    """Return the archive of an image in which tasks of this SDK run, as it is in the checkout now.
+
+    `beside` are distributions that the tasks need themselves.
+    """
+    required = _layer("libraries", dict(_libraries((*_BESIDE, *beside))))
     sources = _layer("sdk", dict(_sources("sdk/flyteform")))
     return _image("task", name, (python_layer(), required, sources), _LIBRARY)
 
@@ -116,10 +121,10 @@ def _needed(name: str) -> bool:
 
 
 def _image(kind: str, name: str, layers: tuple[Path, ...], path: str, *, work: str = _WORK) -> Path:
-    digest = _digest_of(" ".join([name, path, work, *(layer.name for layer in layers)]))
+    digest = _digest_of(" ".join([MAKER, *_FLAGS, name, path, work, *(layer.name for layer in layers)]))
     target = CACHE / "images" / f"{kind}-{digest}.tar"
     if not target.exists():
-        environment = {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1", "HOME": work}
+        environment = {"PYTHONPATH": path, "HOME": work, **dict.fromkeys(_FLAGS, "1")}
         write_image(Image(name, layers, environment=environment, user=_NOBODY, workdir=work), target)
     return target
 

@@ -150,4 +150,8 @@ def _report(plan: Plan, error: FlyteformError) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    ended = main(sys.argv[1:])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # At once: threads of the object store's library may not survive the end of the interpreter.
+    os._exit(ended)

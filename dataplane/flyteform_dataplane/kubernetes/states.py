@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from flyteform_dataplane.engine.failures import Failure, FailureKind
-from flyteform_dataplane.kubernetes.copying import EXIT_ANNOTATION, UPLOADER
+from flyteform_dataplane.kubernetes.copying import DOWNLOADER, EXIT_ANNOTATION, UPLOADER
 from flyteform_dataplane.kubernetes.pods import PRIMARY_ANNOTATION
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _SIGKILL, _SIGTERM = 137, 143
 _OOM = "OOMKilled"
-_INTERRUPTED, _EVICTED = "Interrupted", "Evicted"
+_INTERRUPTED, _EVICTED, _COPYING = "Interrupted", "Evicted", "CopyingFailed"
 # A node that shuts down says so as the pod's reason; evictions, a lost node and one that takes no pod likewise.
 _NODE_REASONS = frozenset(
     {"Shutdown", "Terminated", "NodeShutdown", "NodeLost", "Evicted", "NodeAffinity", "UnexpectedAdmissionError"}
@@ -138,7 +138,7 @@ def _ended(pod: Json, primary: str, now: datetime) -> PodState:
     uploader = (_container(pod, UPLOADER) or {}).get("state", {}).get("terminated", {})
     if uploader.get("exitCode"):
         told = f"what the command made could not be copied\n{_sentence(UPLOADER, uploader)}"
-        return Failed(_system("CopyingFailed", told), _time(uploader.get("finishedAt"), now))
+        return Failed(_system(_COPYING, told), _time(uploader.get("finishedAt"), now))
     message = terminated.get("message", "")
     return Ended(terminated.get("exitCode", 0), message, _time(terminated.get("finishedAt"), now))
 
@@ -169,6 +169,9 @@ def _failed_containers(pod: Json, primary: str, at: datetime) -> PodState:
     own = dict(terminations).get(primary)
     if own is not None and own["exitCode"] == 0 and _OOM not in own.get("reason", ""):
         return _ended(pod, primary, at)
+    downloader = dict(terminations).get(DOWNLOADER, {})
+    if own is None and downloader.get("exitCode"):
+        return Failed(_system(_COPYING, f"the inputs could not be copied\n{_sentence(DOWNLOADER, downloader)}"), at)
     for name, one in terminations if own is None else [(primary, own)]:
         if _OOM in one.get("reason", ""):
             message = f"container {name} used more memory than its limit\n{told}"

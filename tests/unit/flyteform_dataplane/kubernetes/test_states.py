@@ -182,6 +182,14 @@ FAILURES: dict[str, tuple[Json, tuple[str, FailureKind, bool]]] = {
         status("Failed", ended(code=143), reason="DeadlineExceeded", message="too long"),
         ("DeadlineExceeded", USER, True),
     ),
+    "copying in": (
+        status("Failed", initContainerStatuses=[ended("flyte-copilot-downloader", code=139)]),
+        ("CopyingFailed", SYSTEM, True),
+    ),
+    "copying out": (
+        status("Failed", ended(), ended("flyte-copilot-uploader", code=137, reason="OOMKilled")),
+        ("CopyingFailed", SYSTEM, True),
+    ),
     "nothing known": (status("Failed"), ("UnknownError", USER, True)),
     "another reason": (status("Failed", reason="Odd", message="m"), ("Odd", USER, True)),
     "image name": (status("Pending", waiting("InvalidImageName")), ("InvalidImageName", USER, False)),
