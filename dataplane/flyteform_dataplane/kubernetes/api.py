@@ -38,6 +38,7 @@ logger = logging.getLogger(__name__)
 
 _TIMEOUT = 30.0  # seconds for one request
 _WATCH_SECONDS = 300  # a watch ends by itself and is begun again: a connection may die without a word
+_DAY = 86_400.0  # seconds
 _SILENCE = 60.0  # seconds of a watch beyond its own end, after which it is given up
 MERGE_PATCH = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
@@ -114,10 +115,11 @@ class KubernetesApi:
         """Delete an object; `NotFoundError` if there is none."""
         return await self._call("DELETE", path, body=body)
 
-    async def read(self, path: str, **query: str) -> str:
-        """Return what is no JSON: a log."""
-        async with self._responding("GET", path, query=query) as response:
-            return await response.text(errors="replace")
+    async def stream(self, path: str, **query: str) -> AsyncIterator[bytes]:
+        """Yield what is no JSON, a log, as it comes; it may be followed for a day."""
+        async with self._responding("GET", path, query=query, seconds=_DAY) as response:
+            async for piece in response.content.iter_any():
+                yield piece
 
     async def watch(
         self, path: str, version: str, *, metadata_only: bool = False, **query: str

@@ -16,6 +16,7 @@ from flyteform_dataplane.kubernetes.executor import PodExecutor
 from flyteform_dataplane.kubernetes.leases import LeaseSettings, Membership
 from flyteform_dataplane.kubernetes.limits import RequestLimits
 from flyteform_dataplane.kubernetes.plugin import PodPlugin
+from flyteform_dataplane.kubernetes.podlogs import PodLogs
 from flyteform_dataplane.kubernetes.sync import ServerSideApplier
 from flyteform_dataplane.kubernetes.workflows.log import WorkflowLog
 from flyteform_dataplane.kubernetes.workflows.shards import Shards
@@ -70,6 +71,7 @@ async def _work(settings: OperatorSettings, api: KubernetesApi, lease_api: Kuber
         connectors=settings.connectors,
         token_file=settings.token_file,
         executions=shards.intake,
+        attempt_logs=PodLogs(api),
         kubernetes_version=str((await api.get("/version")).get("gitVersion", "")),
         resources=ResourceSyncer(ServerSideApplier(api)) if settings.resource_sync else None,
         fold_seconds=_FOLD,
