@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 FLYTEFORM = str(Path(sys.executable).with_name("flyteform"))
-START_SECONDS = 60.0
+# Longer than the platform waits for its own parts, so that what is said is its own reason.
+START_SECONDS = 240.0
 
 
 def wait_until(condition: Callable[[], object], *, seconds: float, what: str) -> None:
@@ -74,7 +75,7 @@ class Platform:
     def stop(self) -> int:
         """End it by SIGTERM; return its exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=30)
+        return self.process.wait(timeout=60)
 
     def tree(self) -> list[int]:
         """Return the ids of all its processes, itself included."""
@@ -93,7 +94,7 @@ class Platform:
 
     def get(self, path: str) -> bytes:
         """Return what REST answers at this path."""
-        with urllib.request.urlopen(self.http + path, timeout=10) as response:  # noqa: S310 - loopback
+        with urllib.request.urlopen(self.http + path, timeout=60) as response:  # noqa: S310 - loopback
             return bytes(response.read())
 
     def run(self, *arguments: str, cwd: Path | None = None, timeout: float = 100) -> subprocess.CompletedProcess[str]:

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
     from pathlib import Path
 
-READY_SECONDS = 30.0
+# A busy machine takes a minute for what takes an idle one two seconds; a data plane that ends is said at once.
+READY_SECONDS = 180.0
 
 
 @dataclass(frozen=True, slots=True)
