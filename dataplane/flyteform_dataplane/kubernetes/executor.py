@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from flyteform_dataplane.errors import UserError
 from flyteform_dataplane.kubernetes.copying import EXIT_ANNOTATION
 from flyteform_dataplane.kubernetes.informer import Informer
 from flyteform_dataplane.kubernetes.loglinks import log_links
-from flyteform_dataplane.kubernetes.names import label_value, namespace_of, place_of
+from flyteform_dataplane.kubernetes.names import execution_of, label_value, namespace_of, place_of
 from flyteform_dataplane.kubernetes.pods import ATTEMPT_ANNOTATION, EXECUTION_LABEL, MANAGED_LABEL, MANAGER, pod_of
 from flyteform_dataplane.kubernetes.podtemplates import PodTemplates
 from flyteform_dataplane.kubernetes.states import Copying, Ended, Failed, Running, Waiting, state_of
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 60.0
+_LET_GO_AFTER = 60.0  # seconds
 _REMEMBERED = 4096  # ends that a repeated start is told, when the pod may be gone
 # Kubernetes' words for a namespace that is full: it may have room later.
 _QUOTA = "exceeded quota"
@@ -65,16 +67,26 @@ class _Attempt:
 
 
 class PodExecutor:
-    """The pods of one cluster. What it has to know after a crash is in the cluster itself."""
+    """The pods of one cluster. What it has to know after a crash is in the cluster itself.
+
+    `owner` gives the unique id of an execution's resource by its key, empty where that is not known.
+    """
 
     def __init__(
-        self, api: KubernetesApi, profile: PodProfile, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        api: KubernetesApi,
+        profile: PodProfile,
+        *,
+        owner: Callable[[str], str] = lambda _: "",
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._api = api
         self._profile = profile
+        self._owner = owner
         self._now = now
         self._attempts: dict[str, _Attempt] = {}
         self._ended: OrderedDict[str, AttemptUpdate] = OrderedDict()
+        self._letting: set[asyncio.Task[None]] = set()
         self._templates = PodTemplates(api, profile)
         self._informer = Informer(api, "/api/v1/pods", self._seen, selector=f"{MANAGED_LABEL}={MANAGER}")
 
@@ -87,6 +99,9 @@ class PodExecutor:
         """Watch no more. The pods go on: whoever starts their attempts again finds them as they are."""
         await asyncio.gather(self._informer.stop(), self._templates.close())
         await asyncio.gather(*(attempt.cancel() for attempt in self._attempts.values()))
+        for letting in self._letting:
+            letting.cancel()
+        await asyncio.gather(*self._letting, return_exceptions=True)
 
     async def start(self, attempt: PodRequest, observe: Callable[[AttemptUpdate], None]) -> None:
         """Make the attempt's pod, or watch it if there is one: one that has ended is not run again."""
@@ -127,7 +142,7 @@ class PodExecutor:
     async def _create(self, attempt: _Attempt, request: PodRequest) -> None:
         try:
             template = self._templates.find(request.task, place_of(request.name)[0])
-            manifest = pod_of(request, self._profile, template)
+            manifest = pod_of(request, self._profile, template, self._owner(execution_of(request.name)))
             await self._patiently(attempt.name, lambda: self._post(manifest))
         except UserError as error:
             self._end(attempt, Failed(Failure(error.code, error.message), self._now()))
@@ -156,7 +171,7 @@ class PodExecutor:
         try:
             pod = await self._api.get(path)
             if self._profile.finalizer in pod["metadata"].get("finalizers", []):
-                await self._api.patch(path, {"metadata": {"finalizers": None}})
+                await self._release(pod)
             await self._api.delete(path)
         except NotFoundError:
             return
@@ -177,9 +192,35 @@ class PodExecutor:
                 return
 
     def _seen(self, pod: Json, there: bool) -> None:
-        attempt = self._attempts.get(pod["metadata"].get("annotations", {}).get(ATTEMPT_ANNOTATION, ""))
-        if attempt is None:
+        attempt = self._attempts.get(_attempt_of(pod))
+        if attempt is not None:
+            self._judge_seen(attempt, pod, there)
+        if there and self._keeps(pod):
+            # Another operator may be about to see how it has ended.
+            delay = 0.0 if _attempt_of(pod) in self._ended else _LET_GO_AFTER
+            asyncio.get_running_loop().call_later(delay, self._let_go, pod["metadata"])
+
+    def _keeps(self, pod: Json) -> bool:
+        """Say whether only our finalizer still keeps a pod that somebody has deleted."""
+        metadata = pod["metadata"]
+        held = self._profile.finalizer in metadata.get("finalizers", []) and metadata.get("deletionTimestamp")
+        return bool(held) and not _goes_on(pod)
+
+    def _let_go(self, metadata: Json) -> None:
+        """Let a pod be removed, if nobody here waits for its end."""
+        pod = self._informer.get(metadata["namespace"], metadata["name"])
+        if pod is None or pod["metadata"]["uid"] != metadata["uid"] or _attempt_of(pod) in self._attempts:
             return
+        letting = asyncio.create_task(self._patiently(metadata["name"], lambda: self._release(pod)))
+        self._letting.add(letting)
+        letting.add_done_callback(self._letting.discard)
+
+    async def _release(self, pod: Json) -> None:
+        with contextlib.suppress(NotFoundError):
+            kept = [one for one in pod["metadata"]["finalizers"] if one != self._profile.finalizer]
+            await self._api.patch(_path(pod), {"metadata": {"finalizers": kept or None}})
+
+    def _judge_seen(self, attempt: _Attempt, pod: Json, there: bool) -> None:
         self._judge(attempt, pod)
         if there:
             return
@@ -292,6 +333,10 @@ def _goes_on(pod: Json) -> bool:
         return False
     states = [container.get("state", {}) for container in status.get("containerStatuses", [])]
     return not states or not all("terminated" in state for state in states)
+
+
+def _attempt_of(pod: Json) -> str:
+    return str(pod["metadata"].get("annotations", {}).get(ATTEMPT_ANNOTATION, ""))
 
 
 def _path(pod: Json) -> str:

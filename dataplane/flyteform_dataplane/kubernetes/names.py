@@ -38,6 +38,11 @@ def place_of(attempt: str) -> tuple[str, str]:
     return namespace_of(project, domain), pod_name(rest)
 
 
+def execution_of(attempt: str) -> str:
+    """Return the key of an attempt's execution: project, domain and name."""
+    return "/".join(attempt.split("/")[:3])
+
+
 def label_value(value: str) -> str:
     """Return a value as a label may have it: other characters become `-`, and what is too long is cut."""
     return _NOT_IN_LABELS.sub("-", value)[:_LABEL_LENGTH].strip("-._")

@@ -10,11 +10,12 @@ from google.protobuf.json_format import MessageToDict
 
 from flyteform_dataplane.errors import UserError
 from flyteform_dataplane.kubernetes.copying import add_copying
-from flyteform_dataplane.kubernetes.names import label_value, place_of
+from flyteform_dataplane.kubernetes.names import label_value, place_of, pod_name
 from flyteform_dataplane.kubernetes.resources import requirements
 from flyteform_dataplane.kubernetes.scheduling import accelerate, place
 from flyteform_dataplane.kubernetes.templates import merged
 from flyteform_dataplane.kubernetes.webhook.requests import LABEL, LABEL_VALUE, annotations_of
+from flyteform_dataplane.kubernetes.workflows.definition import API_VERSION, KIND
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,10 +35,11 @@ PRIMARY_ANNOTATION = "primary_container_name"
 _SHARED_MEMORY, _SHARED_MEMORY_PATH = "flyte-shared-memory", "/dev/shm"  # noqa: S108 - where programs look for it
 
 
-def pod_of(request: PodRequest, profile: PodProfile, template: Json | None = None) -> Json:
+def pod_of(request: PodRequest, profile: PodProfile, template: Json | None = None, owner: str = "") -> Json:
     """Return the manifest; `UserError` where the task's own pod is none.
 
-    `template` is the pod template that the task names, or that all tasks of the cluster get.
+    `template` is the pod template that the task names, or that all tasks of the cluster get. `owner` is the unique id
+    of the resource of the execution: when that is removed, so is the pod.
     """
     task = request.task
     if task.WhichOneof("target") == "k8s_pod":
@@ -51,12 +53,26 @@ def pod_of(request: PodRequest, profile: PodProfile, template: Json | None = Non
     manifest = {"metadata": _metadata(request, profile, primary), "spec": spec}
     if template is not None:
         manifest = merged(template, manifest, primary, primary_init)
+    if owner:
+        manifest["metadata"]["ownerReferences"] = [_owner(request.name, owner)]
     extended = task.extended_resources
     if extended.HasField("gpu_accelerator"):
         accelerate(manifest["spec"], extended.gpu_accelerator, profile.accelerators)
     if extended.HasField("shared_memory"):
         _share_memory(manifest["spec"], primary, extended.shared_memory)
     return {"apiVersion": "v1", "kind": "Pod", **manifest}
+
+
+def _owner(attempt: str, uid: str) -> Json:
+    execution = attempt.split("/")[2]
+    return {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "name": pod_name(execution),
+        "uid": uid,
+        "controller": True,
+        "blockOwnerDeletion": False,
+    }
 
 
 def _container(request: PodRequest, profile: PodProfile, name: str) -> Json:

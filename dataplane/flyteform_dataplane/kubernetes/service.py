@@ -58,7 +58,7 @@ async def _work(settings: OperatorSettings, api: KubernetesApi, lease_api: Kuber
     held: dict[int, int] = {}
     log = WorkflowLog(api, objects, shards=lambda: held)
     shards = Shards(api, log, held)
-    pods = PodExecutor(api, settings.profile)
+    pods = PodExecutor(api, settings.profile, owner=log.uid)
     plane = Plane(
         cluster=settings.cluster,
         control_plane=settings.control_plane,

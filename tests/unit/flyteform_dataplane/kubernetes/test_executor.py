@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, cast
 
+import kubernetes_validate
 import pytest
 from flyteidl.core.tasks_pb2 import DataLoadingConfig
 from flyteidl.core.types_pb2 import SimpleType
@@ -200,6 +201,31 @@ async def test_a_forgotten_execution_begins_anew(world: World) -> None:
     await world.executor.forget("flytesnacks/development/f1")
     assert POD not in world.cluster.objects
     await world.start()
+
+
+async def test_a_finalizer_keeps_a_pod_until_its_end_was_seen() -> None:
+    """Who deletes a pod has it gone when the attempt is judged, by its last state; other finalizers stay."""
+    world = World(replace(PROFILE, inject_finalizer=True))
+    await world.executor.open()
+    await world.start()
+    metadata = {"deletionTimestamp": "2026-01-01T00:00:30Z", "finalizers": ["other/one", "flyte.org/finalizer"]}
+    world.cluster.set(POD, {"metadata": metadata})
+    world.status("Succeeded", ended())
+    assert (await world.end()).exit_code == 0
+    await until(lambda: world.cluster.objects[POD]["metadata"]["finalizers"] == ["other/one"])
+    await world.executor.close()
+
+
+async def test_a_pod_belongs_to_its_execution() -> None:
+    """Kubernetes removes it with the execution's resource."""
+    world = World()
+    world.executor = PodExecutor(cast("KubernetesApi", world.cluster), PROFILE, owner={NAME[:-5]: "u1"}.__getitem__)
+    await world.executor.open()
+    await world.start()
+    (owner,) = world.cluster.objects[POD]["metadata"]["ownerReferences"]
+    assert (owner["kind"], owner["name"], owner["uid"]) == ("FlyteWorkflow", "f1", "u1")
+    kubernetes_validate.validate(world.cluster.objects[POD] | {"status": {}}, "1.36", strict=True)
+    await world.executor.close()
 
 
 async def test_the_clusters_template_is_merged_in() -> None:
