@@ -10,7 +10,7 @@ from flyteidl.cacheservice import cacheservice_pb2
 from flyteidl.datacatalog import datacatalog_pb2
 from flyteidl.service import admin_pb2, agent_pb2, auth_pb2, dataproxy_pb2, identity_pb2, signal_pb2
 
-from flyteform.proto.flyteform.v1 import clusters_pb2, events_pb2, link_pb2, policies_pb2, state_pb2
+from flyteform.proto.flyteform.v1 import clusters_pb2, events_pb2, link_pb2, logs_pb2, policies_pb2, state_pb2
 from flyteform_controlplane.dispatch.cluster_objects import ClusterObjects
 from flyteform_controlplane.dispatch.dispatcher import Dispatcher
 from flyteform_controlplane.dispatch.leases import LeaseBuilder
@@ -28,6 +28,7 @@ from flyteform_controlplane.services.event_batch import EventService
 from flyteform_controlplane.services.identity import IdentityService
 from flyteform_controlplane.services.launch_plan_policies import LaunchPlanPolicyService
 from flyteform_controlplane.services.link import LinkService
+from flyteform_controlplane.services.logs import LogService
 from flyteform_controlplane.services.signals import SignalService
 from flyteform_controlplane.services.states import StateService
 from flyteform_controlplane.services.unreadable import UnreadableExecutions
@@ -157,6 +158,7 @@ def assemble(
             "ClusterService",
             ClusterService(admin.backend, login.url, _public_keys, clusters_changed),
         ),
+        _service(logs_pb2.DESCRIPTOR, "LogService", LogService(admin.backend, questions)),
         _service(events_pb2.DESCRIPTOR, "EventService", EventService(admin.events)),
         _service(link_pb2.DESCRIPTOR, "DataPlaneLink", LinkService(dispatcher, resources)),
     )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,7 @@ from flyteidl.admin.execution_pb2 import (
 from flyteidl.admin.matchable_resource_pb2 import ExecutionClusterLabel
 from flyteidl.admin.task_pb2 import TaskCreateRequest
 from flyteidl.core.execution_pb2 import WorkflowExecution
+from flyteidl.core.identifier_pb2 import NodeExecutionIdentifier
 from flyteidl.core.literals_pb2 import Blob, Literal, LiteralMap, Scalar
 from flyteidl.core.types_pb2 import BlobType, LiteralType
 from flyteidl.service.admin_pb2_grpc import AdminServiceStub
@@ -25,6 +28,8 @@ from flyteidl.service.dataproxy_pb2 import CreateDownloadLocationRequest
 from flyteidl.service.dataproxy_pb2_grpc import DataProxyServiceStub
 
 from flyteform.proto.flyteform.v1 import clusters_pb2 as pb
+from flyteform.proto.flyteform.v1.logs_pb2 import TailLogsRequest
+from flyteform.proto.flyteform.v1.logs_pb2_grpc import LogServiceStub
 from support.admin import DOMAIN, PROJECT, integers, task_spec
 from support.postgres import running_postgres
 from support.two_clusters import PATIENCE_SECONDS, Cluster, Clusters, Replica, fetch, running_replicas
@@ -47,6 +52,7 @@ class Platform:
         self.replicas = replicas
         self.admins: list[Any] = [AdminServiceStub(channel) for channel in channels]
         self.proxies: list[Any] = [DataProxyServiceStub(channel) for channel in channels]
+        self.channels = channels
         self.operator = Clusters(channels[0])
         self.gates: dict[str, asyncio.Future[LiteralMap]] = {}
         self.closed = False
@@ -228,6 +234,42 @@ async def test_outputs_are_read_from_the_cluster_that_has_them(platform: Platfor
         with pytest.raises(grpc.aio.AioRpcError, match=r"cluster 'east'.*not connected since") as refused:
             await admin.GetExecutionData(request)
         assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_logs_are_followed_through_either_replica(platform: Platform) -> None:
+    """Wherever the link ends, what an attempt prints comes as it is printed, and ends with the attempt."""
+    task = await platform.register("logs")
+    platform.closed = True
+    name = await platform.launch(task, "logs", "east")
+    await platform.operator.until("east", lambda _: bool(platform.gates))
+    (attempt,) = platform.gates
+    node = NodeExecutionIdentifier(execution_id=name, node_id=attempt.split("/")[3])
+    request = TailLogsRequest(node=node, follow=True)
+    tails = [LogServiceStub(channel).TailLogs(request) for channel in platform.channels]
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        assert [list((await tail.read()).lines) for tail in tails] == [["begins in east"]] * 2
+        platform.east.say(attempt, "goes on")
+        assert [list((await tail.read()).lines) for tail in tails] == [["goes on"]] * 2
+        platform.open_gates()
+        assert [await tail.read() for tail in tails] == [grpc.aio.EOF] * 2
+    for channel in platform.channels:
+        last = [answer async for answer in LogServiceStub(channel).TailLogs(TailLogsRequest(node=node, lines=1))]
+        assert [list(answer.lines) for answer in last] == [["goes on"]]
+        with pytest.raises(grpc.aio.AioRpcError, match="has no log") as refused:
+            await LogServiceStub(channel).TailLogs(TailLogsRequest(node=node, retry_attempt=7)).read()
+        assert refused.value.code() is grpc.StatusCode.NOT_FOUND
+    await platform.end_of(name)
+    options = ["--endpoint", platform.replicas[0].address, "--insecure"]
+    printed = await asyncio.to_thread(run_command, ["logs", f"{PROJECT}/{DOMAIN}/logs", *options])
+    assert printed == (0, "begins in east\ngoes on\n")
+
+
+def run_command(arguments: list[str]) -> tuple[int, str]:
+    """Run flyteform; return its exit code and what it prints."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "flyteform.cli.main", *arguments], capture_output=True, text=True, check=False
+    )
+    return ended.returncode, ended.stdout + ended.stderr
 
 
 async def test_inputs_that_lie_in_the_other_cluster_are_copied(platform: Platform) -> None:

@@ -26,6 +26,7 @@ from flyteform.objects.ports import SignedUrl
 from flyteform.proto.flyteform.v1 import clusters_pb2 as pb
 from flyteform.proto.flyteform.v1.clusters_pb2_grpc import ClusterServiceStub
 from flyteform_dataplane.assembly import Plane, working
+from flyteform_dataplane.attempt_logs import FileLogs, log_path, write_line
 from flyteform_dataplane.plugins import default_registry
 from flyteform_dataplane.runner.log import ExecutionLog
 from support.platform import clean_environment, wait_until
@@ -188,6 +189,7 @@ class Cluster:
             opened=(),
             plugins=default_registry,
             logs=self.folder / "logs",
+            attempt_logs=FileLogs(self.folder / "logs", lambda name: name in executor.running),
         )
         self._life = AsyncExitStack()
         await self._life.enter_async_context(working(plane))
@@ -199,8 +201,16 @@ class Cluster:
             await self._life.aclose()
             self._life = None
 
+    def say(self, attempt: str, *lines: str) -> None:
+        """Let an attempt print."""
+        log = log_path(self.folder / "logs", attempt)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        for line in lines:
+            write_line(log, line)
+
     def _run(self, attempt: AttemptSpec) -> Any:
         self.started.append(attempt.name)
+        self.say(attempt.name, f"begins in {self.name}")
         result = self.body(attempt)
         if isinstance(result, LiteralMap):
             self.ended.append(attempt.name)

@@ -28,6 +28,7 @@ _COMMANDS = {
     "drift": ("flyteform.cli.drift:drift", "Show what somebody else has changed since the last apply."),
     "rollback": ("flyteform.cli.rollback:rollback", "Bring back what an earlier apply left."),
     "graph": ("flyteform.cli.graph:graph", "Draw what is declared, or the nodes of a workflow."),
+    "logs": ("flyteform.cli.logs:logs", "Show what the tasks of an execution print."),
     "get": ("flyteform.cli.get:get", "Look at the clusters of a platform."),
     "cluster": ("flyteform.cli.cluster:cluster", "Drain, cordon and onboard clusters."),
     "state": ("flyteform.cli.state:state", "Look at the record of what is owned, mend it, bring it elsewhere."),
