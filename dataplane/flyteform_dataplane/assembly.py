@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from flyteform.objects.ports import ObjectStore
     from flyteform_dataplane.answers import Logs, Resources
     from flyteform_dataplane.connectors.endpoints import Endpoint
+    from flyteform_dataplane.credentials import Token
     from flyteform_dataplane.executors import Executors
     from flyteform_dataplane.link import Executions
     from flyteform_dataplane.plugins.ports import Connectors
@@ -59,6 +60,8 @@ class Plane:
     logs: Path
     connectors: tuple[Endpoint, ...] = ()
     token_file: Path | None = None
+    # In place of it: a token for the first login, and where the identity is kept that it lets in.
+    bootstrap: tuple[Path, Path] | None = None
     # Who takes the leases, if it is not the runner itself.
     executions: Callable[[Runner], Executions] | None = None
     deadlines: Deadlines = field(default_factory=Deadlines)
@@ -95,7 +98,8 @@ async def working(plane: Plane) -> AsyncIterator[None]:
 async def running(plane: Plane) -> AsyncIterator[Parts]:
     """Run executions until the context ends; whoever wants leases starts and stops the link."""
     async with contextlib.AsyncExitStack() as stack:
-        channel = await stack.enter_async_context(open_channel(plane.control_plane, plane.token_file))
+        token = await _token(plane)
+        channel = await stack.enter_async_context(open_channel(plane.control_plane, plane.token_file, token=token))
         connectors = Directory(plane.connectors)
         stack.push_async_callback(connectors.close)
         clock = SystemClock()
@@ -138,3 +142,11 @@ async def running(plane: Plane) -> AsyncIterator[Parts]:
         stack.push_async_callback(reporter.stop)
         await runner.start()
         yield Parts(runner, link)
+
+
+async def _token(plane: Plane) -> Token | None:
+    if plane.bootstrap is None:
+        return None
+    from flyteform_dataplane.identity import bootstrapped  # its cryptography takes time and memory
+
+    return await bootstrapped(plane.control_plane, *plane.bootstrap)

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 import grpc.aio
 
-from flyteform_dataplane.credentials import token_interceptors
+from flyteform_dataplane.credentials import TokenFile, token_interceptors
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from flyteform_dataplane.credentials import Token
 
 _TLS = "grpcs://"
 # gRPC's own pause between attempts to connect grows to two minutes; a control plane that restarts is back in seconds.
@@ -27,12 +29,13 @@ _OPTIONS = (
 )
 
 
-def open_channel(address: str, token_file: Path | None = None) -> grpc.aio.Channel:
-    """Return a channel to `host:port` with the token in the file, if one is named; it connects when it is used.
+def open_channel(address: str, token_file: Path | None = None, *, token: Token | None = None) -> grpc.aio.Channel:
+    """Return a channel to `host:port` with a token, or the one in the file; it connects when it is used.
 
     `grpcs://host:port` speaks TLS with whom the authorities of gRPC's default roots vouch for.
     """
-    interceptors = token_interceptors(token_file) if token_file is not None else ()
+    shown = TokenFile(token_file) if token is None and token_file is not None else token
+    interceptors = token_interceptors(shown) if shown is not None else ()
     if address.startswith(_TLS):
         credentials = grpc.ssl_channel_credentials()
         return grpc.aio.secure_channel(address.removeprefix(_TLS), credentials, _OPTIONS, interceptors=interceptors)

@@ -52,6 +52,7 @@ async def running(settings: Settings) -> AsyncIterator[None]:
             logs=settings.logs,
             connectors=settings.connectors,
             token_file=settings.token_file,
+            bootstrap=settings.bootstrap,
             deadlines=settings.deadlines,
             attempt_logs=FileLogs(settings.logs, executor.holds),
         )

@@ -30,6 +30,7 @@ class Settings:
     """What a data plane needs to know: `objects` is the URI prefix of its store, `parent` ends it with itself.
 
     `token_file` holds the token for a control plane that asks for one; it is read again for every call.
+    `bootstrap_token_file` holds one for the first login instead, which makes an identity in `state_dir`.
     """
 
     state_dir: Path
@@ -41,6 +42,7 @@ class Settings:
     max_attempts: int | None = None
     parent: int | None = None
     token_file: Path | None = None
+    bootstrap_token_file: Path | None = None
     log_level: str = "INFO"
     deadlines: Deadlines = field(default_factory=Deadlines)
 
@@ -49,6 +51,11 @@ class Settings:
         """Where logs are kept: among the objects, if those are here, so that clients get signed URLs of them."""
         scheme, _, path = self.objects.partition("://")
         return (Path(path) if scheme == "file" else self.state_dir) / "logs"
+
+    @property
+    def bootstrap(self) -> tuple[Path, Path] | None:
+        """The file with the token for the first login, and the directory for the identity that it lets in."""
+        return None if self.bootstrap_token_file is None else (self.bootstrap_token_file, self.state_dir / "identity")
 
     @property
     def python(self) -> Path:
@@ -72,6 +79,9 @@ def parse(arguments: Sequence[str]) -> Settings:
     parser.add_argument("--max-attempts", type=_count, help="how many attempts run at once (default: 2 per CPU)")
     parser.add_argument("--parent", type=_count, metavar="PID", help="end when this process, its parent, ends")
     parser.add_argument("--token-file", type=Path, metavar="PATH", help="the token for a control plane with login")
+    parser.add_argument(
+        "--bootstrap-token-file", type=Path, metavar="PATH", help="in its place: a token for the first login alone"
+    )
     for what, meaning in _DEADLINES.items():
         parser.add_argument(f"--{what}-deadline", type=_seconds, default=0.0, metavar="SECONDS", help=meaning)
     parser.add_argument("--log-level", default="INFO", choices=_LEVELS)
@@ -86,6 +96,7 @@ def parse(arguments: Sequence[str]) -> Settings:
         max_attempts=given.max_attempts,
         parent=given.parent,
         token_file=given.token_file,
+        bootstrap_token_file=given.bootstrap_token_file,
         log_level=given.log_level,
         deadlines=Deadlines(given.attempt_deadline, given.node_deadline, given.workflow_deadline, given.queue_deadline),
     )
