@@ -157,8 +157,14 @@ class PodExecutor:
             attempt.creating = None
 
     async def _post(self, manifest: Json) -> None:
+        path = f"/api/v1/namespaces/{manifest['metadata']['namespace']}/pods"
+        posting = asyncio.ensure_future(self._api.create(path, manifest))
         try:
-            await self._api.create(f"/api/v1/namespaces/{manifest['metadata']['namespace']}/pods", manifest)
+            await asyncio.shield(posting)
+        except asyncio.CancelledError:
+            # What is on its way may still be carried out: whoever deletes the pod next must come after it.
+            await asyncio.gather(posting, return_exceptions=True)
+            raise
         except AlreadyExistsError:
             return
         except InvalidInputError as error:

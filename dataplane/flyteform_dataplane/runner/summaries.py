@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _RUNNING = frozenset(phase for phase in NodePhase if phase.active)
 _GOOD = frozenset(phase for phase in NodePhase if phase.good)
 _BAD = frozenset(phase for phase in NodePhase if phase.bad)
+# The two nodes of every workflow that nobody wrote.
+_FRAME = ("start-node", "end-node")
 _LONGEST_MESSAGE = 1024
 
 
@@ -26,13 +28,13 @@ class Tally:
 
     def __init__(self, state: State) -> None:
         self._state = state
-        self._counts = Counter(node.phase for node in state.nodes.values())
+        self._counts = Counter(node.phase for name, node in state.nodes.items() if not name.endswith(_FRAME))
         self._stopped_at = 0.0
 
     def take(self, changes: Iterable[Change]) -> Summary:
         """Return the summary after changes that the state has already."""
         for change in changes:
-            if isinstance(change, NodeChanged):
+            if isinstance(change, NodeChanged) and not change.node.endswith(_FRAME):
                 self._counts[change.before] -= 1
                 self._counts[change.after] += 1
             elif isinstance(change, WorkflowChanged) and change.after.terminal:

@@ -74,6 +74,7 @@ class WorkflowLog:
         self._acknowledged: dict[str, int] = {}
         self._sizes: dict[str, int] = {}
         self._uids: dict[str, str] = {}
+        self._finishing: set[str] = set()
 
     async def open(self) -> None:
         """Find that there are such resources; `NotFoundError` where their definition is not installed."""
@@ -140,8 +141,19 @@ class WorkflowLog:
         """Note up to which event the control plane knows all; written with what is written next."""
         self._acknowledged[key] = max(self._acknowledged.get(key, 0), event)
 
+    def finishing(self, key: str) -> bool:
+        """Say whether an execution is just being finished here."""
+        return key in self._finishing
+
     async def finish(self, key: str) -> None:
         """Keep of an execution only that it was here."""
+        self._finishing.add(key)
+        try:
+            await self._finish(key)
+        finally:
+            self._finishing.discard(key)
+
+    async def _finish(self, key: str) -> None:
         path = path_of(key)
         if self._sizes.get(key, self._largest) > _SMALL_LOG:
             await self._api.patch(f"{path}/status", {"status": {"log": None}})

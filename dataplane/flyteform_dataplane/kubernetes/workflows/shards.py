@@ -161,6 +161,8 @@ class Shards:
 
     async def _look_for(self, key: str) -> None:
         """Find out what became of an execution whose resource the watch does not show any more."""
+        if self._log.finishing(key):
+            return  # by our own hand, and told when that is done
         if await self._log.finished(key):
             self._tell(key)
         elif self._is_mine(key) and self._runner.holds(identifier_of(key)):
@@ -169,9 +171,12 @@ class Shards:
         self._aborted.discard(key)
 
     async def _finished(self, execution: WorkflowExecutionIdentifier) -> None:
-        """Note what has ended here: its last changes may still be on their way."""
-        if self._workflows.get(*place_of(key_of(execution))) is not None:
-            self._ended.add(key_of(execution))
+        """Note what has ended here: its last changes may still be on their way, or may all have come."""
+        key = key_of(execution)
+        if self._workflows.get(*place_of(key)) is not None:
+            self._ended.add(key)
+        else:
+            self._tell(key)
 
     def _tell(self, key: str) -> None:
         """Have the control plane forget the lease of an execution that is over."""

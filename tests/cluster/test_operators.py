@@ -1,0 +1,257 @@
+"""Operators on a real API server with simulated nodes: they share the work, and obey what the control plane says."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from flyteidl.core.execution_pb2 import WorkflowExecution
+
+from flyteform_dataplane.kubernetes.api import connect
+from flyteform_dataplane.kubernetes.collection import Collector, Retention
+from flyteform_dataplane.kubernetes.rbac import Account, Scope, operator_manifests
+from flyteform_dataplane.kubernetes.sharding import LINK, SHARDS, Roster
+from support.kubernetes import get, kubectl
+from support.leasing import LeasingControl
+from support.operators import NAMESPACE, Operators, chain, install, uninstall, wide
+from support.platform import wait_until
+from support.simulated import simulated
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from flyteform.proto.flyteform.v1.link_pb2 import Lease
+    from support.simulated import Simulated
+
+logger = logging.getLogger(__name__)
+
+SUCCEEDED, ABORTED = WorkflowExecution.SUCCEEDED, WorkflowExecution.ABORTED
+PATIENCE = 120.0
+ACCOUNT = Account("flyteform-operator", "default")
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulated]:
+    """Run a cluster whose pods do nothing."""
+    with simulated(tmp_path_factory.mktemp("cluster")) as running:
+        install()
+        yield running
+
+
+@pytest.fixture
+async def control() -> AsyncIterator[LeasingControl]:
+    """Run a control plane that only leases."""
+    async with LeasingControl().serving() as running:
+        yield running
+
+
+@pytest.fixture
+def operators(cluster: Simulated, control: LeasingControl, tmp_path: Path) -> Iterator[Operators]:
+    """Return what starts operators; nothing of theirs is left afterwards."""
+    running = Operators(tmp_path, control.address, kubeconfig=cluster.kubeconfig)
+    yield running
+    running.stop()
+    logger.info("\n".join((*running.said(), kubectl("get", "pods,flyteworkflows", f"--namespace={NAMESPACE}"))))
+    uninstall()
+    kubectl("wait", f"namespace/{NAMESPACE}", "--for=delete", "--timeout=60s")
+    install()
+
+
+def lasting(operators: Operators, name: str) -> Lease:
+    """Return an execution whose pods would run for an hour."""
+    lease = operators.lease(wide(2), name)
+    lease.spec.annotations.values["flyteform.dev/seconds"] = "3600s"
+    return lease
+
+
+def resources() -> dict[str, dict[str, Any]]:
+    """Return the FlyteWorkflows by name."""
+    listed = json.loads(kubectl("get", "flyteworkflows", f"--namespace={NAMESPACE}", "--output=json"))
+    return {item["metadata"]["name"]: item for item in listed["items"]}
+
+
+def pods(*arguments: str) -> list[str]:
+    """Return the names of pods."""
+    return kubectl("get", "pods", f"--namespace={NAMESPACE}", "--output=name", *arguments).split()
+
+
+def roster() -> Roster:
+    """Return what the operators know of each other."""
+    lease = get("lease", "flyteform-operator")
+    return Roster.load(lease["metadata"]["annotations"]["flyteform.dev/roster"])
+
+
+def two_share() -> bool:
+    """Whether both operators have half of the shards each."""
+    try:
+        counts = [len(roster().held_by(name).keys() - {LINK}) for name in ("operator-1", "operator-2")]
+    except AssertionError:  # no lease yet
+        return False
+    return counts == [SHARDS // 2, SHARDS // 2]
+
+
+@pytest.mark.timeout(400)
+async def test_two_share_the_work_and_hand_it_over(operators: Operators, control: LeasingControl) -> None:
+    """Executions of both run to their ends, also those whose operator leaves in the middle."""
+    for _ in range(2):
+        operators.start()
+    await asyncio.to_thread(wait_until, two_share, seconds=60, what="two operators share the shards")
+    leases = [operators.lease(chain(3), f"c{number}") for number in range(24)]
+    for lease in leases:
+        lease.spec.annotations.values["flyteform.dev/seconds"] = "1s"
+    names = [lease.id.name for lease in leases]
+    control.offer(leases)
+    await asyncio.to_thread(wait_until, pods, seconds=60, what="there is a pod")
+    first = operators.running[0]
+    first.terminate()
+    await control.until_ended(names, PATIENCE)
+    assert {control.phases[name] for name in names} == {SUCCEEDED}
+    assert first.wait(timeout=30) == 0
+    assert all("termination-status" in item["metadata"]["labels"] for item in resources().values())
+    assert len(pods()) == 3 * len(names)
+
+
+@pytest.mark.timeout(400)
+async def test_aborts_and_revocations_reach_whoever_has_the_execution(
+    operators: Operators, control: LeasingControl
+) -> None:
+    """Half of the executions are not the linked operator's: aborted all end, revoked all vanish, with their pods."""
+    for _ in range(2):
+        operators.start()
+    await asyncio.to_thread(wait_until, two_share, seconds=60, what="two operators share the shards")
+    aborted, revoked = [[f"{kind}{number}" for number in range(8)] for kind in "ar"]
+    control.offer(lasting(operators, name) for name in (*aborted, *revoked))
+    await asyncio.to_thread(
+        wait_until,
+        lambda: len(pods("--field-selector=status.phase=Running")) == 2 * 16,
+        seconds=PATIENCE,
+        what="all pods run",
+    )
+    for name in aborted:
+        control.abort(name, "enough of it")
+    for name in revoked:
+        control.revoke(name)
+    await control.until_ended(aborted, PATIENCE)
+    assert {control.phases[name] for name in aborted} == {ABORTED}
+    await asyncio.to_thread(wait_until, lambda: not pods(), seconds=60, what="no pod is left")
+    await asyncio.to_thread(
+        wait_until, lambda: sorted(resources()) == aborted, seconds=60, what="what was revoked is gone"
+    )
+    assert control.ends.keys() == set(aborted)
+
+
+@pytest.mark.timeout(400)
+async def test_a_deleted_resource_aborts_its_execution(operators: Operators, control: LeasingControl) -> None:
+    """`kubectl delete flyteworkflow` ends the pods, tells the control plane why, and only then lets the resource go."""
+    operators.start()
+    control.offer([lasting(operators, "gone")])
+    await asyncio.to_thread(
+        wait_until, lambda: pods("--field-selector=status.phase=Running"), seconds=PATIENCE, what="a pod runs"
+    )
+    await asyncio.to_thread(kubectl, "delete", "flyteworkflow", "gone", f"--namespace={NAMESPACE}", "--timeout=60s")
+    await control.until_ended(["gone"], PATIENCE)
+    assert control.phases["gone"] == ABORTED
+    assert "was deleted" in control.failures["gone"]
+    await asyncio.to_thread(wait_until, lambda: not pods(), seconds=60, what="no pod is left")
+
+
+@pytest.mark.timeout(400)
+async def test_finished_resources_are_collected(operators: Operators, control: LeasingControl) -> None:
+    """What is too old goes with its pods; what is young, what still runs and what is another's stays."""
+    operators.start()
+    control.offer([operators.lease(chain(1), f"f{number}") for number in range(4)])
+    control.offer([lasting(operators, "runs")])
+    await control.until_ended([f"f{number}" for number in range(4)], PATIENCE)
+    async with connect(Path(os.environ["KUBECONFIG"])) as api:
+        shards = dict.fromkeys(range(SHARDS), 1)
+        young = Collector(api, lambda: shards, Retention(timedelta(hours=1)))
+        assert await young.collect() == 0
+        assert await Collector(api, dict, Retention(timedelta(0), 0)).collect() == 0
+        later = Collector(
+            api, lambda: shards, Retention(timedelta(hours=1)), now=lambda: datetime.now(UTC) + timedelta(hours=2)
+        )
+        assert await later.collect() == 4
+    assert list(resources()) == ["runs"]
+    await asyncio.to_thread(wait_until, lambda: len(pods()) == 2, seconds=60, what="their pods are gone")
+
+
+@pytest.mark.timeout(400)
+async def test_the_role_is_enough_and_no_more(
+    cluster: Simulated, control: LeasingControl, tmp_path: Path, operators: Operators
+) -> None:
+    """As its service account, in a namespace of restricted pods, an operator does its work and nothing else."""
+    kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
+    for manifest in operator_manifests(ACCOUNT):
+        kubectl("apply", "-f", "-", given=manifest)
+    config = cluster.kubeconfig_of("default", ACCOUNT.name, tmp_path / "operator.kubeconfig")
+    limited = Operators(tmp_path / "limited", control.address, kubeconfig=config)
+    limited.folder.mkdir()
+    limited.start()
+    try:
+        control.offer([limited.lease(chain(3), "good"), limited.lease(wide(3), "wide"), lasting(limited, "stopped")])
+        await control.until_ended(["good", "wide"], PATIENCE)
+        control.abort("stopped", "enough")
+        await control.until_ended(["stopped"], PATIENCE)
+        assert control.phases == {"good": SUCCEEDED, "wide": SUCCEEDED, "stopped": ABORTED}
+        await asyncio.to_thread(wait_until, lambda: len(pods()) == 6, seconds=60, what="the stopped pods are gone")
+    finally:
+        limited.stop()
+    said = limited.log(1).read_text()
+    assert "forbidden" not in said
+    for verb, group, what in (
+        ("create", "", "namespaces"),
+        ("get", "", "secrets"),
+        ("list", "", "secrets"),
+        ("deletecollection", "", "pods"),
+        ("create", "", "pods/exec"),
+        ("create", "apiextensions.k8s.io", "customresourcedefinitions"),
+        ("create", "rbac.authorization.k8s.io", "clusterrolebindings"),
+        ("list", "coordination.k8s.io", "leases"),
+        ("create", "ray.io", "rayjobs"),
+    ):
+        assert not may(verb, what, group), f"it may {verb} {what}"
+    with pytest.raises(AssertionError, match="forbidden"):
+        kubectl("create", "namespace", "mine", "--kubeconfig", str(config))
+    assert may("create", "pods")
+    assert not operators.running
+
+
+@pytest.mark.timeout(400)
+async def test_rights_in_some_namespaces_end_there(cluster: Simulated) -> None:
+    """With roles by namespace, the rights hold in those, and an enabled plugin adds its jobs' resources only."""
+    account = Account("narrow", "default")
+    kubectl("create", "namespace", "elsewhere")
+    for manifest in operator_manifests(account, scope=Scope((NAMESPACE,)), plugins=["ray"]):
+        kubectl("apply", "-f", "-", given=manifest)
+    assert cluster.api_port
+    assert may("create", "pods", account=account)
+    assert not may("create", "pods", namespace="elsewhere", account=account)
+    assert may("create", "rayjobs", "ray.io", account=account)
+    assert not may("create", "sparkapplications", "sparkoperator.k8s.io", account=account)
+    for name, allowed in (("flyteform-operator", True), ("another", False)):
+        asked = may("update", "leases", "coordination.k8s.io", name=name, namespace="default", account=account)
+        assert asked is allowed
+
+
+def may(
+    verb: str, what: str, group: str = "", *, name: str = "", namespace: str = NAMESPACE, account: Account = ACCOUNT
+) -> bool:
+    """Ask the API server whether the account may do it."""
+    resource, _, subresource = what.partition("/")
+    asked = {"verb": verb, "group": group, "resource": resource, "subresource": subresource, "name": name}
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {
+            "user": f"system:serviceaccount:{account.namespace}:{account.name}",
+            "resourceAttributes": {**asked, "namespace": namespace},
+        },
+    }
+    answer = json.loads(kubectl("create", "-f", "-", "--output=json", given=review))
+    return bool(answer["status"]["allowed"])

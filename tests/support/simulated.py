@@ -1,0 +1,85 @@
+"""A control plane of Kubernetes with simulated nodes, for tests of many pods and of faults: it costs a few seconds."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+from tools.kubernetes.builds import KUBE, built
+from tools.kubernetes.control_plane import start_control_plane
+from tools.kubernetes.processes import Processes
+from tools.kubernetes.settings import Cluster
+
+from support.kubernetes import kubectl
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_ROOT = Path(__file__).parents[2]
+_API = "kube-apiserver"
+NODES = 4
+
+
+class Simulated:
+    """The cluster, in which things can be broken."""
+
+    def __init__(self, run: Path) -> None:
+        self._cluster = Cluster.read(run)
+        self._processes = Processes(self._cluster)
+
+    @property
+    def api_port(self) -> int:
+        """Where its API server listens on loopback."""
+        return self._cluster.api_port
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The administrator's."""
+        return self._cluster.kubeconfig
+
+    def restart_api_server(self) -> None:
+        """Stop it and start it again; returns when it answers."""
+        self._processes.stop(_API)
+        start_control_plane(self._cluster, self._processes, built(KUBE))
+
+    def kubeconfig_through(self, port: int, path: Path) -> Path:
+        """Write the administrator's kubeconfig with another port of the API server."""
+        document = yaml.safe_load(self.kubeconfig.read_text())
+        document["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{port}"
+        path.write_text(yaml.safe_dump(document))
+        return path
+
+    def kubeconfig_of(self, namespace: str, account: str, path: Path) -> Path:
+        """Write the kubeconfig of a service account."""
+        document = yaml.safe_load(self.kubeconfig.read_text())
+        token = kubectl("create", "token", account, f"--namespace={namespace}", "--duration=1h").strip()
+        document["users"][0]["user"] = {"token": token}
+        path.write_text(yaml.safe_dump(document))
+        return path
+
+
+@contextmanager
+def simulated(folder: Path) -> Iterator[Simulated]:
+    """Start it, and point KUBECONFIG at it until the end."""
+    run = folder / "simulated"
+    command = [sys.executable, "-m", "tools.kubernetes", "--run", str(run)]
+    up = [*command, "up", "--mode", "control", "--simulate", str(NODES)]
+    with (folder / "up.log").open("wb") as log:
+        ended = subprocess.run(up, cwd=_ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False)
+    before = os.environ.get("KUBECONFIG")
+    try:
+        assert ended.returncode == 0, (folder / "up.log").read_text()
+        os.environ["KUBECONFIG"] = str(run / "admin.kubeconfig")
+        yield Simulated(run.resolve())
+    finally:
+        if before is None:
+            os.environ.pop("KUBECONFIG", None)
+        else:
+            os.environ["KUBECONFIG"] = before
+        with (folder / "down.log").open("wb") as log:
+            subprocess.run([*command, "down"], cwd=_ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False)
