@@ -14,7 +14,7 @@ from flyteform.objects import open_store
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from flyteform.objects.ports import ObjectStore
+    from flyteform.objects.ports import FileStore
 
 _HTTP_TIMEOUT = 60.0  # seconds without a byte
 
@@ -35,7 +35,8 @@ def fetch_file(uri: str, target: Path) -> None:
     if uri.startswith(("http://", "https://")):
         _fetch_from_web(uri, target)
     else:
-        target.write_bytes(read(uri))
+        uri = _normal(uri)
+        asyncio.run(_store(uri).fetch(uri, target))
 
 
 def fetch_folder(uri: str, target: Path) -> None:
@@ -50,7 +51,7 @@ def fetch_folder(uri: str, target: Path) -> None:
 
 def store_file(source: Path, uri: str) -> None:
     """Copy a file into an object."""
-    write(uri, source.read_bytes())
+    asyncio.run(_store(uri).store(source, uri))
 
 
 def store_folder(source: Path, uri: str) -> None:
@@ -69,7 +70,7 @@ async def _below(base: str) -> list[str]:
     return [info.uri async for info in _store(base).list(base)]
 
 
-def _store(uri: str) -> ObjectStore:
+def _store(uri: str) -> FileStore:
     """Open the store of a URI: a file's is its folder, another's its bucket."""
     scheme, _, rest = uri.partition("://")
     return open_store(uri.rpartition("/")[0] if scheme == "file" else f"{scheme}://{rest.partition('/')[0]}")

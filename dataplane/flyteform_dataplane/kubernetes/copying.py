@@ -13,6 +13,7 @@ from flyteidl.core.tasks_pb2 import IOStrategy
 
 from flyteform_dataplane.copilot.plans import Part, arguments, places
 from flyteform_dataplane.errors import UserError
+from flyteform_dataplane.kubernetes.profile import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,7 +76,7 @@ def _container(name: str, part: Part, copying: Copying, profile: PodProfile) -> 
         "image": copilot.image,
         "command": list(copilot.command),
         "args": [*arguments(copying, part, exit_code_file=told, timeout=copilot.timeout.total_seconds())],
-        "env": [{"name": variable, "value": value} for variable, value in profile.environment.items()],
+        "env": [{"name": variable, "value": value} for variable, value in {**PATIENCE, **profile.environment}.items()],
         "resources": {"requests": dict(amounts), "limits": amounts},
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "securityContext": copy.deepcopy(profile.container_security),

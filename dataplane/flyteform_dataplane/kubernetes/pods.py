@@ -11,6 +11,7 @@ from google.protobuf.json_format import MessageToDict
 from flyteform_dataplane.errors import UserError
 from flyteform_dataplane.kubernetes.copying import add_copying
 from flyteform_dataplane.kubernetes.names import label_value, place_of, pod_name
+from flyteform_dataplane.kubernetes.profile import PATIENCE
 from flyteform_dataplane.kubernetes.resources import requirements
 from flyteform_dataplane.kubernetes.scheduling import accelerate, place
 from flyteform_dataplane.kubernetes.templates import merged
@@ -82,7 +83,7 @@ def _container(request: PodRequest, profile: PodProfile, name: str) -> Json:
         "image": container.image,
         "command": list(request.command),
         "args": list(request.arguments),
-        "env": _variables({**profile.environment, **request.environment}),
+        "env": _variables({**PATIENCE, **profile.environment, **request.environment}),
         "resources": requirements(container.resources, profile),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "securityContext": copy.deepcopy(profile.container_security),
@@ -115,7 +116,7 @@ def _complete(container: Json, request: PodRequest, profile: PodProfile) -> None
     container["resources"] = {"requests": {**limits, **own.get("requests", {})}, "limits": limits}
     container.setdefault("securityContext", copy.deepcopy(profile.container_security))
     named = {entry["name"] for entry in container.get("env", [])}
-    variables = {**profile.environment, **request.environment}
+    variables = {**PATIENCE, **profile.environment, **request.environment}
     added = _variables({key: value for key, value in variables.items() if key not in named})
     container["env"] = [*container.get("env", []), *added]
 

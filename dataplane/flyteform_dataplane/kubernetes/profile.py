@@ -15,6 +15,8 @@ from pydantic import ConfigDict, Field, with_config
 Json = dict[str, Any]
 
 GPU = "nvidia.com/gpu"
+# What a task has made in hours is not lost because its store is away for a minute: for this SDK and its copier.
+PATIENCE: Mapping[str, str] = {"FLYTEFORM_STORE_PATIENCE": "120"}
 _FILE = ConfigDict(extra="forbid", alias_generator=lambda name: name.replace("_", "-"))
 
 

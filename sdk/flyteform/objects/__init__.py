@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from flyteform.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from flyteform.objects.ports import ObjectStore
+    from flyteform.objects.ports import FileStore
     from flyteform.objects.signing import UrlSigner
 
 __all__ = ["open_store"]
 
 
-def open_store(prefix: str, *, signer: UrlSigner | None = None) -> ObjectStore:
+def open_store(prefix: str, *, signer: UrlSigner | None = None) -> FileStore:
     """Open the store that holds the objects below `prefix` (`file:///absolute/directory` or `s3://bucket/prefix`).
 
     `signer` makes signed URLs for a store that has no signing of its own; without it `sign` is refused.
@@ -33,7 +33,7 @@ def open_store(prefix: str, *, signer: UrlSigner | None = None) -> ObjectStore:
     )
 
 
-def _s3_store(prefix: str) -> ObjectStore:
+def _s3_store(prefix: str) -> FileStore:
     try:
         from flyteform.objects.s3 import S3Store
     except ModuleNotFoundError as error:

@@ -77,6 +77,14 @@ def write(target: Path, data: bytes, *, if_absent: bool = False, durable: bool =
         file.commit(if_absent=if_absent, durable=durable)
 
 
+def copy(source: Path, target: Path) -> None:
+    """Replace the content of `target` by that of another file, atomically and durably, in pieces."""
+    with source.open("rb") as read, staged(target) as file:
+        while piece := read.read(CHUNK_BYTES):
+            file.write(piece)
+        file.commit()
+
+
 def md5_of(path: Path) -> bytes:
     """MD5 of a file's content, read in pieces."""
     with path.open("rb") as file:

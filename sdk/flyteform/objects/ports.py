@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
     from datetime import timedelta
+    from pathlib import Path
 
 Method = Literal["GET", "PUT"]
 
@@ -74,4 +75,16 @@ class ObjectStore(Protocol):
 
     async def sign(self, uri: str, method: Method, expires_in: timedelta, *, md5: bytes | None = None) -> SignedUrl:
         """Return a URL for one method on one object; with `md5` only that content may be put."""
+        ...
+
+
+class FileStore(ObjectStore, Protocol):
+    """A store that files are copied to and from, however large they are."""
+
+    async def fetch(self, uri: str, target: Path) -> None:
+        """Write the content to a file, in pieces; `NotFoundError` if there is none."""
+        ...
+
+    async def store(self, source: Path, uri: str) -> None:
+        """Store a file's content, in pieces."""
         ...

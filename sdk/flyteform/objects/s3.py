@@ -16,13 +16,15 @@ from obstore import exceptions
 from obstore.store import S3Store as Bucket
 
 from flyteform.errors import AlreadyExistsError, FlyteformError, InvalidInputError, NotFoundError, UnavailableError
+from flyteform.objects.files import md5_of
 from flyteform.objects.ports import ObjectInfo, SignedUrl
 from flyteform.objects.sigv4 import Credentials, Signer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
+    from pathlib import Path
 
-    from obstore.store import S3Config
+    from obstore.store import RetryConfig, S3Config
 
     from flyteform.objects.ports import Method
 
@@ -44,7 +46,8 @@ class S3Store:
     """The object store below `s3://bucket/prefix`; keys are taken literally, nothing in them is decoded.
 
     `environment` has AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION and AWS_ENDPOINT_URL;
-    without keys in it the machine's own identity reads and writes.
+    without keys in it the machine's own identity reads and writes. FLYTEFORM_STORE_PATIENCE is for how many seconds a
+    store that does not answer is asked again; whoever has worked for hours has more of it than a server has.
     """
 
     def __init__(self, prefix: str, environment: Mapping[str, str] = os.environ) -> None:
@@ -60,7 +63,8 @@ class S3Store:
         self._endpoint = endpoint.rstrip("/") or f"https://s3.{region}.amazonaws.com"
         credentials = _credentials(environment)
         self._signer = Signer(credentials, region) if credentials else None
-        self._bucket = _open(self._bucket_name, self._endpoint, region, credentials)
+        patience = environment.get("FLYTEFORM_STORE_PATIENCE", "")
+        self._bucket = _open(self._bucket_name, self._endpoint, region, credentials, _retries(patience))
 
     @property
     def prefix(self) -> str:
@@ -87,6 +91,20 @@ class S3Store:
                 mode="create" if if_absent else "overwrite",
                 use_multipart=False,
             )
+
+    async def fetch(self, uri: str, target: Path) -> None:
+        """Write the content to a file, in pieces; `NotFoundError` if there is none."""
+        with self._errors(uri):
+            found = await obstore.get_async(self._bucket, self._key(uri))
+            with target.open("wb") as file:
+                async for piece in found.stream():
+                    file.write(piece)
+
+    async def store(self, source: Path, uri: str) -> None:
+        """Store a file's content, in pieces."""
+        attributes = {MD5_METADATA: _base64(md5_of(source))}
+        with self._errors(uri):
+            await obstore.put_async(self._bucket, self._key(uri), source, attributes=attributes)
 
     async def head(self, uri: str) -> ObjectInfo | None:
         """Describe the object, or return None if there is none."""
@@ -166,7 +184,14 @@ class S3Store:
         )
 
 
-def _open(bucket: str, endpoint: str, region: str, credentials: Credentials | None) -> Bucket:
+def _retries(patience: str) -> RetryConfig:
+    if not patience.isdigit():
+        return {"max_retries": RETRIES, "retry_timeout": RETRY_TIMEOUT}
+    # The pauses between them grow to some seconds each.
+    return {"max_retries": RETRIES + int(patience), "retry_timeout": timedelta(seconds=int(patience))}
+
+
+def _open(bucket: str, endpoint: str, region: str, credentials: Credentials | None, retries: RetryConfig) -> Bucket:
     config: S3Config = {"endpoint": endpoint, "region": region}
     if credentials is not None:
         config |= {"access_key_id": credentials.key, "secret_access_key": credentials.secret}
@@ -180,7 +205,7 @@ def _open(bucket: str, endpoint: str, region: str, credentials: Credentials | No
             "connect_timeout": CONNECT_TIMEOUT,
             "timeout": TIMEOUT,
         },
-        retry_config={"max_retries": RETRIES, "retry_timeout": RETRY_TIMEOUT},
+        retry_config=retries,
     )
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import threading
 import urllib.error
 import urllib.request
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 import grpc.aio
@@ -125,6 +127,50 @@ async def test_a_store_that_went_away_and_came_back() -> None:
         assert await store.get(f"{store.prefix}/b") == b"after"
         with pytest.raises(NotFoundError):
             await store.get(f"{store.prefix}/c")
+
+
+class Busy(BaseHTTPRequestHandler):
+    """A server that refuses a few requests, and then does what it is asked for."""
+
+    refusals = 4
+
+    def do_PUT(self) -> None:
+        """Take an object, or ask to come again."""
+        self.rfile.read(int(self.headers["Content-Length"]))
+        Busy.refusals -= 1
+        self.send_response(503 if Busy.refusals >= 0 else 200)
+        self.send_header("Content-Length", "0")
+        self.send_header("ETag", '"0"')
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.mark.parametrize("patience", ["", "60"])
+async def test_who_has_patience_asks_more_often(patience: str) -> None:
+    """What a task has made is not lost because its store was away for longer than a server would wait."""
+    Busy.refusals = 4
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Busy)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    environment = {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_port}",
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+        "FLYTEFORM_STORE_PATIENCE": patience,
+    }
+    store = S3Store("s3://bucket/prefix", environment)
+    try:
+        if patience:
+            await store.put("s3://bucket/prefix/a", b"made in hours")
+        else:
+            with pytest.raises(UnavailableError):
+                await store.put("s3://bucket/prefix/a", b"made in hours")
+    finally:
+        await asyncio.to_thread(server.shutdown)
+        thread.join()
+        server.server_close()
 
 
 @asynccontextmanager

@@ -58,6 +58,29 @@ async def test_put_of_what_need_not_last(store: ObjectStore) -> None:
         await store.put(f"{store.prefix}/a/b", b"three", if_absent=True, durable=False)
 
 
+@pytest.mark.parametrize("size", [0, 1, 20 * 1024 * 1024])
+async def test_files_become_objects_and_back(store: ObjectStore, tmp_path: Path, size: int) -> None:
+    """Of every size, with the digest that an upload at once would have; a file that is there is replaced."""
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.write_bytes(b"0123456789abcdef"[: size or 16] * (size // 16 or bool(size)))
+    target.write_text("what was here before")
+    uri = f"{store.prefix}/large/file"
+    await store.store(source, uri)
+    found = await store.head(uri)
+    assert found is not None
+    assert found.md5 == hashlib.md5(source.read_bytes(), usedforsecurity=False).digest()
+    await store.fetch(uri, target)
+    assert target.read_bytes() == source.read_bytes()
+
+
+async def test_a_file_of_no_object(store: ObjectStore, tmp_path: Path) -> None:
+    """There is nothing to fetch, and nothing below another prefix."""
+    with pytest.raises(NotFoundError):
+        await store.fetch(f"{store.prefix}/none", tmp_path / "none")
+    with pytest.raises(InvalidInputError):
+        await store.fetch("file:///elsewhere", tmp_path / "none")
+
+
 async def test_put_if_absent_keeps_the_first(store: ObjectStore) -> None:
     """A conditional put refuses to replace, and the first content stays."""
     await store.put(f"{store.prefix}/a", b"one", if_absent=True)
