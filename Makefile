@@ -61,9 +61,11 @@ cluster: setup ## a real Kubernetes cluster on this machine: ARGS=up, status, do
 
 # The tests run inside the cluster's network, which nothing outside can reach and which reaches nothing outside.
 IN_CLUSTER := $(BIN)/python -m tools.kubernetes --run .cluster/test
+IMAGES := --python localhost/python:test --task localhost/task:test --example localhost/example:test \
+  --operator localhost/operator:test --stock localhost/flytekit:test
 .PHONY: test-cluster
-test-cluster: setup ## pass the tests that need a real Kubernetes with real pods
-	@$(IN_CLUSTER) up --python localhost/python:test --task localhost/task:test && \
+test-cluster: setup compat ## pass the tests that need a real Kubernetes with real pods
+	@export FLYTEFORM_FLYTEKIT=$(FLYTEKIT); $(IN_CLUSTER) up $(IMAGES) && \
 	  FLYTEFORM_TEST_CLUSTER=1 $(IN_CLUSTER) exec $(BIN)/pytest tests/cluster $(ARGS); \
 	  code=$$?; $(IN_CLUSTER) down; exit $$code
 

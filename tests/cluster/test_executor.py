@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import os
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from flyteidl.core.identifier_pb2 import WorkflowExecutionIdentifier
 from flyteidl.core.tasks_pb2 import Container, TaskTemplate
 
+from flyteform.errors import NotFoundError
+from flyteform.proto.flyteform.v1.link_pb2 import TailLogs
 from flyteform_dataplane.engine.failures import FailureKind
 from flyteform_dataplane.kubernetes.api import KubernetesApi, connect
 from flyteform_dataplane.kubernetes.executor import PodExecutor
-from flyteform_dataplane.kubernetes.profile import PodProfile
+from flyteform_dataplane.kubernetes.podlogs import PodLogs
+from flyteform_dataplane.kubernetes.profile import GracePeriods, PodProfile
 from flyteform_dataplane.ports import AttemptPhase, PodRequest
 from support.kubernetes import get, kubectl
 from support.pods import amounts
@@ -175,3 +181,45 @@ async def test_a_pod_that_kubernetes_refuses(executor: PodExecutor) -> None:
     assert end.failure is not None
     assert "image: Required value" in end.failure.message
     assert not end.failure.recoverable
+
+
+async def test_an_image_that_never_comes(api: KubernetesApi) -> None:
+    """When patience is over the pod is gone, so that it cannot begin beside the next attempt."""
+    impatient = replace(PROFILE, grace=GracePeriods(image_pull_backoff=timedelta(0)))
+    executor = PodExecutor(api, impatient)
+    await executor.open()
+    try:
+        seen = Watched()
+        attempt = request("f8/n0/0", "print(1)")
+        attempt.task.container.image = "localhost/no-such-image:1"
+        await executor.start(attempt, seen)
+        end = await seen.until(EXITED)
+    finally:
+        await executor.close()
+    assert end.failure is not None
+    assert (end.failure.code, end.failure.recoverable) == ("ImagePullBackOff", True)
+    gone = ("wait", "pod/f8-n0-0", "--for=delete", f"--namespace={NAMESPACE}", "--timeout=60s")
+    await asyncio.to_thread(kubectl, *gone)
+
+
+async def test_logs_are_followed(api: KubernetesApi, executor: PodExecutor) -> None:
+    """From before the pod begins until its program ends; afterwards the last lines are there still."""
+    code = "import time\nfor i in range(5): print('line', i, flush=True); time.sleep(0.2)"
+    name = WorkflowExecutionIdentifier(project="flytesnacks", domain="development", name="f9")
+    await executor.start(request("f9/n0/0", code), Watched())
+    logs = PodLogs(api, pause=0.1)
+    async with asyncio.timeout(60):
+        while not get_or_none("f9-n0-0"):
+            await asyncio.to_thread(kubectl, "version")
+        question = TailLogs(execution=name, node_id="n0", follow=True)
+        followed = [line async for lines in logs.tail(question) for line in lines]
+    assert followed == [f"line {number}" for number in range(5)]
+    last = TailLogs(execution=name, node_id="n0", lines=2)
+    assert [line async for lines in logs.tail(last) for line in lines] == ["line 3", "line 4"]
+    with pytest.raises(NotFoundError, match="f9/n1/0 has no pod"):
+        await anext(logs.tail(TailLogs(execution=name, node_id="n1")))
+
+
+def get_or_none(pod: str) -> str:
+    """Return a pod's name, if it is there."""
+    return kubectl("get", "pod", pod, f"--namespace={NAMESPACE}", "--ignore-not-found", "--output=name")
