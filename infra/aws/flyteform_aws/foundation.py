@@ -117,7 +117,7 @@ def _foundation(config: AwsConfig, made: _Made) -> Foundation:
         edge=Edge(
             domain=config.edge.domain,
             gateway_class=_GATEWAY_CLASS,
-            gateway_annotations=balancer_annotations(config, made.certificate),
+            service_annotations=balancer_annotations(config, made.certificate),
             balancer_ends_tls=True,
             sources=config.network.sources,
         ),

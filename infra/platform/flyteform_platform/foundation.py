@@ -147,8 +147,8 @@ class Edge:
     """How callers from outside arrive. `domain` is the host name that they use.
 
     One of: `issuer` (a ClusterIssuer of cert-manager that gets the certificate), `certificate_secret` (a TLS Secret
-    that is there already), or neither, where `gateway_annotations` tell the cloud's own load balancer its certificate:
-    that of a gateway which is the balancer, or, with `balancer_ends_tls`, that of the one before the gateway's pods.
+    that is there already), or neither, where the cloud's own load balancer is told its certificate: one that is the
+    gateway by `gateway_annotations`, one before the gateway's pods by `service_annotations`, with `balancer_ends_tls`.
     `address` is set where callers reach the gateway by a fixed address. `sources` are the CIDRs that may call.
     `grpc_domain` is for gateways that serve gRPC on a host of its own (load balancers that have no gRPC in HTTP
     routes); without it clients use `domain` for everything. The gateway's proxies run in `gateway_namespace`.
@@ -160,6 +160,7 @@ class Edge:
     issuer: str = ""
     certificate_secret: str = ""
     gateway_annotations: Mapping[str, Input[str]] = field(default_factory=dict)
+    service_annotations: Mapping[str, Input[str]] = field(default_factory=dict)
     balancer_ends_tls: bool = False
     address: Input[str] = ""
     sources: tuple[str, ...] = ()

@@ -119,7 +119,9 @@ class Recorder(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.Engine
 
     def _made(self, request: Any, inputs: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         if self._asked.preview:
-            return "", inputs
+            # Where outputs have another shape than inputs, a provider does not hand these back.
+            unknown = getattr(_table(request.type), "UNKNOWN_OUTPUTS", {}).get(request.type, ())
+            return "", {**inputs, **dict.fromkeys(unknown, UNKNOWN)}
         identifier = f"{request.name}-id"
         outputs = self._table_outputs(request, inputs, identifier)
         return str(outputs.pop("id", identifier)), {**inputs, **outputs}

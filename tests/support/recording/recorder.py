@@ -87,7 +87,8 @@ def serve() -> None:
     for module in sys.argv[1:]:
         # What is wrong with it is the program's error, said where it is recorded.
         with contextlib.suppress(Exception):
-            importlib.import_module(module)
+            # SDKs load a module when something of it is asked for.
+            getattr(importlib.import_module(module), "_utilities", None)
     for line in sys.stdin:
         asked = Asked(**json.loads(line))
         pid = os.fork()

@@ -6,6 +6,7 @@ import atexit
 import fcntl
 import json
 import os
+import re
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -70,24 +71,42 @@ def _stacks_of(folder: Path) -> Path:
     return (folder / str(project["stackConfigDir"])).resolve()
 
 
+def _label(cloud: str, name: str, *, preview: bool) -> str:
+    return f"{cloud}-{name}{'-preview' if preview else ''}"
+
+
 class Recordings:
     """Makes recordings, each once for all processes of a test run that share the folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._known: dict[str, Graph] = {}
+        self._held: set[str] = set()
         folder.mkdir(parents=True, exist_ok=True)
 
     def shipped(self, cloud: str, name: str, *, preview: bool = False) -> Graph:
         """Record a stack that is shipped, after those that it refers to."""
-        label = f"{cloud}-{name}{'-preview' if preview else ''}"
-        with self._alone(label):
+        label = _label(cloud, name, preview=preview)
+        if label not in self._known:
             file = self._folder / f"{label}.json"
             if not file.exists():
-                document = self.record(stack_of(cloud, name), label, preview=preview).document
-                partial = file.with_suffix(".partial")
-                partial.write_text(json.dumps(document))
-                partial.rename(file)
-            return read_graph(cloud, name, json.loads(file.read_text()))
+                with self._alone(cloud):
+                    self._keep(cloud, name, preview=preview)
+                    # Whoever has the SDK imported records everything, so that no other process imports it, too.
+                    for each in shipped(cloud) if os.environ.get("PYTEST_XDIST_WORKER") else ():
+                        self._keep(cloud, each, preview=False)
+                        self._keep(cloud, each, preview=True)
+            self._known[label] = read_graph(cloud, name, json.loads(file.read_text()))
+        return self._known[label]
+
+    def _keep(self, cloud: str, name: str, *, preview: bool) -> None:
+        label = _label(cloud, name, preview=preview)
+        file = self._folder / f"{label}.json"
+        if not file.exists():
+            document = self.record(stack_of(cloud, name), label, preview=preview).document
+            partial = file.with_suffix(".partial")
+            partial.write_text(json.dumps(document))
+            partial.rename(file)
 
     def record(
         self,
@@ -135,9 +154,17 @@ class Recordings:
 
     @contextmanager
     def _alone(self, label: str) -> Iterator[None]:
+        """Be the only process that records a cloud; what a stack refers to is recorded in the same turn."""
+        if label in self._held:
+            yield
+            return
         with (self._folder / f"{label}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+            self._held.add(label)
+            try:
+                yield
+            finally:
+                self._held.remove(label)
 
 
 class _Host:
@@ -154,7 +181,14 @@ class _Host:
             self._cloud = cloud
             path = os.pathsep.join([str(_TESTS), os.environ.get("PYTHONPATH", "")])
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "support.recording.recorder", *_PRELOADED, f"flyteform_{cloud}.program"],
+                [
+                    sys.executable,
+                    "-m",
+                    "support.recording.recorder",
+                    *_PRELOADED,
+                    f"flyteform_{cloud}.program",
+                    *_used(cloud),
+                ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
@@ -175,6 +209,19 @@ class _Host:
 
 _HOST = _Host()
 atexit.register(_HOST.close)
+
+
+def _used(cloud: str) -> list[str]:
+    """Return the submodules of SDKs that a cloud's sources name: SDKs import them when they are first used."""
+    found = set()
+    for folder in (ROOT / "infra" / "platform", ROOT / "infra" / cloud):
+        for path in folder.glob("flyteform_*/**/*.py"):
+            text = path.read_text()
+            for package, alias in re.findall(r"^import (pulumi_\w+)(?: as (\w+))?$", text, re.MULTILINE):
+                found |= {f"{package}.{each}" for each in re.findall(rf"\b{alias or package}\.([a-z]\w+)\.", text)}
+            for package, names in re.findall(r"^from (pulumi_[\w.]+) import ([\w, ]+)", text, re.MULTILINE):
+                found |= {package, *(f"{package}.{each.split(' as ')[0].strip()}" for each in names.split(","))}
+    return sorted(found)
 
 
 def _config(settings: dict[str, Any]) -> tuple[dict[str, str], list[str]]:

@@ -84,11 +84,10 @@ class Routes:
         spec: dict[str, Any] = {"gatewayClassName": self.edge.gateway_class, "listeners": listeners}
         if self.edge.address:
             spec["addresses"] = [{"type": "IPAddress", "value": self.edge.address}]
-        annotations = dict(self.edge.gateway_annotations)
-        if self.edge.balancer_ends_tls:
+        if self.edge.service_annotations:
             # From here they get to the gateway's Service, which the cloud makes its balancer of.
-            spec["infrastructure"], annotations = {"annotations": annotations}, {}
-        self._custom(_API, "Gateway", NAME, spec, annotations)
+            spec["infrastructure"] = {"annotations": dict(self.edge.service_annotations)}
+        self._custom(_API, "Gateway", NAME, spec, dict(self.edge.gateway_annotations))
 
     def _redirect(self) -> None:
         filters = [{"type": "RequestRedirect", "requestRedirect": {"scheme": "https", "statusCode": 301}}]

@@ -1,0 +1,108 @@
+"""What a stack on Azure is told beyond what every cloud is."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from flyteform_platform.config import PlatformConfig, Role, Section
+
+Guid = Annotated[str, Field(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")]
+Digest = Annotated[str, Field(pattern=r"^(|[^@\s]+@sha256:[0-9a-f]{64})$")]
+
+
+class Costs(Section):
+    """When to be told of what it costs: `emails` hear at 80 and 100 percent of `monthly` in the account's currency."""
+
+    monthly: int = Field(default=0, ge=0)
+    since: str = Field(default="2026-01-01", pattern=r"^[0-9]{4}-[0-9]{2}-01$")
+    emails: tuple[str, ...] = ()
+
+
+class AzureSettings(Section):
+    """The subscription and place, who administers the cluster, and what only Azure has.
+
+    `administrators` are object ids of groups in Entra. `suffix` ends names that are the whole world's (accounts of
+    storage, vaults, registries). `token_image` has `az`, by digest: it gets the control plane's tokens for its
+    databases, which have no passwords. Certificates are proved in the DNS zone `edge.dnsZone` of the group `dns_group`;
+    `acme_email` is whom their authority writes to.
+    """
+
+    subscription: Guid
+    tenant: Guid
+    location: str = Field(pattern=r"^[a-z0-9]+$")
+    suffix: str = Field(pattern=r"^[a-z0-9]{3,8}$")
+    kubernetes: str = Field(default="1.34", pattern=r"^1\.[0-9]{2}$")
+    administrators: tuple[Guid, ...] = ()
+    token_image: Digest = ""
+    dns_group: str = ""
+    acme_email: str = ""
+    log_days: int = Field(default=30, ge=30, le=730)
+    costs: Costs = Costs()
+
+
+class AzureConfig(PlatformConfig):
+    """The configuration of a stack on Azure."""
+
+    azure: AzureSettings
+
+    @model_validator(mode="after")
+    def _cluster(self) -> Self:
+        if any(self.has(role) for role in (Role.BASE, Role.CONTROL_PLANE)) and not self.azure.token_image:
+            raise ValueError("azure.tokenImage is missing: the databases are reached by tokens that it gets")
+        if not (
+            self.edge.certificate_secret or (self.edge.dns_zone and self.azure.dns_group and self.azure.acme_email)
+        ):
+            raise ValueError(
+                "edge.certificateSecret, or edge.dnsZone with azure.dnsGroup and azure.acmeEmail, is missing"
+            )
+        if not self.has(Role.BASE):
+            return self
+        if not self.azure.administrators:
+            raise ValueError("azure.administrators is empty: nobody could reach the cluster, it has no local accounts")
+        if not any(pool.system for pool in self.node_pools):
+            raise ValueError("nodePools has no pool with system: true, where the platform's own pods run")
+        if not self.network.private_api and not self.network.administrators:
+            raise ValueError("network.administrators is empty: a public API server needs the CIDRs that may reach it")
+        return self
+
+    @model_validator(mode="after")
+    def _durable(self) -> Self:
+        if not (self.is_production and self.has(Role.BASE)):
+            return self
+        missing = {
+            "azure.costs.monthly": self.azure.costs.monthly > 0,
+            "azure.costs.emails": bool(self.azure.costs.emails),
+        }
+        if wrong := [text for text, there in missing.items() if not there]:
+            raise ValueError("the preset prod needs " + "; ".join(wrong))
+        return self
+
+    @property
+    def zones(self) -> list[str]:
+        """The availability zones, by number."""
+        return [str(number) for number in range(1, self.network.zones + 1)]
+
+    @property
+    def group(self) -> str:
+        """The resource group's name."""
+        return self.name
+
+    @property
+    def issues_certificates(self) -> bool:
+        """Whether certificates are got by this platform."""
+        return not self.edge.certificate_secret
+
+    def worldwide(self, kind: str) -> str:
+        """Return a name that nobody else in the world has: letters and digits, at most 24."""
+        return f"{self.name.replace('-', '')[:12]}{kind}{self.azure.suffix}"[:24]
+
+    def scope(self, provider: str, *names: str) -> str:
+        """Return the id of a resource in the group."""
+        root = f"/subscriptions/{self.azure.subscription}/resourceGroups/{self.group}"
+        return "/".join((root, "providers", provider, *names))
+
+    def role(self, guid: str) -> str:
+        """Return the id of a built-in role."""
+        return f"/subscriptions/{self.azure.subscription}/providers/Microsoft.Authorization/roleDefinitions/{guid}"
