@@ -19,6 +19,7 @@ from benchmarks.controlplane.goals import CLIENTS as GOAL_CLIENTS
 from benchmarks.controlplane.goals import report_goals
 from benchmarks.controlplane.lists import deep_lists, fill_postgres, fill_sqlite
 from benchmarks.controlplane.load import Client, Round
+from benchmarks.controlplane.replicas import two_against_one
 from benchmarks.controlplane.requests import SUBJECTS
 from benchmarks.controlplane.servers import Server, control_plane, empty_method, postgres
 
@@ -40,14 +41,17 @@ class Row:
 
 
 def main() -> None:
-    """Print a table per database; `--quick` measures less, `--sqlite`, `--postgres` or a method's name only that."""
+    """Print a table per database; `--quick` measures less.
+
+    `--sqlite`, `--postgres`, `--replicas` or a method's name measure only that.
+    """
     clients, seconds, executions = QUICK if "--quick" in sys.argv else (CLIENTS, SECONDS, EXECUTIONS)
     with tempfile.TemporaryDirectory(prefix="flyteform-bench-") as name:
         folder = Path(name)
         with empty_method() as server:
             empty = _rounds(server, -1, clients, seconds, 1)
         _print("empty grpc.aio method", clients, empty, None, None)
-        if "--postgres" not in sys.argv:
+        if not {"--postgres", "--replicas"}.intersection(sys.argv):
             rates = dict.fromkeys(clients, sqlite_rates(folder))
             with control_plane(folder / "on-sqlite") as server:
                 _database("SQLite", server, clients, seconds, empty, rates)
@@ -56,6 +60,9 @@ def main() -> None:
         if "--sqlite" not in sys.argv:
             with postgres(folder) as address:
                 rates = {number: postgres_rates(address, number) for number in clients}
+                if "--replicas" in sys.argv:
+                    two_against_one(folder, f"postgresql+asyncpg://{address}")
+                    return
                 with control_plane(folder / "on-postgres", f"postgresql+asyncpg://{address}") as server:
                     rows = _database("PostgreSQL", server, clients, seconds, empty, rates)
                     report_goals(
@@ -63,6 +70,7 @@ def main() -> None:
                     )
                     fill_postgres(address, executions)
                     deep_lists("PostgreSQL", server.address, executions)
+                two_against_one(folder, f"postgresql+asyncpg://{address}")
 
 
 def _database(
