@@ -153,6 +153,10 @@ class PodExecutor:
                 error.code, f"the pod cannot be made: {error.message}", FailureKind.SYSTEM, recoverable=True
             )
             self._end(attempt, Failed(failure, self._now()))
+        except Exception:  # a defect of ours: an attempt that is never told of would wait for ever
+            logger.exception("the pod of %s cannot be made", attempt.name)
+            failure = Failure("PodNotMade", "the pod cannot be made; the operator's log says why", FailureKind.SYSTEM)
+            self._end(attempt, Failed(failure, self._now()))
         finally:
             attempt.creating = None
 

@@ -6,11 +6,11 @@ import copy
 from typing import TYPE_CHECKING
 
 from flyteidl.core.tasks_pb2 import Resources
-from google.protobuf.json_format import MessageToDict
 
 from flyteform_dataplane.errors import UserError
 from flyteform_dataplane.kubernetes.copying import add_copying
 from flyteform_dataplane.kubernetes.names import label_value, place_of, pod_name
+from flyteform_dataplane.kubernetes.podspecs import spec_of
 from flyteform_dataplane.kubernetes.profile import PATIENCE
 from flyteform_dataplane.kubernetes.resources import requirements
 from flyteform_dataplane.kubernetes.scheduling import accelerate, place
@@ -94,13 +94,14 @@ def _container(request: PodRequest, profile: PodProfile, name: str) -> Json:
 def _own_pod(request: PodRequest, profile: PodProfile) -> tuple[Json, str]:
     """Return the pod that the task brings, its primary container completed with what every task gets."""
     pod = request.task.k8s_pod
-    spec: Json = MessageToDict(pod.pod_spec)
+    spec = spec_of(pod.pod_spec, request.task.id.name)
     primary = pod.primary_container_name or request.task.config.get(PRIMARY_ANNOTATION, "")
-    containers = spec.get("containers", [])
-    if primary not in [container.get("name") for container in containers]:
+    containers = spec["containers"]
+    names = [container["name"] for container in containers]
+    if primary not in names:
         raise UserError(
             f"task {request.task.id.name} names {primary!r} as its primary container, which its pod has not",
-            remedy=f"name one of: {', '.join(str(container.get('name')) for container in containers)}",
+            remedy=f"name one of: {', '.join(names)}",
         )
     for container in [*spec.get("initContainers", []), *containers]:
         _complete(container, request, profile)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,8 @@ from flyteidl.core.tasks_pb2 import DataLoadingConfig, GPUAccelerator, IOStrateg
 from flyteidl.core.types_pb2 import SimpleType
 from google.protobuf.json_format import ParseDict
 from google.protobuf.struct_pb2 import Struct
+from hypothesis import given
+from hypothesis import strategies as st
 
 from flyteform_dataplane.copilot.plans import parse
 from flyteform_dataplane.errors import UserError
@@ -165,6 +169,11 @@ def raw_request(**config: Any) -> PodRequest:
     return request(task, copying=copying)
 
 
+SPOT = replace(
+    PROFILE,
+    copilot=Copilot(image="copilot:1"),
+    spot=Spot((SPOT_TAINT,), {"pool": "spot"}, {"key": "spot", "operator": "In", "values": ["true"]}),
+)
 COPYING = replace(PROFILE, copilot=Copilot(image="copilot:1"), environment={"AWS_REGION": "x"})
 
 
@@ -262,6 +271,46 @@ def test_a_pod_task_without_its_primary_container_is_refused() -> None:
     with pytest.raises(UserError, match="'nobody' as its primary container") as caught:
         pod_of(request(pod_task({"name": "main", "image": "m:1"}, primary="nobody")), PROFILE)
     assert caught.value.remedy == "name one of: main"
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**31), 2**31) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+FIELDS = ("name", "env", "resources", "volumeMounts", "image", "securityContext", "command")
+CONTAINERS = st.lists(st.dictionaries(st.sampled_from(FIELDS), JSON, max_size=4) | JSON, max_size=3)
+PLACES = ("volumes", "tolerations", "nodeSelector", "affinity", "securityContext", "serviceAccountName")
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={"containers": CONTAINERS | JSON, "initContainers": CONTAINERS | JSON, **dict.fromkeys(PLACES, JSON)},
+    )
+)
+def test_whatever_a_task_brings_is_a_pod_or_refused(spec: Json) -> None:
+    """Anybody may register anything: what is no pod is the user's error, in one sentence."""
+    primary = {"name": "main", "image": "m:1"}
+    for containers in (
+        spec.get("containers"),
+        [primary, *(spec.get("containers") or [])] if isinstance(spec.get("containers"), list) else [primary],
+    ):
+        task = TaskTemplate(
+            type="sidecar", k8s_pod=K8sPod(pod_spec=ParseDict({**spec, "containers": containers}, Struct()))
+        )
+        task.k8s_pod.primary_container_name = "main"
+        task.extended_resources.shared_memory.size_limit = "1Gi"
+        with contextlib.suppress(UserError):
+            pod = pod_of(request(task, interruptible=True, copying=raw_request().copying), SPOT)
+            assert "main" in [container["name"] for container in pod["spec"]["containers"]]
+
+
+def test_numbers_of_a_tasks_pod_are_kubernetes_own() -> None:
+    """Ports and users stay whole numbers, and what is null is nothing."""
+    container = {"name": "main", "image": "m:1", "ports": [{"containerPort": 8080}], "env": None, "resources": None}
+    (found,) = pod_of(request(pod_task(container)), PROFILE)["spec"]["containers"]
+    assert json.dumps(found["ports"]) == '[{"containerPort": 8080}]'
 
 
 def test_the_same_request_gives_the_same_pod() -> None:

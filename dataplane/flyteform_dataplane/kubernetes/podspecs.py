@@ -1,0 +1,91 @@
+"""Pods that tasks bring: anybody may have written them, so their form is looked at before anything is added."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from google.protobuf.json_format import MessageToDict
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from flyteform_dataplane.errors import UserError
+
+if TYPE_CHECKING:
+    from google.protobuf.struct_pb2 import Struct
+
+    from flyteform_dataplane.kubernetes.profile import Json
+
+
+class _Part(BaseModel):
+    """What is not looked at stays as it is, for Kubernetes to judge."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class _Variable(_Part):
+    name: str
+
+
+class _Mount(_Part):
+    mountPath: str  # noqa: N815 - Kubernetes' name
+
+
+class _Resources(_Part):
+    requests: dict[str, Any] = Field(default_factory=dict)
+    limits: dict[str, Any] = Field(default_factory=dict)
+
+
+class _Container(_Part):
+    name: str
+    env: list[_Variable] = Field(default_factory=list)
+    resources: _Resources = Field(default_factory=_Resources)
+    volumeMounts: list[_Mount] = Field(default_factory=list)  # noqa: N815 - as above
+
+
+class _Term(_Part):
+    matchExpressions: list[dict[str, Any]] = Field(default_factory=list)  # noqa: N815 - as above
+
+
+class _Terms(_Part):
+    nodeSelectorTerms: list[_Term] = Field(default_factory=list)  # noqa: N815 - as above
+
+
+class _NodeAffinity(_Part):
+    requiredDuringSchedulingIgnoredDuringExecution: _Terms = Field(default_factory=_Terms)  # noqa: N815 - as above
+
+
+class _Affinity(_Part):
+    nodeAffinity: _NodeAffinity = Field(default_factory=_NodeAffinity)  # noqa: N815 - as above
+
+
+class _Volume(_Part):
+    name: str
+
+
+class _Spec(_Part):
+    containers: list[_Container] = Field(min_length=1)
+    initContainers: list[_Container] = Field(default_factory=list)  # noqa: N815 - as above
+    volumes: list[_Volume] = Field(default_factory=list)
+    tolerations: list[dict[str, Any]] = Field(default_factory=list)
+    nodeSelector: dict[str, str] = Field(default_factory=dict)  # noqa: N815 - as above
+    affinity: _Affinity = Field(default_factory=_Affinity)
+
+
+def spec_of(given: Struct, task: str) -> Json:
+    """Return the specification of a task's pod; `UserError` names the field that is wrong."""
+    spec: Json = _natural(MessageToDict(given))
+    try:
+        _Spec.model_validate(spec)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "it"
+        raise UserError(f"the pod of task {task} is none: {place}: {first['msg']}") from error
+    return spec
+
+
+def _natural(value: Any) -> Any:
+    """Return a value as Kubernetes reads it: null is nothing, and a message of this kind knows no whole numbers."""
+    if isinstance(value, dict):
+        return {key: _natural(one) for key, one in value.items() if one is not None}
+    if isinstance(value, list):
+        return [_natural(one) for one in value if one is not None]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
