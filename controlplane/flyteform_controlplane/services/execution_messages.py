@@ -4,40 +4,32 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flyteidl.admin.execution_pb2 import Execution, ExecutionClosure, ExecutionSpec
+from flyteidl.admin.execution_pb2 import Execution, ExecutionSpec
 from flyteidl.admin.node_execution_pb2 import NodeExecution
-from flyteidl.admin.task_execution_pb2 import TaskExecution
+from flyteidl.admin.task_execution_pb2 import TaskExecution, TaskExecutionClosure
 
 from flyteform_controlplane.domain.identifiers import execution_id, node_execution_id, task_execution_id
 
 if TYPE_CHECKING:
-    from typing import TypeVar
-
-    from flyteidl.admin.node_execution_pb2 import NodeExecutionClosure
-    from flyteidl.admin.task_execution_pb2 import TaskExecutionClosure
-
     from flyteform_controlplane.domain.records import ExecutionRecord, NodeExecutionRecord, TaskExecutionRecord
-
-    Closure = TypeVar("Closure", ExecutionClosure, NodeExecutionClosure, TaskExecutionClosure)
 
 WHOLE = 0
 
 
-def execution_message(record: ExecutionRecord, error_length: int = WHOLE) -> Execution:
-    """Return an execution; a positive `error_length` cuts its error message to so many characters."""
+def execution_message(record: ExecutionRecord) -> Execution:
+    """Return an execution."""
     spec = ExecutionSpec()
     spec.CopyFrom(record.spec)
     spec.metadata.system_metadata.execution_cluster = record.cluster
-    closure = _trimmed(record.closure, error_length)
-    return Execution(id=execution_id(record), spec=spec, closure=closure)
+    return Execution(id=execution_id(record), spec=spec, closure=record.closure)
 
 
-def node_message(record: NodeExecutionRecord, error_length: int = WHOLE) -> NodeExecution:
-    """Return a node's execution; a positive `error_length` cuts its error message to so many characters."""
+def node_message(record: NodeExecutionRecord) -> NodeExecution:
+    """Return a node's execution."""
     return NodeExecution(
         id=node_execution_id(record),
         input_uri=record.input_uri,
-        closure=_trimmed(record.closure, error_length),
+        closure=record.closure,
         metadata=record.node_execution_metadata,
     )
 
@@ -52,10 +44,10 @@ def task_message(record: TaskExecutionRecord, error_length: int = WHOLE, *, is_p
     )
 
 
-def _trimmed(closure: Closure, error_length: int) -> Closure:
+def _trimmed(closure: TaskExecutionClosure, error_length: int) -> TaskExecutionClosure:
     if not error_length or len(closure.error.message) <= error_length:
         return closure
-    copy = type(closure)()
+    copy = TaskExecutionClosure()
     copy.CopyFrom(closure)
     copy.error.message = copy.error.message[:error_length]
     return copy

@@ -21,6 +21,7 @@ from flyteform_controlplane.errors import InvalidArgumentError, MissingEntityErr
 from flyteform_controlplane.services.backend import missing
 from flyteform_controlplane.services.listing import identifier_of, key_of, list_identifiers, scope_of
 from flyteform_controlplane.services.registration import add_version, exists_different, exists_identical
+from flyteform_controlplane.services.splicing import LAUNCH_PLAN_COLUMNS, launch_plan_list
 
 if TYPE_CHECKING:
     from flyteidl.admin.common_pb2 import (
@@ -76,9 +77,8 @@ class LaunchPlans:
         check_scope(request.id)
         query = parse_query(request, Entity.LAUNCH_PLAN)
         async with self.backend.database.reading() as tx:
-            rows = await self.backend.store.launch_plans.page(tx, query, scope_of(request.id))
-        plans = [message(row) for row in rows]
-        return launch_plan_pb2.LaunchPlanList(launch_plans=plans, token=next_token(query, rows))
+            rows = await self.backend.store.launch_plans.stored(tx, LAUNCH_PLAN_COLUMNS, query, scope_of(request.id))
+        return launch_plan_list(rows, next_token(query, rows))
 
     async def ListLaunchPlanIds(
         self, request: NamedEntityIdentifierListRequest, _context: object
@@ -110,9 +110,8 @@ class LaunchPlans:
         query = parse_query(request, Entity.LAUNCH_PLAN)
         scope: dict[str, str | int | None] = {"project": request.project, "domain": request.domain, "state": _ACTIVE}
         async with self.backend.database.reading() as tx:
-            rows = await self.backend.store.launch_plans.page(tx, query, scope)
-        plans = [message(row) for row in rows]
-        return launch_plan_pb2.LaunchPlanList(launch_plans=plans, token=next_token(query, rows))
+            rows = await self.backend.store.launch_plans.stored(tx, LAUNCH_PLAN_COLUMNS, query, scope)
+        return launch_plan_list(rows, next_token(query, rows))
 
     async def UpdateLaunchPlan(
         self, request: launch_plan_pb2.LaunchPlanUpdateRequest, _context: object

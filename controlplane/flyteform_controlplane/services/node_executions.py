@@ -15,12 +15,16 @@ from flyteform_controlplane.errors import MissingEntityError
 from flyteform_controlplane.services.execution_data import read_data, read_outputs
 from flyteform_controlplane.services.execution_messages import node_message
 from flyteform_controlplane.services.flyte_urls import node_urls
+from flyteform_controlplane.services.splicing import NODE_COLUMNS, node_list
 from flyteform_controlplane.services.task_executions import find_task, task_key
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from flyteidl.core.identifier_pb2 import NodeExecutionIdentifier
     from sqlalchemy.ext.asyncio import AsyncConnection
 
+    from flyteform_controlplane.domain.filters import Query
     from flyteform_controlplane.domain.records import NodeExecutionRecord
     from flyteform_controlplane.services.backend import Backend
 
@@ -58,9 +62,7 @@ class NodeExecutions:
                 if parent is None:
                     raise MissingEntityError(f"missing node execution {request.unique_parent_id} in {name.name}")
                 parent_id = parent.id
-            rows = await self.backend.store.node_executions.page(tx, query, {**scope, "parent_id": parent_id})
-        nodes = [node_message(row, self.backend.config.list_error_message_length) for row in rows]
-        return node_execution_pb2.NodeExecutionList(node_executions=nodes, token=next_token(query, rows))
+            return await self._list(tx, query, {**scope, "parent_id": parent_id})
 
     async def ListNodeExecutionsForTask(
         self, request: node_execution_pb2.NodeExecutionForTaskListRequest, _context: object
@@ -70,9 +72,7 @@ class NodeExecutions:
         query = parse_query(request, Entity.NODE_EXECUTION)
         async with self.backend.database.reading() as tx:
             parent = await find_task(self.backend, tx, request.task_execution_id)
-            rows = await self.backend.store.node_executions.page(tx, query, {"parent_task_execution_id": parent.id})
-        nodes = [node_message(row, self.backend.config.list_error_message_length) for row in rows]
-        return node_execution_pb2.NodeExecutionList(node_executions=nodes, token=next_token(query, rows))
+            return await self._list(tx, query, {"parent_task_execution_id": parent.id})
 
     async def GetNodeExecutionData(
         self, request: node_execution_pb2.NodeExecutionGetDataRequest, _context: object
@@ -104,6 +104,12 @@ class NodeExecutions:
             raise MissingEntityError(f"node {record.node_id} has made no dynamic workflow")
         closure = await self._dynamic_closure(record)
         return node_execution_pb2.DynamicNodeWorkflowResponse(compiled_workflow=closure)
+
+    async def _list(
+        self, tx: AsyncConnection, query: Query, scope: Mapping[str, str | int | None]
+    ) -> node_execution_pb2.NodeExecutionList:
+        rows = await self.backend.store.node_executions.stored(tx, NODE_COLUMNS, query, scope)
+        return node_list(rows, next_token(query, rows), self.backend.config.list_error_message_length)
 
     async def _dynamic_closure(self, record: NodeExecutionRecord) -> CompiledWorkflowClosure:
         uri = record.dynamic_workflow_remote_closure_reference

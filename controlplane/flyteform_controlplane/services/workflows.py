@@ -11,7 +11,6 @@ from flyteidl.admin.workflow_pb2 import (
     WorkflowClosure,
     WorkflowCreateRequest,
     WorkflowCreateResponse,
-    WorkflowList,
 )
 from flyteidl.core.compiler_pb2 import CompiledWorkflowClosure
 from flyteidl.core.identifier_pb2 import Identifier, ResourceType
@@ -27,6 +26,7 @@ from flyteform_controlplane.errors import InvalidArgumentError
 from flyteform_controlplane.services.backend import missing
 from flyteform_controlplane.services.listing import identifier_of, key_of, list_identifiers, scope_of
 from flyteform_controlplane.services.registration import add_version, exists_different, exists_identical
+from flyteform_controlplane.services.splicing import WORKFLOW_COLUMNS, workflow_list
 
 if TYPE_CHECKING:
     from flyteidl.admin.common_pb2 import (
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
         ResourceListRequest,
     )
     from flyteidl.admin.description_entity_pb2 import DescriptionEntity
-    from flyteidl.admin.workflow_pb2 import WorkflowSpec
+    from flyteidl.admin.workflow_pb2 import WorkflowList, WorkflowSpec
 
     from flyteform_controlplane.domain.records import LaunchPlanRecord
     from flyteform_controlplane.services.backend import Backend
@@ -91,8 +91,8 @@ class Workflows:
         check_scope(request.id)
         query = parse_query(request, Entity.WORKFLOW)
         async with self.backend.database.reading() as tx:
-            rows = await self.backend.store.workflows.page(tx, query, scope_of(request.id))
-        return WorkflowList(workflows=[_message(row) for row in rows], token=next_token(query, rows))
+            rows = await self.backend.store.workflows.stored(tx, WORKFLOW_COLUMNS, query, scope_of(request.id))
+        return workflow_list(rows, next_token(query, rows))
 
     async def ListWorkflowIds(
         self, request: NamedEntityIdentifierListRequest, _context: object

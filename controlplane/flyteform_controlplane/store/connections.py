@@ -16,6 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from flyteform_controlplane.store.failures import connecting, translated
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 
@@ -47,15 +49,17 @@ class PooledConnection(AsyncConnection):
     """SQLAlchemy's connection with the driver's one at hand.
 
     `raw` is the driver's; `kind` is "postgresql" or "sqlite"; `writes` says that a transaction which writes has it;
-    `collected` is what is to be written as one statement, None where all is written at once.
+    `collected` is what is to be written as one statement, None where all is written at once; `pool` has others, for
+    work that may take longer than what this one is used for.
     """
 
-    __slots__ = ("collected", "kind", "raw", "writes")
+    __slots__ = ("collected", "kind", "pool", "raw", "writes")
 
     raw: Any
     kind: str
     writes: bool
     collected: list[Part] | None
+    pool: Connections
 
     @property
     def is_usable(self) -> bool:
@@ -92,6 +96,22 @@ class Connections:
         self._free = asyncio.Semaphore(limits.kept + limits.more)
         # Each with the time since which it is idle; the longest first.
         self._idle: list[tuple[PooledConnection, float]] = []
+        self._aside: set[asyncio.Task[None]] = set()
+
+    def aside(self, work: Callable[[PooledConnection], Awaitable[None]]) -> asyncio.Task[None]:
+        """Do the work on a connection of its own; it ends with the connections, if not before."""
+
+        async def run() -> None:
+            connection = await self.take()
+            try:
+                await work(connection)
+            finally:
+                await self.give(connection)
+
+        task = asyncio.create_task(run())
+        self._aside.add(task)
+        task.add_done_callback(self._aside.discard)
+        return task
 
     async def take(self) -> PooledConnection:
         """Return a connection: an idle one or a new one, as soon as there may be one more in use."""
@@ -105,10 +125,12 @@ class Connections:
                 if connection.is_usable:
                     return connection
                 await _close(connection)
-            return await connect(self._engine)
+            connection = await connect(self._engine)
+            connection.pool = self
         except BaseException:
             self._free.release()
             raise
+        return connection
 
     async def give(self, connection: PooledConnection) -> None:
         """Take a connection back, whatever has happened to it."""
@@ -127,7 +149,11 @@ class Connections:
             self._free.release()
 
     async def close(self) -> None:
-        """Close those that are idle."""
+        """Close those that are idle, after the end of what is done aside."""
+        for task in self._aside:
+            task.cancel()
+        if self._aside:
+            await asyncio.wait(self._aside)
         while self._idle:
             await _close(self._idle.pop()[0])
         await self._engine.dispose()

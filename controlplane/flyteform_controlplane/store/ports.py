@@ -121,7 +121,7 @@ class Rows(Protocol[R]):
         ...
 
     async def stored(
-        self, tx: AsyncConnection, columns: Sequence[str], query: Query, where: Mapping[str, str | int]
+        self, tx: AsyncConnection, columns: Sequence[str], query: Query, where: Mapping[str, str | int | None]
     ) -> Sequence[Sequence[Any]]:
         """Return these columns of such a page as they are stored, messages as bytes; more values may follow them."""
         ...

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 import pytest
+from flyteidl.admin.node_execution_pb2 import NodeExecutionClosure, NodeExecutionMetaData
 from flyteidl.admin.task_pb2 import TaskClosure
 
 from flyteform_controlplane.domain.filters import Entity, Query, Sort, parse_filters
-from flyteform_controlplane.domain.records import TaskRecord
+from flyteform_controlplane.domain.records import NodeExecutionRecord, TaskRecord
 from flyteform_controlplane.errors import InvalidArgumentError
+from flyteform_controlplane.store.database import Database
 from flyteform_controlplane.store.sql.store import SqlStore
-
-if TYPE_CHECKING:
-    from flyteform_controlplane.store.database import Database
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 SCOPE = {"project": "p", "domain": "d"}
@@ -33,6 +31,21 @@ def task(number: int, project: str = "p", kind: str = "t") -> TaskRecord:
         closure=TaskClosure(),
         type=kind,
         created_at=START + timedelta(seconds=number // 2),
+    )
+
+
+def node(name: str, at: datetime, parent: int | None = None) -> NodeExecutionRecord:
+    """Make a record."""
+    return NodeExecutionRecord(
+        execution_project="p",
+        execution_domain="d",
+        execution_name="e",
+        node_id=name,
+        phase="RUNNING",
+        closure=NodeExecutionClosure(),
+        node_execution_metadata=NodeExecutionMetaData(),
+        parent_id=parent,
+        created_at=at,
     )
 
 
@@ -144,3 +157,46 @@ async def test_a_jump_lands_where_its_offset_says(database: Database) -> None:
     # Some of them older than the newest that was there.
     await add(database, store, *(task(number) for number in range(count, count + 700)))
     await check(count + 700)
+
+
+async def test_lists_are_told_apart_by_what_has_no_value(database: Database) -> None:
+    """A column that is to have no value and one that is to have some make two lists of the same order."""
+    store = SqlStore()
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    async with database.transaction() as tx:
+        parents = await store.node_executions.add_many(tx, [node(f"n{number}", at) for number in range(3)])
+        await store.node_executions.add_many(tx, [node(f"c{number}", at, parents[0]) for number in range(3)])
+
+    async def listed(parent: int | None, offset: int) -> list[str]:
+        query = Query(sort=NEWEST, limit=2, offset=offset)
+        async with database.reading() as tx:
+            rows = await store.node_executions.stored(tx, ("node_id",), query, {"parent_id": parent})
+        return [row[0] for row in rows]
+
+    for _ in range(2):
+        assert [await listed(None, offset) for offset in (0, 2)] == [["n2", "n1"], ["n0"]]
+        assert [await listed(parents[0], offset) for offset in (0, 2)] == [["c2", "c1"], ["c0"]]
+        assert await listed(parents[1], 0) == []
+
+
+async def test_a_jump_after_the_first_page_lands_where_its_offset_says(database: Database) -> None:
+    """Whether the walk that the first page set off is under way, over, or older than rows that came in front."""
+    store, count = SqlStore(), 4_000
+    await add(database, store, *(task(number) for number in range(count)))
+    for new in range(3):
+        assert await names(database, store, Query(sort=NEWEST, limit=1)) == [f"t{count + new - 1}"]
+        for offset in (3_500, 2_000, 3_999):
+            assert await names(database, store, Query(sort=NEWEST, limit=1, offset=offset)) == [
+                f"t{count + new - 1 - offset}"
+            ]
+        await add(database, store, task(count + new))
+
+
+async def test_a_database_ends_with_the_walks_along_its_lists(url: str) -> None:
+    """What a first page sets off neither outlives the connections nor keeps them from closing."""
+    database, store = Database(url), SqlStore()
+    await add(database, store, *(task(number) for number in range(3_000)))
+    await names(database, store, Query(sort=NEWEST, limit=1))
+    async with asyncio.timeout(60):
+        await database.close()
+    assert [one.get_name() for one in asyncio.all_tasks() - {asyncio.current_task()}] == []

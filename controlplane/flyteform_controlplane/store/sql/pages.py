@@ -15,7 +15,7 @@ from sqlalchemy import LargeBinary, bindparam, select, tuple_
 
 from flyteform_controlplane.errors import InvalidArgumentError
 from flyteform_controlplane.store.direct import Direct
-from flyteform_controlplane.store.sql.anchors import LEAST_JUMP, Anchors
+from flyteform_controlplane.store.sql.anchors import LEAST_JUMP, Anchors, Names, conditions, named
 from flyteform_controlplane.store.sql.filters import apply_query
 
 if TYPE_CHECKING:
@@ -40,34 +40,38 @@ class Pages:
         self._anchors: dict[object, Anchors] = {}
         self._ends: OrderedDict[object, tuple[float, Sequence[Any]]] = OrderedDict()
 
-    async def rows(self, tx: AsyncConnection, query: Query, where: Mapping[str, str | int]) -> list[Sequence[Any]]:
-        """Return a page of rows that meet the query, and in which each column of `where` has that value."""
+    async def rows(
+        self, tx: AsyncConnection, query: Query, where: Mapping[str, str | int | None]
+    ) -> list[Sequence[Any]]:
+        """Return a page of rows that meet the query, and in which each column of `where` has that value, or is NULL."""
         if query.filters:
-            conditions = [self._table.c[name] == value for name, value in where.items()]
-            statement = apply_query(select(*self._columns).where(*conditions), self._table, query)
+            scoped = select(*self._columns).where(*(self._table.c[name] == value for name, value in where.items()))
+            statement = apply_query(scoped, self._table, query)
             return [tuple(row) for row in await tx.execute(statement)]
         order = self._order(query.sort)
         scope = (query.sort, *where.items())
+        names = named(where)
+        anchors = self._anchors_of(query.sort, names, order)
         end, skip = self._end(scope, query.offset), 0
         if end is None:
             skip = query.offset
-            anchors = self._anchors_of(query.sort, tuple(where), order)
             if skip >= LEAST_JUMP and anchors.serves:
                 anchor = await anchors.nearest(tx, where, skip)
                 end, skip = anchor.end, anchor.skip
-        values = {f"is_{name}": value for name, value in where.items()}
+        values = {f"is_{name}": value for name, value in where.items() if value is not None}
         values |= {"page_limit": query.limit, "page_offset": skip}
         if end:
             values |= {f"after_{column.name}": value for column, value in zip(order, end, strict=True)}
-        found = await self._statement(query.sort, tuple(where), order, continued=bool(end)).fetch(
-            tx, values, scans=True
-        )
+        found = await self._statement(query.sort, names, order, continued=bool(end)).fetch(tx, values, scans=True)
+        if not query.offset and len(found) == query.limit:
+            # Who reads the first page of a long list may want one far behind next.
+            anchors.prepare(tx, where)
         # Nothing is after NULL; and large values are not kept.
         if len(found) == query.limit and not any(c.nullable or isinstance(c.type, LargeBinary) for c in order):
             self._remember(scope, query.offset + len(found), found[-1][len(self._columns) :])
         return found
 
-    def _anchors_of(self, sort: Sort | None, where: tuple[str, ...], order: Sequence[Column[Any]]) -> Anchors:
+    def _anchors_of(self, sort: Sort | None, where: Names, order: Sequence[Column[Any]]) -> Anchors:
         known = self._anchors.get((sort, where))
         if known is None:
             descending = sort is not None and not sort.ascending
@@ -82,15 +86,13 @@ class Pages:
             raise InvalidArgumentError(f"invalid sort key '{sort.field}'")
         return [column, self._table.c.id]
 
-    def _statement(
-        self, sort: Sort | None, where: tuple[str, ...], order: Sequence[Column[Any]], *, continued: bool
-    ) -> Direct:
+    def _statement(self, sort: Sort | None, where: Names, order: Sequence[Column[Any]], *, continued: bool) -> Direct:
         key = (sort, where, continued)
         known = self._statements.get(key)
         if known is not None:
             return known
         statement = select(*self._columns, *(column.label(f"end_{column.name}") for column in order))
-        statement = statement.where(*(self._table.c[name] == bindparam(f"is_{name}") for name in where))
+        statement = statement.where(*conditions(self._table, where))
         descending = sort is not None and not sort.ascending
         if continued:
             here = tuple_(*order)

@@ -185,7 +185,7 @@ class SqlRows(Generic[R]):
         return [self.record(row) for row in rows]
 
     async def stored(
-        self, tx: AsyncConnection, columns: Sequence[str], query: Query, where: Mapping[str, str | int]
+        self, tx: AsyncConnection, columns: Sequence[str], query: Query, where: Mapping[str, str | int | None]
     ) -> Sequence[Sequence[Any]]:
         """Return these columns of a page as they are stored."""
         pages = self._pages.get(tuple(columns))
