@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from flyteform.objects.files import TEMPORARY_PREFIX, sync_directory
+from flyteform.objects.files import TEMPORARY_PREFIX, make_directories, sync_directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -48,12 +48,11 @@ class _Staged:
 def write_all(writes: Sequence[Write]) -> list[Exception | None]:
     """Write the files, atomically each, with their directories; return for each what went wrong with it."""
     files = [_Staged(one, one.target.parent / f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}") for one in writes]
-    # Whose names have to be made durable.
-    directories: set[Path] = set()
-    _each(files, lambda file: _stage(file, directories))
+    _each(files, _stage)
     _each(files, _finish)
     _each(files, _publish)
-    directories |= {file.write.target.parent for file in files if file.write.durable and file.error is None}
+    # Their names have to be made durable; those of the directories themselves are since the files were (see `staged`).
+    directories = {file.write.target.parent for file in files if file.write.durable and file.error is None}
     try:
         for directory in directories:
             sync_directory(directory)
@@ -73,21 +72,12 @@ def _each(files: Sequence[_Staged], step: Callable[[_Staged], None]) -> None:
                 _discard(file)
 
 
-def _stage(file: _Staged, directories: set[Path]) -> None:
-    _make_directories(file.write.target.parent, directories)
+def _stage(file: _Staged) -> None:
+    make_directories(file.write.target.parent)
     file.descriptor = os.open(file.temporary, _NEW, 0o666)
     rest = memoryview(file.write.data)
     while rest:
         rest = rest[os.write(file.descriptor, rest) :]
-
-
-def _make_directories(directory: Path, parents: set[Path]) -> None:
-    """Create what is missing of the directory; add the parents of what was created."""
-    if not directory.is_dir():
-        _make_directories(directory.parent, parents)
-        with suppress(FileExistsError):
-            directory.mkdir()
-            parents.add(directory.parent)
 
 
 def _finish(file: _Staged) -> None:

@@ -61,8 +61,12 @@ class StagedFile:
 
 @contextmanager
 def staged(target: Path) -> Iterator[StagedFile]:
-    """Open a staged file for `target`, creating its directories; discarded unless it was committed."""
-    make_directories(target.parent)  # durable even if the file is not, as others below may be
+    """Open a staged file for `target`, creating its directories; discarded unless it was committed.
+
+    The directories become durable with the file: a journal keeps the order of what was done, so whoever waits for a
+    file waits for the directories that were made before it.
+    """
+    make_directories(target.parent)
     file = StagedFile(target)
     try:
         yield file
@@ -92,13 +96,12 @@ def md5_of(path: Path) -> bytes:
 
 
 def make_directories(directory: Path) -> None:
-    """Create the directory and its parents so that they survive a power cut."""
+    """Create the directory and its parents; another may do so at the same time."""
     if directory.is_dir():
         return
     make_directories(directory.parent)
     with suppress(FileExistsError):
         directory.mkdir()
-        sync_directory(directory.parent)
 
 
 def sync_directory(directory: Path) -> None:

@@ -72,8 +72,10 @@ class LocalStore:
             path = self.path(uri)
             if len(data) > INLINE_BYTES:
                 await _in_thread(lambda: files.write(path, data, if_absent=if_absent, durable=durable))
+            elif not durable:
+                files.write(path, data, if_absent=if_absent, durable=False)
             else:
-                await self._write_with_others(path, data, if_absent=if_absent, durable=durable)
+                await self._write_with_others(path, data, if_absent=if_absent)
 
     async def fetch(self, uri: str, target: Path) -> None:
         """Write the content to a file, in pieces; `NotFoundError` if there is none."""
@@ -143,13 +145,13 @@ class LocalStore:
             raise InvalidInputError(f"{uri} leads out of {self._prefix}")
         return path
 
-    async def _write_with_others(self, path: Path, data: bytes, *, if_absent: bool, durable: bool) -> None:
+    async def _write_with_others(self, path: Path, data: bytes, *, if_absent: bool) -> None:
         # Here, so that a task's process, which needs the blocking half alone, does not pay for asyncio.
         from flyteform.objects.batches import Batches, Write
 
         if self._batches is None:
             self._batches = Batches()
-        await self._batches.write(Write(path, data, if_absent=if_absent, durable=durable))
+        await self._batches.write(Write(path, data, if_absent=if_absent))
 
     def _relative(self, uri: str) -> str:
         if not uri.startswith(self._prefix + "/"):
