@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _PAUSE = 0.3  # seconds between two looks at whether more was written
 _CHUNK = 64 * 1024
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
+_OF_EXECUTION = 3  # project, domain, name
 
 
 def attempt_of(question: TailLogs) -> str:
@@ -30,9 +31,20 @@ def attempt_of(question: TailLogs) -> str:
 
 
 def log_path(folder: Path, name: str) -> Path:
-    """Return where the attempt's output is kept below a folder: the parts of its name are folders too."""
+    """Return where the attempt's output is kept: in a folder for each execution, the first three parts of its name."""
     parts = [_UNSAFE.sub("_", part).lstrip(".") or "_" for part in name.split("/")]
-    return folder.joinpath(*parts[:-1], f"{parts[-1]}.log")
+    folders = min(_OF_EXECUTION, len(parts) - 1)
+    # The tilde is in none of the parts, so no two attempts meet. One folder for all: to make folders is dear.
+    return folder.joinpath(*parts[:folders], "~".join(parts[folders:]) + ".log")
+
+
+def begin_log(log: Path) -> None:
+    """Make the file: whoever is told that the attempt runs may look at once. Raises OSError if it can't be made."""
+    try:
+        log.touch()
+    except FileNotFoundError:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.touch()
 
 
 def write_note(log: Path, text: str) -> None:

@@ -7,7 +7,6 @@ import contextlib
 import hashlib
 import logging
 import os
-import shutil
 import sys
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field, replace
@@ -16,13 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flyteform.unpacking import BUNDLE_DIR
-from flyteform_dataplane.attempt_logs import log_path, write_note
+from flyteform_dataplane.attempt_logs import begin_log, log_path, write_note
 from flyteform_dataplane.copilot.plans import arguments
 from flyteform_dataplane.ports import AttemptPhase, AttemptSpec, AttemptUpdate
 from flyteform_dataplane.process.cgroups import NONE, Groups, cpus_for
 from flyteform_dataplane.process.images import ENTRY_POINTS, ImageTable, entry_of, find_program, localise
 from flyteform_dataplane.process.leftovers import OWNER_VARIABLE, end_owned
 from flyteform_dataplane.process.limits import Machine, quantity, shortfalls
+from flyteform_dataplane.process.rooms import Rooms, remove
 from flyteform_dataplane.process.template.children import ATTEMPT_VARIABLE
 from flyteform_dataplane.process.template.entries import EXEC
 from flyteform_dataplane.process.templates import Exit, Template, Templates
@@ -51,7 +51,7 @@ class _Attempt:
     spec: AttemptSpec
     observers: list[Callable[[AttemptUpdate], None]]
     log: Path
-    folder: Path
+    room: Path | None = None
     template: Template | None = None
     launch: asyncio.Task[None] | None = None
     running: bool = False
@@ -98,6 +98,7 @@ class ProcessExecutor:
         self._queue: deque[_Attempt] = deque()
         self._ended: OrderedDict[str, AttemptUpdate] = OrderedDict()
         self._warned: set[tuple[str, str]] = set()
+        self._rooms = Rooms(self._state_dir / "work")
         self._closed = False
 
     async def open(self) -> None:
@@ -108,8 +109,8 @@ class ProcessExecutor:
         if self._detect is not None:
             self._cgroups = await asyncio.to_thread(self._detect, self._owner)
             logger.info("attempts are limited: %s", self._cgroups.describe())
-        for name in ("work", "bundles"):
-            await asyncio.to_thread(shutil.rmtree, self._state_dir / name, ignore_errors=True)
+        await asyncio.to_thread(self._rooms.clear)
+        await asyncio.to_thread(remove, self._state_dir / "bundles")
 
     async def warm_up(self) -> None:
         """Start the templates that most attempts need, so that the first one need not wait for them."""
@@ -140,9 +141,7 @@ class ProcessExecutor:
         elif attempt.name in self._ended:
             observe(self._ended[attempt.name])
         elif not self._closed:
-            digest = hashlib.sha256(attempt.name.encode()).hexdigest()[:16]
-            log = log_path(self._logs, attempt.name)
-            new = _Attempt(attempt, [observe], log, self._state_dir / "work" / digest)
+            new = _Attempt(attempt, [observe], log_path(self._logs, attempt.name))
             self._attempts[attempt.name] = new
             self._queue.append(new)
             self._pump()
@@ -200,6 +199,10 @@ class ProcessExecutor:
                 update = self._update(attempt, AttemptPhase.EXITED, exit_.status, reason)
         self._finish(attempt, update)
 
+    def gone(self, cwd: str, *, alone: bool) -> None:
+        """Be told by a template that the process in this folder is gone; `alone` if it has left no other one."""
+        self._vacate(Path(cwd).parent, alone=alone)
+
     def _cause(self, attempt: _Attempt, exit_: Exit) -> str:
         """Return why an attempt has ended that nobody here has ended: the kernel may have, in its group."""
         return "memory" if exit_.status != 0 and attempt.groups.ran_out_of_memory() else ""
@@ -234,15 +237,17 @@ class ProcessExecutor:
 
     async def _send_start(self, attempt: _Attempt) -> None:
         spec = attempt.spec
-        self._make_room(attempt)
+        self._prepare_log(attempt)
+        room = attempt.room = self._rooms.take()
         python = self._images.interpreter(spec.image)
         template, entry, command = await self._way(spec, python)
         memory = spec.limits.memory
         if memory and spec.copying is not None:
             memory += COPIER_MEMORY
         if self._cgroups is not None:
-            attempt.groups = self._cgroups.make(attempt.folder.name, replace(spec.limits, memory=memory))
-        folders = {"TMPDIR": str(attempt.folder / "tmp"), BUNDLE_DIR: str(self._state_dir / "bundles")}
+            digest = hashlib.sha256(attempt.spec.name.encode()).hexdigest()[:16]
+            attempt.groups = self._cgroups.make(digest, replace(spec.limits, memory=memory))
+        folders = {"TMPDIR": str(room / "tmp"), BUNDLE_DIR: str(self._state_dir / "bundles")}
         environment = {**base_environment(python), **folders, **spec.environment}
         template.send(
             "start",
@@ -250,7 +255,7 @@ class ProcessExecutor:
             entry=entry,
             argv=command,
             env={**environment, ATTEMPT_VARIABLE: spec.name, OWNER_VARIABLE: template.owner},
-            cwd=str(attempt.folder / "cwd"),
+            cwd=str(room / "cwd"),
             log=str(attempt.log),
             memory=memory,
             groups=attempt.groups.entrances,
@@ -279,11 +284,8 @@ class ProcessExecutor:
             raise _UnstartableError(unknown_command(spec, python, reason))
         return await self._templates.cold(), EXEC, (str(program), *command[1:])
 
-    def _make_room(self, attempt: _Attempt) -> None:
-        attempt.log.parent.mkdir(parents=True, exist_ok=True)
-        attempt.log.touch()  # whoever is told that it runs may look at once
-        for name in ("cwd", "tmp"):
-            (attempt.folder / name).mkdir(parents=True, exist_ok=True)
+    def _prepare_log(self, attempt: _Attempt) -> None:
+        begin_log(attempt.log)
         for sentence in shortfalls(attempt.spec.requests, self._machine):
             write_note(attempt.log, f"warning: {sentence}; it runs all the same")
             key = (attempt.spec.task or attempt.spec.name, sentence)
@@ -321,7 +323,12 @@ class ProcessExecutor:
         attempt.ended.set()
         attempt.groups.remove()
         self._pump()
-        asyncio.get_running_loop().run_in_executor(None, lambda: shutil.rmtree(attempt.folder, ignore_errors=True))
+        if attempt.template is None or update.phase is AttemptPhase.LOST:
+            self._vacate(attempt.room, alone=False)  # no template will say that nobody is in it
+
+    def _vacate(self, room: Path | None, *, alone: bool) -> None:
+        if room is not None and not (alone and self._rooms.leave(room)):
+            asyncio.get_running_loop().run_in_executor(None, remove, room)
 
 
 def base_environment(python: Path) -> dict[str, str]:

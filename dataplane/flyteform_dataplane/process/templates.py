@@ -39,6 +39,10 @@ class Watcher(Protocol):
         """Be told that the attempt has ended, with all that it had started."""
         ...
 
+    def gone(self, cwd: str, *, alone: bool) -> None:
+        """Be told that the process in this folder is gone; `alone` if it has left no other one."""
+        ...
+
     def died(self, template: Template) -> None:
         """Be told that the template is gone, and with it all that it had started."""
         ...
@@ -46,13 +50,11 @@ class Watcher(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """How an attempt ended: `status` is its exit code or minus the signal; memory in bytes, CPU time in seconds."""
+    """How an attempt ended: `status` is its exit code or minus the signal."""
 
     status: int
     cause: str
     detail: str
-    cpu: float
-    peak: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +122,8 @@ class Template(asyncio.Protocol):
             self._watcher.started(fields["name"], fields["pid"])
         elif kind == "exited":
             self._watcher.exited(fields.pop("name"), Exit(**fields))
+        elif kind == "gone":
+            self._watcher.gone(**fields)
         elif kind == "ready" and not self.ready.done():
             self.ready.set_result(Ready(**fields))
 
@@ -158,6 +162,8 @@ def _spawn(python: Path, entry: str, control: socket.socket, environment: Mappin
 
 
 async def _readiness(template: Template) -> Ready:
+    if template.ready.done():
+        return template.ready.result()
     try:
         return await asyncio.wait_for(asyncio.shield(template.ready), READY_TIMEOUT)
     except TimeoutError:

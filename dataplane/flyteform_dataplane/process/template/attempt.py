@@ -17,22 +17,32 @@ import time
 import traceback
 from typing import TYPE_CHECKING, NoReturn
 
-from .entries import ENTRIES, EXEC
+from .entries import ENTRIES, EXEC, rehearse
+from .farewells import say_farewell
 from .system import PR_SET_PDEATHSIG, prctl
 
 if TYPE_CHECKING:
     from .frames import Start
     from .serving import Template
+    from .spares import Birth
 
 _LARGEST_BOUND = 1 << 62  # bytes: the kernel takes no more
 _PREFERRED_VICTIM = b"800"  # when the machine itself runs out of memory, attempts go before the platform
 
 
-def become(template: Template, start: Start, parent: int) -> NoReturn:
-    """Be the attempt, in a child, to its end."""
-    code = 1
+def become(template: Template, birth: Birth, parent: int, entry: str) -> NoReturn:
+    """Be an attempt, in a child, to its end: first what is the same for all, then the one that it is told to be."""
+    code, farewells, born = 1, template.farewells.address, os.getpid()
     try:
-        _settle(template, start, parent)
+        _separate(template, parent)
+        if birth.early:
+            rehearse(entry)
+        start = birth.wait()
+        if start is None:
+            os._exit(0)
+        if start.groups:
+            farewells = b""  # they can be removed only when nobody is in them any more
+        _settle(start)
         ENTRIES[start.entry](start.argv)
         code = 0
     except SystemExit as request:
@@ -45,6 +55,8 @@ def become(template: Template, start: Start, parent: int) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
+    with contextlib.suppress(BaseException):
+        say_farewell(farewells, code, born)
     os._exit(code)
 
 
@@ -58,13 +70,19 @@ def _exit_code(requested: object) -> int:
     return 1
 
 
-def _settle(template: Template, start: Start, parent: int) -> None:
-    """Make this child a process of its own: session, descriptors, directory, environment, limits, randomness."""
+def _separate(template: Template, parent: int) -> None:
+    """Make this child a process of its own: session, descriptors, and what its end is to others."""
     os.setsid()
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it died before it was asked about
         os._exit(1)
     template.forget()
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "wb", buffering=0) as file:
+        file.write(_PREFERRED_VICTIM)
+
+
+def _settle(start: Start) -> None:
+    """Take the attempt's streams, directory, environment, limits and randomness."""
     _redirect(start.log)
     os.chdir(start.cwd)
     _replace_environment(start.env)
@@ -112,8 +130,6 @@ def _limit(memory: int | None) -> None:
     of the data has a margin, as thread stacks and reserved ranges count there too: it only stops a process that
     grows faster than the watch looks.
     """
-    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "wb", buffering=0) as file:
-        file.write(_PREFERRED_VICTIM)
     if memory:
         bound = min(max(2 * memory, memory + (1 << 30)), _LARGEST_BOUND)
         with contextlib.suppress(ValueError, OSError):

@@ -26,9 +26,9 @@ class Child:
     name: str
     pid: int
     memory: int | None
+    cwd: str
     cause: str = ""
     kill_at: float | None = None
-    peak: int = 0
     members: set[tuple[int, str]] = dataclasses.field(default_factory=set)
 
     def tree(self) -> set[int]:
@@ -68,7 +68,6 @@ class Child:
         used = sum(map(resident, members))
         if used > self.memory:
             used = sum(map(proportional, members))
-        self.peak = max(self.peak, used)
         if used > self.memory:
             self.cause, self.kill_at = "memory", now
 
@@ -84,16 +83,16 @@ class Child:
             time.sleep(0.002)
 
 
-def sweep(children: Collection[Child]) -> bool:
+def sweep(children: Collection[Child], known: Collection[int]) -> bool:
     """Kill what attempts that have ended left behind: it came to this process when its parents died.
 
-    Returns whether some is left that may belong to an attempt which still runs.
+    The processes `known` are no such. Returns whether some is left that may belong to an attempt which still runs.
     """
     table = processes()
     names, pids = {child.name for child in children}, {child.pid for child in children}
     left = False
     for process in list(table.values()):
-        if process.parent == os.getpid() and process.pid not in pids and process.alive:
+        if process.parent == os.getpid() and process.pid not in known and process.alive:
             owner = variable_of(process.pid, ATTEMPT_VARIABLE)
             if (owner is None and names) or owner in names or process.session in pids:
                 left = True
@@ -103,13 +102,19 @@ def sweep(children: Collection[Child]) -> bool:
     return left
 
 
-def has_children() -> bool:
-    """Whether this process has any child, attempt or left by one."""
+def children_of_this() -> set[int]:
+    """Return the children of this process, attempts or left by one; {0} where that cannot be seen and there are any."""
+    pid = os.getpid()
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children", "rb") as file:  # noqa: PTH123 - pathlib is several times slower
+            return set(map(int, file.read().split()))
+    except OSError:
+        pass
     try:
         os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:
-        return False
-    return True
+        return set()
+    return {0}
 
 
 def end_all(children: Collection[Child]) -> None:

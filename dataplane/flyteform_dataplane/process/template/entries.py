@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
@@ -30,6 +31,13 @@ def preload(entry: str) -> str:
     tasks = "/proc/self/task"
     threads = len(os.listdir(tasks)) if os.path.isdir(tasks) else threading.active_count()  # noqa: PTH112 - as above
     return "" if threads == 1 else f"importing {entry} left {threads} threads"
+
+
+def rehearse(entry: str) -> None:
+    """Go through what an attempt will do, where its library knows how; whatever goes wrong, attempts are no worse."""
+    if entry == "flyteform":
+        with contextlib.suppress(BaseException):
+            getattr(importlib.import_module("flyteform.run"), "rehearse", bool)()
 
 
 def _run_program(argv: Sequence[str]) -> None:

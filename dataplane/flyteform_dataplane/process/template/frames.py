@@ -2,8 +2,9 @@
 
 To a template:    {"start": {name, entry, argv, env, cwd, log, memory, groups, cpus}}, {"stop": {name, grace}}
 From a template:  {"ready": {warm, reason}}, {"started": {name, pid}},
-                  {"exited": {name, status, cause, detail, cpu, peak}}: status is the exit code or minus the signal,
-                  cause "", "stopped", "memory" or "unstarted", cpu in seconds, peak memory in bytes.
+                  {"exited": {name, status, cause, detail}}: status is the exit code or minus the signal, cause "",
+                  "stopped", "memory" or "unstarted"; then, when its process is gone,
+                  {"gone": {cwd, alone}}: alone if no other process is left that may be its.
 
 The end of the socket ends a template with all that it has started.
 """

@@ -8,9 +8,11 @@ import signal
 import socket
 
 from .attempt import become
-from .entries import EXEC, preload
+from .entries import EXEC, preload, rehearse
 from .serving import Template
 from .system import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, prctl
+
+_REHEARSALS = 12  # the interpreter adapts to what it has run a few times
 
 
 def main(entry: str, descriptor: int) -> None:
@@ -21,10 +23,12 @@ def main(entry: str, descriptor: int) -> None:
     reason = preload(entry)
     template = Template(socket.socket(fileno=descriptor))
     template.send("ready", warm=entry != EXEC and not reason, reason=reason)
+    for _ in range(_REHEARSALS):
+        rehearse(entry)
     gc.collect()
     gc.disable()
     gc.freeze()  # what is never touched again stays shared with every child
     parent = os.getpid()
-    start = template.serve()
-    if start is not None:
-        become(template, start, parent)
+    birth = template.serve(spares=entry == EXEC or not reason)
+    if birth is not None:
+        become(template, birth, parent, entry)

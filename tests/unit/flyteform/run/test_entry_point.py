@@ -384,6 +384,19 @@ def test_an_error_that_cannot_be_written_is_an_exit_code(attempt: Attempt, capsy
     assert "the error cannot be reported" in capsys.readouterr().err
 
 
+def test_a_rehearsal_leaves_nothing() -> None:
+    """It works, starts no thread, and what it has run is not there for whoever comes after it."""
+    program = (
+        "import sys, threading, flyteform\nfrom flyteform import run\n"
+        "from flyteform.authoring.context import current_context\n"
+        "run.preload()\nbefore = set(sys.modules), set(vars(flyteform)), current_context()\n"
+        "run.rehearse()\nrun.rehearse()\n"
+        "print((set(sys.modules), set(vars(flyteform)), current_context()) == before, threading.active_count())"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "1"]
+
+
 def test_preloading_starts_no_thread() -> None:
     """A process that forks attempts has to have one thread only."""
     program = "from flyteform import run; import threading; run.preload(); print(threading.active_count())"

@@ -14,6 +14,7 @@ from flyteidl.core.execution_pb2 import ExecutionError, TaskExecution, TaskLog
 from flyteidl.core.tasks_pb2 import TaskTemplate
 
 from flyteform.errors import UnavailableError
+from flyteform_dataplane.attempt_logs import log_path
 from flyteform_dataplane.connectors.directory import Directory
 from flyteform_dataplane.connectors.endpoints import Endpoint
 from flyteform_dataplane.connectors.jobs import JobExecutor
@@ -75,7 +76,7 @@ class Office:
 
     def log(self, name: str = "p/d/e/n/0") -> str:
         """Return the log."""
-        return (self.folder / f"{name}.log").read_text()
+        return log_path(self.folder, name).read_text()
 
     @property
     def records(self) -> list[str]:
