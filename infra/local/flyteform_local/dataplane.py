@@ -7,7 +7,10 @@ import logging
 import os
 import sys
 from contextlib import suppress
+from dataclasses import asdict
 from typing import TYPE_CHECKING
+
+from flyteform_dataplane.engine.graph import Deadlines
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
@@ -32,18 +35,17 @@ class DataPlaneProcess:
         objects: str,
         images: Sequence[str],
         connectors: Sequence[str] = (),
+        deadlines: Deadlines | None = None,
         token_file: Path | None = None,
     ) -> None:
-        self._command = [
-            sys.executable,
-            "-m",
-            "flyteform_dataplane",
+        self.arguments = [
             f"--state-dir={state_dir}",
             f"--control-plane={control_plane}",
             f"--objects={objects}",
             f"--parent={os.getpid()}",  # so that it does not outlive a platform that is killed while it starts
             *(f"--image={image}" for image in images),
             *(f"--connector={connector}" for connector in connectors),
+            *(f"--{name}-deadline={seconds}" for name, seconds in asdict(deadlines or Deadlines()).items() if seconds),
             *([f"--token-file={token_file}"] if token_file is not None else []),
         ]
         self._process: Process | None = None
@@ -76,7 +78,10 @@ class DataPlaneProcess:
     async def _spawn(self) -> None:
         # A session of its own: Ctrl-C in the terminal reaches the platform alone, which then ends its parts in order.
         self._process = await asyncio.create_subprocess_exec(
-            *self._command,
+            sys.executable,
+            "-m",
+            "flyteform_dataplane",
+            *self.arguments,
             stdin=asyncio.subprocess.DEVNULL,
             start_new_session=True,
         )

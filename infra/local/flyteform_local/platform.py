@@ -13,6 +13,7 @@ from flyteform_controlplane.auth.files import DIRECTORY
 from flyteform_controlplane.server import ControlPlane
 from flyteform_controlplane.settings import ControlPlaneSettings
 from flyteform_dataplane.connectors.endpoints import parse_endpoint
+from flyteform_dataplane.engine.graph import Deadlines
 from flyteform_dataplane.process.images import parse_rule
 from flyteform_local.dataplane import DataPlaneProcess
 from flyteform_local.errors import PlatformError
@@ -37,6 +38,7 @@ class PlatformOptions:
     http_port: int = 0
     images: tuple[str, ...] = ()
     connectors: tuple[str, ...] = ()
+    deadlines: Deadlines = field(default_factory=Deadlines)
     auth: bool = False
     # What else the control plane is set to: further arguments of its settings.
     control_plane: Mapping[str, Any] = field(default_factory=dict)
@@ -74,6 +76,7 @@ async def running_platform(options: PlatformOptions) -> AsyncIterator[Addresses]
                 objects=settings.objects_prefix,
                 images=options.images,
                 connectors=options.connectors,
+                deadlines=options.deadlines,
                 token_file=token_file,
             )
             await data_plane.start()

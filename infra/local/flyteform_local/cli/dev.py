@@ -10,6 +10,7 @@ from flyteform_local.cli.options import (
     address_options,
     config_option,
     connector_option,
+    deadline_options,
     image_option,
     platform_options,
     quiet_grpc_forks,
@@ -22,6 +23,7 @@ from flyteform_local.cli.options import (
 @address_options(grpc_port=8089, http_port=8088)
 @image_option
 @connector_option
+@deadline_options
 @config_option
 @click.option("--auth", is_flag=True, help="Ask every caller for a token; allows --host to be any address.")
 @click.option("--stock", is_flag=True, help="Serve FlyteIDL alone, as a stock FlyteAdmin does: no flyteform.v1.")

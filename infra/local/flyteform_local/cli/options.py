@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from flyteform.cli.options import Duration
 from flyteform.errors import InvalidInputError
 from flyteform_controlplane.configuration import CONFIG_VARIABLE, is_configured
 
@@ -17,6 +18,13 @@ if TYPE_CHECKING:
     from flyteform_local.platform import PlatformOptions
 
 PORT = click.IntRange(0, 65535)
+
+_DEADLINES = {
+    "queue": "Give up a task, a map or a child execution that waits longer before it runs.",
+    "workflow": "End an execution that takes longer.",
+    "node": "End a node that takes longer, with all its attempts and all below it.",
+    "attempt": "End an attempt that takes longer, of a task that has no timeout of its own.",
+}
 
 
 def state_dir_option(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -82,6 +90,19 @@ def connector_option(function: Callable[..., Any]) -> Callable[..., Any]:
     )(function)
 
 
+def deadline_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """How long anything may take: `--attempt-deadline` and the like for nodes, workflows and the time in a queue."""
+    for what, meaning in _DEADLINES.items():
+        function = click.option(
+            f"--{what}-deadline",
+            type=Duration(),
+            default=0.0,
+            metavar="TIME",
+            help=f"{meaning}  [default: no limit]",
+        )(function)
+    return function
+
+
 def config_option(function: Callable[..., Any]) -> Callable[..., Any]:
     """Where what the platform allows is written."""
     return click.option(
@@ -103,9 +124,11 @@ def platform_options(
     **listening: Any,
 ) -> PlatformOptions:
     """Return what the command was told, by its flags, variables and the file, in this order of precedence."""
+    from flyteform_dataplane.engine.graph import Deadlines
     from flyteform_local.platform import PlatformOptions
     from flyteform_local.state import default_state_dir
 
+    deadlines = Deadlines(**{what: listening.pop(f"{what}_deadline", 0.0) for what in _DEADLINES})
     control_plane: dict[str, Any] = {}
     if is_configured(config, os.environ):
         from flyteform_controlplane.configuration.reading import configured, read_configuration
@@ -122,7 +145,14 @@ def platform_options(
     if stock:
         control_plane["stock"] = True
     directory = state_dir or default_state_dir()
-    return PlatformOptions(directory, images=images, connectors=connectors, control_plane=control_plane, **listening)
+    return PlatformOptions(
+        directory,
+        images=images,
+        connectors=connectors,
+        deadlines=deadlines,
+        control_plane=control_plane,
+        **listening,
+    )
 
 
 def quiet_grpc_forks() -> None:
