@@ -29,6 +29,7 @@ from flyteidl.admin.execution_pb2 import ExecutionCreateRequest, ExecutionSpec
 from flyteidl.core.execution_pb2 import WorkflowExecution
 from flyteidl.service.admin_pb2_grpc import AdminServiceStub
 
+from benchmarks.echo import measure_echo
 from benchmarks.measure import report
 from benchmarks.peers import PEERS, measure
 
@@ -58,6 +59,7 @@ def main() -> None:
             _maps(addresses["http"], floor_ms),
             _executions(addresses),
         ]
+        measure_echo(addresses["grpc"])
     if "--peers" in sys.argv:
         for peer in PEERS:
             _beside(peer, ours)
