@@ -230,6 +230,10 @@ class Reporter(Protocol):
         """
         ...
 
+    def hurry(self) -> None:
+        """Send soon what is queued: somebody waits for its acknowledgement."""
+        ...
+
     def drop(self, execution: WorkflowExecutionIdentifier) -> None:
         """Send nothing more of what is queued for the execution; nobody is told of its acknowledgement."""
         ...

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import grpc
 import grpc.aio
+from flyteidl.core.execution_pb2 import WorkflowExecution
 from flyteidl.service.admin_pb2_grpc import AdminServiceStub
 
 from flyteform.proto.flyteform.v1.events_pb2 import Event, EventStatus, ReportEventsRequest
@@ -30,6 +31,8 @@ logger = logging.getLogger(__name__)
 MAX_EVENTS = 500
 MAX_BYTES = 2 << 20  # half of what a gRPC server accepts by default
 _TIMEOUT = 30.0  # seconds for one call
+_HURRY = 0.02  # seconds that others have to join what is in a hurry
+_ENDS = (WorkflowExecution.SUCCEEDED, WorkflowExecution.FAILED, WorkflowExecution.ABORTED, WorkflowExecution.TIMED_OUT)
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
@@ -95,13 +98,13 @@ class EventReporter:
     """Reports through `EventService`, or through FlyteAdmin's own calls where the control plane has no such service.
 
     While a batch is on its way, and for `gather` seconds after it has arrived, the next one fills: every batch costs
-    the control plane a transaction, which on one machine is taken from the tasks. A lone event leaves at once, and the
-    end of an execution waits for nothing.
+    the control plane a transaction, which on one machine is taken from the tasks. A lone event leaves at once, the
+    end of an execution waits for nothing, and what somebody waits for does not wait for long.
     A refusal that repeating can't change (the execution is terminal, the event is malformed) is logged and counts as
     acknowledged: nothing would ever get past it.
     """
 
-    def __init__(self, channel: grpc.aio.Channel, *, backoff: Backoff | None = None, gather: float = 0.03) -> None:
+    def __init__(self, channel: grpc.aio.Channel, *, backoff: Backoff | None = None, gather: float = 0.1) -> None:
         self._events = EventServiceStub(channel)
         self._admin = AdminServiceStub(channel)  # type: ignore[no-untyped-call] # flyteidl's stubs have no types
         self._backoff = backoff or Backoff()
@@ -111,6 +114,7 @@ class EventReporter:
         self._gather = gather
         self._work = asyncio.Event()
         self._urgent = asyncio.Event()
+        self._hurrying: asyncio.TimerHandle | None = None
         self._news = asyncio.Event()
         self._batched = True
         self._failures = 0
@@ -122,6 +126,8 @@ class EventReporter:
 
     async def stop(self) -> None:
         """Stop sending; what is not acknowledged has to be sent again by whoever starts next."""
+        if self._hurrying is not None:
+            self._hurrying.cancel()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -139,8 +145,13 @@ class EventReporter:
             if again:
                 lane.repeated = events[-1][0]
             self._work.set()
-            if any(event.HasField("workflow") for _, event in events):
+            if any(event.workflow.event.phase in _ENDS for _, event in events):
                 self._urgent.set()
+
+    def hurry(self) -> None:
+        """Send soon what is queued, with what many others in a hurry queue meanwhile."""
+        if self._hurrying is None:
+            self._hurrying = asyncio.get_running_loop().call_later(_HURRY, self._hurried)
 
     def drop(self, execution: WorkflowExecutionIdentifier) -> None:
         """Send nothing more of what is queued for the execution; nobody is told of its acknowledgement."""
@@ -152,6 +163,10 @@ class EventReporter:
     def on_acknowledged(self, observe: Acknowledged) -> None:
         """Call `observe` with the highest sequence number up to which all events are acknowledged."""
         self._observers.append(observe)
+
+    def _hurried(self) -> None:
+        self._hurrying = None
+        self._urgent.set()
 
     async def _send_all(self) -> None:
         loop = asyncio.get_running_loop()

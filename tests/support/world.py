@@ -240,6 +240,9 @@ class FakeReporter:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
+    def hurry(self) -> None:
+        """Nothing waits here."""
+
     def drop(self, execution: WorkflowExecutionIdentifier) -> None:
         """Begin a new row, as the control plane does for an execution that it gives away again."""
         self.dropped.append(execution.name)

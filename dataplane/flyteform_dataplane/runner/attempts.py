@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from flyteidl.core.dynamic_job_pb2 import DynamicJobSpec
 from flyteidl.core.literals_pb2 import LiteralMap
@@ -16,6 +16,8 @@ from flyteform_dataplane.errors import UserError
 from flyteform_dataplane.plugins.arguments import wants_task_template
 from flyteform_dataplane.plugins.ports import TaskContext
 from flyteform_dataplane.ports import AttemptPhase, JobSpec
+from flyteform_dataplane.runner.context import Attempted
+from flyteform_dataplane.runner.data import look_at_error
 from flyteform_dataplane.runner.ends import SUCCEEDED, judge_exit, read_end
 from flyteform_dataplane.runner.literals import item_inputs
 
@@ -28,12 +30,14 @@ if TYPE_CHECKING:
     from flyteform_dataplane.engine.commands import StartAttempt, StopAttempt
     from flyteform_dataplane.engine.observations import Observation
     from flyteform_dataplane.engine.state import State
-    from flyteform_dataplane.ports import AttemptUpdate, Clock, Executor
+    from flyteform_dataplane.ports import AnyAttempt, AttemptUpdate, Clock, Executor
     from flyteform_dataplane.runner.config import RunnerConfig
     from flyteform_dataplane.runner.context import ExecutionContext
     from flyteform_dataplane.runner.data import ExecutionData
     from flyteform_dataplane.runner.dynamics import Dynamics
     from flyteform_dataplane.runner.ends import End
+
+    _Prepared: TypeAlias = tuple[TaskContext, AnyAttempt | LiteralMap]
 
 
 class Attempts:
@@ -64,6 +68,16 @@ class Attempts:
         self._observe = observe
         self._soon = soon
         self._starting: dict[str, asyncio.Event] = {}
+        self._prepared: dict[StartAttempt, asyncio.Task[_Prepared]] = {}
+
+    def prepare(self, command: StartAttempt) -> None:
+        """Begin to work out what will run.
+
+        Safe before the step that wants it is durable: the same follows from the same outputs at any time.
+        """
+        if command.node not in self._context.former:
+            task = self._prepared[command] = asyncio.create_task(self._prepare(command))
+            task.add_done_callback(look_at_error)
 
     async def start(self, command: StartAttempt, *, resumed: bool) -> None:
         """Start the attempt. One that was started before a crash and has left its end is not run again."""
@@ -71,9 +85,8 @@ class Attempts:
             return
         if not resumed and await self._made_before(command):
             return
-        context = await self._task_context(command)
-        plugin = await self._config.plugins.plugin(context.task, self._context.lease.plugin_overrides)
-        prepared = plugin.prepare(context)
+        begun = self._prepared.pop(command, None)
+        context, prepared = await (self._prepare(command) if begun is None else begun)
         if isinstance(prepared, LiteralMap):
             await self._data.write_outputs(f"{context.output_prefix}/outputs.pb", prepared)
             self._observe(AttemptSucceeded(command.node, command.index, command.attempt, self._now()))
@@ -89,6 +102,13 @@ class Attempts:
         finally:
             del self._starting[context.name]
             started.set()
+
+    async def _prepare(self, command: StartAttempt) -> _Prepared:
+        context = await self._task_context(command)
+        plugin = await self._config.plugins.plugin(context.task, self._context.lease.plugin_overrides)
+        if context.index is None:
+            self._context.attempted[command.node, command.attempt] = Attempted(plugin.id, command.interruptible)
+        return context, plugin.prepare(context)
 
     async def stop(self, command: StopAttempt) -> None:
         """End the attempt, after its start if that is under way."""

@@ -42,16 +42,26 @@ class FormerNode:
 
 
 @dataclass(frozen=True, slots=True)
+class Attempted:
+    """By which plugin an attempt runs, and whether where the machine can be taken away."""
+
+    plugin: str
+    interruptible: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ExecutionContext:
     """What does not change while an execution runs, but for the nodes that dynamic tasks add.
 
     `dynamics` has what they made, by node and attempt. `former` has the nodes of the execution that this one recovers.
+    `attempted` has the attempts that were started in this life of the data plane, by node and number.
     """
 
     lease: Lease
     graph: Graph
     dynamics: dict[str, dict[int, CompiledWorkflowClosure]] = field(default_factory=dict)
     former: dict[str, FormerNode] = field(default_factory=dict)
+    attempted: dict[tuple[str, int], Attempted] = field(default_factory=dict)
 
     @classmethod
     def of(cls, lease: Lease, deadlines: Deadlines | None = None) -> ExecutionContext:

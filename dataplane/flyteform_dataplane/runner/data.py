@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flyteidl.core.literals_pb2 import LiteralMap
 from flyteidl.core.types_pb2 import Error
@@ -200,7 +200,7 @@ class ExecutionData:
         task = self._inputs.get(node)
         if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
             task = self._inputs[node] = asyncio.create_task(self._make_inputs(node))
-            task.add_done_callback(_look_at_error)
+            task.add_done_callback(look_at_error)
         return task
 
     async def _make_inputs(self, node: str) -> LiteralMap:
@@ -272,7 +272,7 @@ class ExecutionData:
         self._cache.put(uri, literals, len(content))
 
 
-def _look_at_error(task: asyncio.Task[LiteralMap]) -> None:
+def look_at_error(task: asyncio.Task[Any]) -> None:
     """Take note of an error that nobody may wait for any more, as an abort can overtake it."""
     if not task.cancelled():
         task.exception()

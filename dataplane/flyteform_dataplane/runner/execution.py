@@ -95,6 +95,7 @@ class Execution:
             soon=self._soon,
         )
         self._data = data
+        self._attempts = attempts
         around = Surroundings(context, self._state, data, world.control, clock, self.observe)
         children = ChildExecutions(around, world.endings, self._told)
         caching = Caching(
@@ -189,14 +190,20 @@ class Execution:
         events = self._number(step.events)
         for command in step.commands[: self._world.config.commands]:
             if isinstance(command, StartAttempt):
-                self._data.prepare_inputs(command.node)  # while the log is written
+                self._prepare(command)  # while the log is written
         await self._append(step)
-        self._outbox.add(events)
         self._dispatcher.submit(step.commands)
+        self._outbox.add(events)
         self._reservations.settle()
         for change in step.changes:
             if isinstance(change, NodeChanged) and change.after.terminal:
                 self._data.forget_inputs(change.node)
+
+    def _prepare(self, command: StartAttempt) -> None:
+        if self._context.graph.nodes[command.node].work is NodeKind.TASK:
+            self._attempts.prepare(command)
+        else:
+            self._data.prepare_inputs(command.node)
 
     def _number(self, events: Sequence[Event]) -> list[tuple[int, Event]]:
         first = self._last_event + 1
@@ -220,6 +227,7 @@ class Execution:
         """Return when the control plane knows all that has happened up to now."""
         event = self._last_event
         while self._acknowledged < event:
+            self._world.reporter.hurry()
             self._news.clear()
             await self._news.wait()
 

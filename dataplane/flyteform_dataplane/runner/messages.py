@@ -26,7 +26,7 @@ from flyteform.proto.flyteform.v1.events_pb2 import Event
 from flyteform_dataplane.engine.events import ArrayEvent, NodeEvent, TaskEvent, TaskPhase, WorkflowEvent
 from flyteform_dataplane.engine.graph import END_NODE, PARENTS, NodeKind
 from flyteform_dataplane.engine.phases import CacheStatus, NodePhase, WorkflowPhase
-from flyteform_dataplane.runner.context import key_of
+from flyteform_dataplane.runner.context import Attempted, key_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -241,10 +241,18 @@ class Renderer:
             input_uri=self._context.inputs_uri(node),
             task_type=task_type,
             event_version=_EVENT_VERSION,
-            metadata=TaskExecutionMetadata(
-                generated_name=self._context.generated_name(node, None, attempt),
-                plugin_identifier="k8s-array" if record.kind is NodeKind.ARRAY else "container",
-            ),
+            metadata=self._execution_metadata(node, attempt),
+        )
+
+    def _execution_metadata(self, node: str, attempt: int) -> TaskExecutionMetadata:
+        record = self._context.graph.nodes[node]
+        plugin = "k8s-array" if record.kind is NodeKind.ARRAY else "container"
+        attempted = self._context.attempted.get((node, attempt), Attempted(plugin, record.interruptible))
+        classes = TaskExecutionMetadata.InstanceClass
+        return TaskExecutionMetadata(
+            generated_name=self._context.generated_name(node, None, attempt),
+            plugin_identifier=attempted.plugin,
+            instance_class=classes.INTERRUPTIBLE if attempted.interruptible else classes.DEFAULT,
         )
 
     def _node_id(self, node: str) -> NodeExecutionIdentifier:

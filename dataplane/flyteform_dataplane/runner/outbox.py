@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from flyteform_dataplane.runner.context import ExecutionContext
     from flyteform_dataplane.runner.messages import Renderer
 
+# So that what starts next need not wait for messages to be written; several steps' go together.
+_SOON = timedelta(milliseconds=4)
 # An event of so many items has some 100 KiB, far below what one message may have.
 _ITEMS_PER_EVENT = 1000
 
@@ -34,17 +36,18 @@ class Outbox:
         self._interval = timedelta(seconds=interval)
         self._waiting: list[tuple[int, Event]] = []
         self._timer: asyncio.Task[None] | None = None
+        self._soon = False
 
     def add(self, events: Sequence[tuple[int, Event]]) -> None:
-        """Send the events at once, but for an array's progress, which may wait a little for more of it."""
+        """Send the events soon; an array's progress may wait a little longer for more of it."""
         if not events:
             return
         self._waiting.extend(events)
-        if all(_is_progress(event) for _, event in self._waiting):
-            if self._timer is None:
-                self._timer = asyncio.create_task(self._flush_later())
-        else:
-            self.flush()
+        soon = not all(_is_progress(event) for _, event in events)
+        if self._timer is None or (soon and not self._soon):
+            self.close()
+            self._soon = soon
+            self._timer = asyncio.create_task(self._flush_after(_SOON if soon else self._interval))
 
     def repeat(self, events: Sequence[tuple[int, Event]]) -> None:
         """Send at once what had not been acknowledged before a restart; it comes before all else."""
@@ -67,8 +70,8 @@ class Outbox:
             rendered = [(sequence, self._renderer.render(sequence, event)) for sequence, event in _fold(events)]
             self._reporter.send(self._context.id, rendered, again=again)
 
-    async def _flush_later(self) -> None:
-        await self._clock.sleep(self._interval)
+    async def _flush_after(self, pause: timedelta) -> None:
+        await self._clock.sleep(pause)
         self._timer = None
         self.flush()
 

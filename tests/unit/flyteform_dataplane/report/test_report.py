@@ -10,6 +10,7 @@ import grpc
 import grpc.aio
 import pytest
 from flyteidl.admin import event_pb2
+from flyteidl.core.execution_pb2 import WorkflowExecution
 from flyteidl.core.identifier_pb2 import WorkflowExecutionIdentifier
 from flyteidl.service.admin_pb2_grpc import AdminServiceServicer, add_AdminServiceServicer_to_server
 
@@ -270,9 +271,22 @@ async def test_what_follows_a_batch_is_gathered(server: Server, start: Start) ->
             await asyncio.sleep(0)
         assert server.batches == [["a-1"]]
         end = Event(workflow=event_pb2.WorkflowExecutionEventRequest(request_id="end"))
+        end.workflow.event.phase = WorkflowExecution.SUCCEEDED
         sender.reporter.send(execution("a"), [(4, end)])
         await until(lambda: sender.last("a") == 4)
     assert server.batches == [["a-1"], ["a-2", "a-3", ""]]
+
+
+async def test_what_is_waited_for_is_sent_soon(server: Server, start: Start) -> None:
+    """A hurry ends the gathering for all that is queued by then."""
+    async with Sender(await start(), gather=3600.0) as sender:
+        sender.reporter.send(execution("a"), [event("a", 1)])
+        await until(lambda: sender.last("a") == 1)
+        sender.reporter.send(execution("a"), [event("a", 2)])
+        sender.reporter.hurry()
+        sender.reporter.send(execution("a"), [event("a", 3)])
+        await until(lambda: sender.last("a") == 3)
+    assert server.batches == [["a-1"], ["a-2", "a-3"]]
 
 
 async def test_an_observer_that_fails_stops_nothing(start: Start) -> None:

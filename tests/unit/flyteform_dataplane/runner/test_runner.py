@@ -13,6 +13,7 @@ import pytest
 from flyteidl.core.catalog_pb2 import CatalogCacheStatus
 from flyteidl.core.execution_pb2 import NodeExecution, TaskExecution, WorkflowExecution
 from flyteidl.core.literals_pb2 import LiteralMap
+from flyteidl.event.event_pb2 import TaskExecutionMetadata
 
 from flyteform.errors import UnavailableError
 from flyteform_dataplane.runner import log as log_module
@@ -256,6 +257,21 @@ async def test_echo_needs_no_process(make_world: MakeWorld) -> None:
     await world.execute(lease)
     assert world.outputs(lease) == literals(r=4)
     assert world.executor.started == []
+
+
+async def test_events_name_plugin_and_machine(make_world: MakeWorld) -> None:
+    """Task executions say which plugin ran them, and whether on a machine that could be taken away."""
+    world = await make_world(one)
+    flow = Flow().task("n0", {"o": 4}, task_type="echo").task("n1", {}).returns(r=promise("n0", "o"))
+    lease = flow.lease()
+    lease.spec.interruptible.value = True
+    await world.execute(lease)
+    told = [event.task.event for _, event in world.reporter.sent if event.HasField("task")]
+    assert {(one.parent_node_execution_id.node_id, one.metadata.plugin_identifier) for one in told} == {
+        ("n0", "echo"),
+        ("n1", "container"),
+    }
+    assert {one.metadata.instance_class for one in told} == {TaskExecutionMetadata.InstanceClass.INTERRUPTIBLE}
 
 
 async def test_missing_output_is_a_clear_error(make_world: MakeWorld) -> None:
