@@ -117,9 +117,9 @@ class PodProfile:
         default_factory=lambda: {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
     )
     # The PodTemplate that tasks get which name none, where there is one of this name. It is looked for in the
-    # namespace of the task and then in `pod_template_namespace`, as is one that a task names.
+    # namespace of the task and then in `pod_template_namespace` (the operator's own), as is one that a task names.
     default_pod_template_name: str = ""
-    pod_template_namespace: str = "flyteform"
+    pod_template_namespace: str = ""
     copilot: Copilot = field(default_factory=Copilot)
     log_links: tuple[LogLink, ...] = ()
     finalizer: str = "flyte.org/finalizer"

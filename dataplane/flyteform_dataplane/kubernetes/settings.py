@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import socket
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -84,8 +84,12 @@ def parse(arguments: Sequence[str]) -> OperatorSettings:
             count=Retention().count if count is None else count,
         ),
         connectors=tuple(parse_endpoint(text) for text in connectors),
-        profile=PodProfile() if profile is None else read_profile(profile),
+        profile=_in_namespace(PodProfile() if profile is None else read_profile(profile), given["namespace"]),
     )
+
+
+def _in_namespace(profile: PodProfile, namespace: str) -> PodProfile:
+    return replace(profile, pod_template_namespace=profile.pod_template_namespace or namespace)
 
 
 def read_profile(path: Path) -> PodProfile:

@@ -230,7 +230,7 @@ async def test_a_pod_belongs_to_its_execution() -> None:
 
 async def test_the_clusters_template_is_merged_in() -> None:
     """A template of the task's own namespace goes before the one that serves all; one that is not there is refused."""
-    world = World(replace(PROFILE, default_pod_template_name="all"))
+    world = World(replace(PROFILE, default_pod_template_name="all", pod_template_namespace="flyteform"))
     for namespace, priority in (("flyteform", "low"), ("flytesnacks-development", "high")):
         template = {"metadata": {"name": "all"}, "template": {"spec": {"priorityClassName": priority}}}
         await world.cluster.create(f"/api/v1/namespaces/{namespace}/podtemplates", template)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,8 @@ def test_a_profile_is_read(profile: Path) -> None:
     assert found.node_selector == {"pool": "tasks"}
     assert found.grace.image_pull_backoff == timedelta(minutes=1)
     assert found.spot.tolerations == ({"key": "spot"},)
-    assert parse([*REQUIRED, f"--profile={profile}"]).profile == found
+    settings = parse([*REQUIRED, f"--profile={profile}", "--namespace=mine"])
+    assert settings.profile == replace(found, pod_template_namespace="mine")
 
 
 @pytest.mark.parametrize(
