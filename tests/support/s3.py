@@ -48,6 +48,7 @@ class S3Server:
     ports: Mapping[str, int]
     address: str = LOOPBACK
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+    secret: str = field(default=SECRET, repr=False)
 
     @property
     def endpoint(self) -> str:
@@ -60,7 +61,7 @@ class S3Server:
         return {
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_ACCESS_KEY_ID": KEY,
-            "AWS_SECRET_ACCESS_KEY": SECRET,
+            "AWS_SECRET_ACCESS_KEY": self.secret,
             "AWS_REGION": REGION,
         }
 
@@ -71,7 +72,7 @@ class S3Server:
         where = [f"-dir={self.directory}/data", f"-ip={self.address}", f"-ip.bind={self.address}"]
         command = [_program(), "mini", f"-bucket={BUCKET}", *where, *ports, *OPTIONS]
         with (self.directory / "log").open("ab") as log:
-            environment = os.environ | {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
+            environment = os.environ | {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": self.secret}
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd=self.directory)
         wait_until(self._answers, seconds=START_SECONDS, what="the S3 server answers")
 
@@ -100,10 +101,13 @@ class S3Server:
 
 
 @contextmanager
-def running_s3(address: str = LOOPBACK) -> Iterator[S3Server]:
-    """Run a server for the length of the block: on loopback, or where the pods of a test cluster reach it."""
+def running_s3(address: str = LOOPBACK, *, secret: str = SECRET) -> Iterator[S3Server]:
+    """Run a server for the length of the block: on loopback, or where the pods of a test cluster reach it.
+
+    With a `secret` of its own, clients of other servers cannot read it.
+    """
     directory = Path(tempfile.mkdtemp(prefix="flyteform-s3-"))
-    server = S3Server(directory, dict(zip(PORTS, _free_ports(len(PORTS)), strict=True)), address)
+    server = S3Server(directory, dict(zip(PORTS, _free_ports(len(PORTS)), strict=True)), address, secret=secret)
     try:
         server.start()
         yield server

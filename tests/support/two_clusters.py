@@ -66,8 +66,9 @@ def free_ports(count: int) -> list[int]:
 class Replica:
     """One process of the control plane, always on the same ports."""
 
-    def __init__(self, folder: Path, number: int, database_url: str) -> None:
+    def __init__(self, folder: Path, number: int, database_url: str, *arguments: str) -> None:
         self.grpc_port, self.http_port = free_ports(2)
+        self._arguments = arguments
         self.address = f"127.0.0.1:{self.grpc_port}"
         self._folder, self._number, self._database_url = folder, number, database_url
         self._log = folder / f"replica-{number}.log"
@@ -88,7 +89,10 @@ class Replica:
         environment = {**clean_environment(self._folder), "FLYTEFORM_DATABASE_URL": self._database_url}
         with self._log.open("wb") as file:
             self._process = subprocess.Popen(
-                [*command, *places, f"--http-port={self.http_port}"], stdout=file, stderr=file, env=environment
+                [*command, *places, f"--http-port={self.http_port}", *self._arguments],
+                stdout=file,
+                stderr=file,
+                env=environment,
             )
         wait_until(self._told, seconds=START_SECONDS, what="the control plane says where it serves")
 
@@ -106,10 +110,14 @@ class Replica:
 
 
 @contextmanager
-def running_replicas(folder: Path, postgres: Postgres) -> Iterator[tuple[Replica, Replica]]:
-    """Run two on one database and one folder of objects."""
+def running_replicas(folder: Path, postgres: Postgres, *arguments: str) -> Iterator[tuple[Replica, Replica]]:
+    """Run two on one database and one folder of objects; they share their keys, if the arguments ask for a login."""
     url = postgres.create_database()
-    replicas = Replica(folder, 0, url), Replica(folder, 1, url)
+    replicas = Replica(folder, 0, url, *arguments), Replica(folder, 1, url, *arguments)
+    (folder / "keys").mkdir(mode=0o700)
+    for number in range(len(replicas)):
+        (folder / str(number)).mkdir(mode=0o700)
+        (folder / str(number) / "auth").symlink_to(folder / "keys")
     try:
         for replica in replicas:
             replica.start()
@@ -224,26 +232,27 @@ class Cluster:
 
 
 class Clusters:
-    """The calls of an operator."""
+    """The calls of an operator, with a token where that is asked for."""
 
-    def __init__(self, channel: grpc.aio.Channel) -> None:
+    def __init__(self, channel: grpc.aio.Channel, metadata: Any = ()) -> None:
         self._stub = ClusterServiceStub(channel)
+        self._with = {"metadata": metadata, "wait_for_ready": True}
 
     async def put(self, name: str, **spec: Any) -> None:
         """Declare a cluster."""
-        await self._stub.PutCluster(pb.PutClusterRequest(name=name, spec=pb.ClusterSpec(**spec)))
+        await self._stub.PutCluster(pb.PutClusterRequest(name=name, spec=pb.ClusterSpec(**spec)), **self._with)
 
     async def get(self, name: str) -> pb.Cluster:
         """Look at one."""
-        return (await self._stub.GetCluster(pb.GetClusterRequest(name=name))).cluster
+        return (await self._stub.GetCluster(pb.GetClusterRequest(name=name), **self._with)).cluster
 
     async def drain(self, name: str) -> None:
         """Drain one."""
-        await self._stub.DrainCluster(pb.DrainClusterRequest(name=name))
+        await self._stub.DrainCluster(pb.DrainClusterRequest(name=name), **self._with)
 
     async def uncordon(self, name: str) -> None:
         """Let one work again."""
-        await self._stub.UncordonCluster(pb.UncordonClusterRequest(name=name))
+        await self._stub.UncordonCluster(pb.UncordonClusterRequest(name=name), **self._with)
 
     async def until(self, name: str, condition: Callable[[pb.Cluster], bool]) -> pb.Cluster:
         """Wait for a cluster to be so."""
