@@ -53,11 +53,17 @@ class FakeCluster:
         if path not in self.objects:
             raise NotFoundError(f"{path} not found")
         self.set(path, body)
+        metadata = self.objects[path]["metadata"]
+        if "deletionTimestamp" in metadata and not metadata.get("finalizers"):
+            return self.remove(path)
         return self.objects[path]
 
     async def delete(self, path: str, _: Json | None = None) -> Json:
-        """Delete an object at once."""
+        """Delete an object at once, or note that it is to go when no finalizer keeps it."""
         self.calls.append(("delete", path))
+        if self.objects.get(path, {}).get("metadata", {}).get("finalizers"):
+            self.set(path, {"metadata": {"deletionTimestamp": "2026-01-01T00:00:30Z"}})
+            return self.objects[path]
         return self.remove(path)
 
     def set(self, path: str, body: Json) -> None:

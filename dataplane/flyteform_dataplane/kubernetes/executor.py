@@ -8,7 +8,7 @@ import logging
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, TypeVar, assert_never
 
 from flyteform.errors import AlreadyExistsError, FlyteformError, InvalidInputError, NotFoundError
 from flyteform_dataplane.engine.failures import Failure, FailureKind
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from flyteform_dataplane.ports import PodRequest
 
 logger = logging.getLogger(__name__)
+Answer = TypeVar("Answer")
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 60.0
 _LET_GO_AFTER = 60.0  # seconds
@@ -123,9 +124,12 @@ class PodExecutor:
         attempt = self._attempts.setdefault(name, _Attempt(name, lambda _: None))
         attempt.stopping = True
         await attempt.cancel()
-        await self._patiently(name, lambda: self._delete(*place_of(name)))
+        there = await self._patiently(name, lambda: self._delete(*place_of(name)))
         if self._informer.get(*place_of(name)) is not None:
             await attempt.gone.wait()
+        elif there and not attempt.gone.is_set():
+            # One that was made just now may not have been seen yet, nor will its end be.
+            await self._patiently(name, lambda: self._is_gone(*place_of(name)))
         self._attempts.pop(name, None)
         self._ended.pop(name, None)
 
@@ -176,30 +180,34 @@ class PodExecutor:
                 raise _FullError(error.message) from error
             raise
 
-    async def _delete(self, namespace: str, name: str) -> None:
-        path = f"/api/v1/namespaces/{namespace}/pods/{name}"
+    async def _delete(self, namespace: str, name: str) -> bool:
+        """Tell a pod to go; return whether there is one."""
         try:
-            pod = await self._api.get(path)
-            if self._profile.finalizer in pod["metadata"].get("finalizers", []):
-                await self._release(pod)
-            await self._api.delete(path)
+            deleted = await self._api.delete(f"/api/v1/namespaces/{namespace}/pods/{name}")
         except NotFoundError:
-            return
+            return False
+        if self._profile.finalizer in deleted.get("metadata", {}).get("finalizers", []):
+            await self._release(deleted)
+        return True
 
-    async def _patiently(self, name: str, action: Callable[[], Awaitable[object]]) -> None:
+    async def _is_gone(self, namespace: str, name: str) -> None:
+        """Raise `_GoingError` while the pod is still there."""
+        with contextlib.suppress(NotFoundError):
+            await self._api.get(f"/api/v1/namespaces/{namespace}/pods/{name}")
+            raise _GoingError(f"pod {name} has its grace period")
+
+    async def _patiently(self, name: str, action: Callable[[], Awaitable[Answer]]) -> Answer:
         """Repeat what the API server cannot do now until it can."""
         pause = _FIRST_PAUSE
         while True:
             try:
-                await action()
+                return await action()
             except FlyteformError as error:
                 if not error.retryable:
                     raise
                 logger.warning("%s has to wait %.1f s: %s", name, pause, error.message)
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
-            else:
-                return
 
     def _seen(self, pod: Json, there: bool) -> None:
         attempt = self._attempts.get(_attempt_of(pod))
@@ -328,6 +336,12 @@ class PodExecutor:
         attempt.cancel_timer()
         self._attempts.pop(attempt.name, None)
         attempt.observe(update)
+
+
+class _GoingError(FlyteformError):
+    """A pod that was deleted is there still."""
+
+    retryable = True
 
 
 class _FullError(FlyteformError):

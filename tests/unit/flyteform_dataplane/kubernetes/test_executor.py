@@ -216,6 +216,19 @@ async def test_a_finalizer_keeps_a_pod_until_its_end_was_seen() -> None:
     await world.executor.close()
 
 
+@pytest.mark.parametrize("finalizer", [False, True])
+async def test_a_stopped_attempt_leaves_nothing(finalizer: bool) -> None:
+    """Also if a finalizer of ours keeps its pod; without one that is a single request."""
+    world = World(replace(PROFILE, inject_finalizer=finalizer))
+    await world.executor.open()
+    await world.start()
+    await world.executor.stop(NAME)
+    assert POD not in world.cluster.objects
+    assert world.updates == []
+    assert [call for call, _ in world.cluster.calls] == ["create", "delete", *(["patch"] if finalizer else [])]
+    await world.executor.close()
+
+
 async def test_a_pod_belongs_to_its_execution() -> None:
     """Kubernetes removes it with the execution's resource."""
     world = World()
