@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 import pulumi
 from flyteform_platform.addons.component import ClusterAddons
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from flyteform_platform.config import PlatformConfig
     from flyteform_platform.controlplane.component import Prepare
     from flyteform_platform.foundation import Foundation
+
+_HTTPS: Final = 443
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +59,17 @@ def install(
         pulumi.export("url", foundation.edge.url)
         pulumi.export("address", control_plane.address)
     if config.has(Role.DATA_PLANE):
-        here = control_plane.address if control_plane else f"grpcs://{foundation.edge.domain}:443"
+        here = control_plane.address if control_plane else _elsewhere(config, foundation)
         data_plane = DataPlane(config, foundation, cluster, address=address or here, after=below)
     return Platform(cluster, addons, control_plane, data_plane)
+
+
+def _elsewhere(config: PlatformConfig, foundation: Foundation) -> pulumi.Input[str]:
+    """Return where another stack's control plane is reached, in whichever cloud it is: by its gateway."""
+    if not config.stacks.control_plane:
+        return f"grpcs://{foundation.edge.domain}:443"
+    url = pulumi.StackReference(config.stacks.control_plane).require_output("url")
+    return url.apply(lambda text: f"grpcs://{urlsplit(text).hostname}:{urlsplit(text).port or _HTTPS}")
 
 
 def _after(resources: Sequence[pulumi.Resource]) -> pulumi.ResourceOptions:
