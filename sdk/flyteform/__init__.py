@@ -15,37 +15,55 @@ if TYPE_CHECKING:
         LaunchPlan,
         Resources,
         WorkflowFailurePolicy,
+        approve,
+        conditional,
         current_context,
+        dynamic,
         map_task,
+        reference_launch_plan,
+        reference_task,
+        reference_workflow,
+        sleep,
         task,
+        wait_for_input,
         workflow,
     )
     from flyteform.errors import FlyteformError, RecoverableError
+    from flyteform.types.errors import FlyteError
 
 __version__ = "0.1.0"
 
 __all__ = [
     "CronSchedule",
     "FixedRate",
+    "FlyteError",
     "FlyteformError",
     "LaunchPlan",
     "RecoverableError",
     "Resources",
     "WorkflowFailurePolicy",
+    "approve",
+    "conditional",
     "current_context",
+    "dynamic",
     "map_task",
+    "reference_launch_plan",
+    "reference_task",
+    "reference_workflow",
+    "sleep",
     "task",
+    "wait_for_input",
     "workflow",
 ]
 
-_ERRORS = ("FlyteformError", "RecoverableError")
+_ELSEWHERE = {"FlyteError": "types.errors", "FlyteformError": "errors", "RecoverableError": "errors"}
 
 
 def __getattr__(name: str) -> Any:
     """Load a public name from where it is defined."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"flyteform.{'errors' if name in _ERRORS else 'authoring'}"), name)
+    value = getattr(import_module(f"flyteform.{_ELSEWHERE.get(name, 'authoring')}"), name)
     globals()[name] = value
     return value
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from flyteform.authoring.tasks import PythonTask
 
 _PLACES = ("--raw-output-data-prefix", "--checkpoint-path", "--prev-checkpoint")
-_VALUED = ("--inputs", "--output-prefix", "--bundle", "--bound", "--module", "--task", *_PLACES)
+_VALUED = ("--inputs", "--output-prefix", "--bundle", "--bound", "--image", "--module", "--task", *_PLACES)
 _NO_CHECKPOINT = '""'  # what Flyte passes where no attempt went before
 _NEEDED = ("--inputs", "--output-prefix", "--module", "--task")
 _MESSAGE_BYTES = 100_000  # Flyte keeps no more of an error message
@@ -35,7 +35,8 @@ _MESSAGE_BYTES = 100_000  # Flyte keeps no more of an error message
 class Arguments:
     """What the engine passes: URIs of the inputs, of the directory for the results and of the code, and the task.
 
-    `bound` names the inputs that every item of a map task gets whole. The places of raw data and of checkpoints, this
+    `bound` names the inputs that every item of a map task gets whole, `image` where the tasks that a dynamic one makes
+    run. The places of raw data and of checkpoints, this
     attempt's and that of the one before, may be empty.
     """
 
@@ -46,6 +47,7 @@ class Arguments:
     bundle: str | None = None
     mapped: bool = False
     bound: tuple[str, ...] = ()
+    image: str = ""
     raw_output_prefix: str = ""
     checkpoint: str = ""
     previous_checkpoint: str = ""
@@ -68,8 +70,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"Error: {error.message}", file=sys.stderr)  # noqa: T201 - for the container's log
         return 1
     try:
-        outputs = _execute(arguments)
-        direct.write(f"{arguments.output_prefix}/outputs.pb", outputs)
+        name, result = _execute(arguments)
+        direct.write(f"{arguments.output_prefix}/{name}", result)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it is, the engine has to learn of it
         return _report(arguments, error)
     return 0
@@ -120,6 +122,7 @@ def _parse(argv: Sequence[str]) -> Arguments:
         bundle=given.get("--bundle") or None,
         mapped=mapped,
         bound=tuple(filter(None, given.get("--bound", "").split(","))),
+        image=given.get("--image", ""),
         **_places(given),
     )
 
@@ -130,8 +133,8 @@ def _places(given: Mapping[str, str]) -> dict[str, str]:
     return {"raw_output_prefix": raw, "checkpoint": destination, "previous_checkpoint": previous}
 
 
-def _execute(arguments: Arguments) -> bytes:
-    """Return the bytes of the outputs' literal map."""
+def _execute(arguments: Arguments) -> tuple[str, bytes]:
+    """Return the name and the bytes of the result: the outputs' literal map, or what a dynamic task made."""
     from flyteidl.core import literals_pb2
 
     from flyteform.authoring.context import Checkpoint, enter
@@ -146,12 +149,41 @@ def _execute(arguments: Arguments) -> bytes:
     literals = literals_pb2.LiteralMap.FromString(direct.read(arguments.inputs)).literals
     checkpoint = Checkpoint(arguments.checkpoint, arguments.previous_checkpoint)
     enter(raw_output_prefix=arguments.raw_output_prefix, checkpoint=checkpoint, index=arguments.index)
-    outputs = task.run(_inputs(task, literals, arguments))
+    inputs = _inputs(task, literals, arguments)
+    if task.dynamic:
+        return _unfold(task, inputs, arguments)
+    return "outputs.pb", _literals(task, task.run(inputs))
+
+
+def _literals(task: PythonTask, outputs: Mapping[str, Any]) -> bytes:
+    from flyteidl.core import literals_pb2
+
     message = literals_pb2.LiteralMap()
     types = task.interface.outputs_by_name
     for name, value in outputs.items():
         _fill(message.literals[name], value, types[name].python_type)
     return message.SerializeToString(deterministic=True)
+
+
+def _unfold(task: PythonTask, inputs: Mapping[str, Any], arguments: Arguments) -> tuple[str, bytes]:
+    """Return the nodes that a dynamic task makes, or its outputs if it makes none."""
+    from flyteidl.core.identifier_pb2 import TASK, Identifier
+
+    from flyteform.authoring.graph import Constant
+    from flyteform.authoring.tracing import unfold
+    from flyteform.idl.dynamics import futures
+    from flyteform.idl.tasks import Placement
+
+    graph = unfold(task, inputs)
+    constants = {name: binding.value for name, binding in graph.outputs if isinstance(binding, Constant)}
+    if not graph.nodes:
+        return "outputs.pb", _literals(task, constants)
+    part = {
+        name: os.environ.get(f"FLYTE_INTERNAL_TASK_{name.upper()}", "") for name in ("project", "domain", "version")
+    }
+    own = Identifier(resource_type=TASK, name=task.name, **part)
+    job = futures(task, graph, own, Placement(arguments.image, arguments.bundle))
+    return "futures.pb", job.SerializeToString(deterministic=True)
 
 
 def _fill(literal: literals_pb2.Literal, value: Any, python_type: Any) -> None:

@@ -107,6 +107,7 @@ def _unfold(plan: Plan, source: random.Random, step: Step, own: str, failing: fl
     def make(attempt: int) -> Plan:
         made = step.made[attempt] = plan.within(own, finish_others=_patience(plan, source), attempt=attempt)
         _fill(made, source, source.randint(0, 4), failing, nesting - 1)
+        made.failure = None  # futures have no place for one
         return made
 
     item_goes(plan, step, own, 0, make)

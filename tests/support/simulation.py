@@ -68,6 +68,8 @@ OK, RECOVERABLE, FATAL, SYSTEM = "ok", "recoverable", "fatal", "system"
 HANG, PENDING = "hang", "pending"
 # How often a driver looks again when nothing happens, and how often in a row before only its timers are left.
 _RESYNC_SECONDS, _RESYNCS = 100.0, 12
+# How far apart things may be that are seen together.
+_TOGETHER_SECONDS = 20.0
 FAILURES = {
     RECOVERABLE: Failure("Boom", "it broke", recoverable=True),
     FATAL: Failure("Fatal", "it broke for good"),
@@ -179,7 +181,7 @@ class Simulation:
         if self._looks_again():
             return
         batch = [self._next()]
-        while self._agenda and self._agenda[0][0] <= self.now + _RESYNC_SECONDS and self.source.random() < 0.5:
+        while self._agenda and self._agenda[0][0] <= batch[0].at + _TOGETHER_SECONDS and self.source.random() < 0.5:
             batch.append(self._next())
         self._check_purity(batch)
         step = advance(self.context.graph, self.state, batch)

@@ -5,11 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from flyteform.authoring.branches import conditional
     from flyteform.authoring.context import Checkpoint, TaskContext, current_context
+    from flyteform.authoring.dynamics import dynamic
     from flyteform.authoring.entity import Entity, dependencies, entities
+    from flyteform.authoring.gates import approve, sleep, wait_for_input
     from flyteform.authoring.launch_plans import LaunchPlan
     from flyteform.authoring.loading import LoadedModule, load_module
     from flyteform.authoring.mapping import MapTask, map_task
+    from flyteform.authoring.references import (
+        ReferenceEntity,
+        reference_launch_plan,
+        reference_task,
+        reference_workflow,
+    )
     from flyteform.authoring.resources import Resources
     from flyteform.authoring.schedules import CronSchedule, FixedRate, Schedule
     from flyteform.authoring.tasks import PythonTask, TaskSettings, task
@@ -24,27 +33,40 @@ __all__ = [
     "LoadedModule",
     "MapTask",
     "PythonTask",
+    "ReferenceEntity",
     "Resources",
     "Schedule",
     "TaskContext",
     "TaskSettings",
     "Workflow",
     "WorkflowFailurePolicy",
+    "approve",
+    "conditional",
     "current_context",
     "dependencies",
+    "dynamic",
     "entities",
     "load_module",
     "map_task",
+    "reference_launch_plan",
+    "reference_task",
+    "reference_workflow",
+    "sleep",
     "task",
+    "wait_for_input",
     "workflow",
 ]
 
 _MODULES = {
+    "branches": "conditional",
     "context": "Checkpoint TaskContext current_context",
+    "dynamics": "dynamic",
     "entity": "Entity dependencies entities",
+    "gates": "approve sleep wait_for_input",
     "launch_plans": "LaunchPlan",
     "loading": "LoadedModule load_module",
     "mapping": "MapTask map_task",
+    "references": "ReferenceEntity reference_launch_plan reference_task reference_workflow",
     "resources": "Resources",
     "schedules": "CronSchedule FixedRate Schedule",
     "tasks": "PythonTask TaskSettings task",

@@ -11,9 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from flyteform.authoring.entity import Entity
+    from flyteform.authoring.references import ReferenceEntity
 
 
-def call(entity: Entity, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+def call(entity: Entity | ReferenceEntity, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     """Add a node, or run the entity and return its outputs as its function would.
 
     Run in this process, an exception of the user's code comes out as it is.
@@ -27,7 +28,7 @@ def call(entity: Entity, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> An
         raise error.failure  # noqa: B904 - the user's own exception, with the traceback and cause that it has
 
 
-def _named(entity: Entity, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+def _named(entity: Entity | ReferenceEntity, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
     names = [one.name for one in entity.interface.inputs]
     if len(args) > len(names):
         raise InvalidInputError(

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
+from flyteform.authoring.graph import Branch, Gate
 from flyteform.authoring.launch_plans import LaunchPlan
 from flyteform.authoring.mapping import MapTask
+from flyteform.authoring.references import ReferenceEntity
 from flyteform.authoring.tasks import PythonTask
 from flyteform.authoring.workflows import Workflow
 from flyteform.errors import DefinitionError
+
+if TYPE_CHECKING:
+    from flyteform.authoring.graph import Graph
 
 Entity = PythonTask | MapTask | Workflow | LaunchPlan
 
@@ -21,7 +26,7 @@ def dependencies(entity: Entity) -> tuple[Entity, ...]:
         case LaunchPlan():
             return (entity.workflow,)
         case Workflow():
-            return _called(entity)
+            return called(entity.graph)
         case _:
             assert_never(entity)
 
@@ -33,11 +38,14 @@ def entities(root: Entity) -> tuple[Entity, ...]:
     return tuple(found.values())
 
 
-def _called(workflow: Workflow) -> tuple[Entity, ...]:
+def called(graph: Graph) -> tuple[Entity, ...]:
+    """Return what the nodes of a graph refer to directly, each once, in the order of its first use."""
     found: dict[tuple[str, str], Entity] = {}
-    for node in workflow.nodes:
-        known = found.setdefault(_key(node.entity), node.entity)
-        _refuse_namesake(node.entity, known)
+    for node in graph.every_node():
+        entity = node.entity
+        if not isinstance(entity, ReferenceEntity | Gate | Branch):  # these have nothing to register
+            known = found.setdefault(_key(entity), entity)
+            _refuse_namesake(entity, known)
     return tuple(found.values())
 
 

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 from flyteform.errors import DefinitionError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import timedelta
 
+    from flyteform.authoring.conditions import Condition
     from flyteform.authoring.entity import Entity
+    from flyteform.authoring.references import ReferenceEntity
     from flyteform.authoring.resources import Resources
     from flyteform.types.family import TypeFamily
 
@@ -68,6 +71,69 @@ class Overrides:
 
 
 @dataclass(frozen=True, slots=True)
+class Gate:
+    """A wait: for an approval of a value, for a value of the type `family`, or, with a `duration`, for time to pass.
+
+    `output` is what the approved or given value is called, empty where there is none. After `timeout` it fails.
+    """
+
+    name: str
+    timeout: timedelta
+    output: str = ""
+    family: TypeFamily | None = None
+    duration: timedelta | None = None
+    approves: bool = False
+
+    @property
+    def short_name(self) -> str:
+        """Its name."""
+        return self.name
+
+    @property
+    def subject(self) -> str:
+        """What messages call it."""
+        return f"gate {self.name!r}"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One way of a branch: the node to run if the condition holds, whose operands are references and constants."""
+
+    condition: Condition
+    node: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """A choice: the node of the first case that holds, else `otherwise`, else the failure `error`.
+
+    Its nodes have ids of their own and read from the nodes around the branch. `outputs` are those that all give.
+    """
+
+    name: str
+    cases: tuple[Case, ...]
+    otherwise: Node | None
+    error: str
+    outputs: tuple[str, ...]
+
+    @property
+    def short_name(self) -> str:
+        """Its name."""
+        return self.name
+
+    @property
+    def subject(self) -> str:
+        """What messages call it."""
+        return f"conditional {self.name!r}"
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """The nodes of the cases, the else's last."""
+        last = () if self.otherwise is None else (self.otherwise,)
+        return (*(case.node for case in self.cases), *last)
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
     """One step: what it runs, from where its inputs come, and which nodes have to end before it starts.
 
@@ -75,7 +141,7 @@ class Node:
     """
 
     id: str
-    entity: Entity
+    entity: Entity | ReferenceEntity | Gate | Branch
     bindings: tuple[tuple[str, Binding], ...]
     after: tuple[str, ...]
     overrides: Overrides
@@ -87,6 +153,17 @@ class Node:
         found = {node_id: None for _, binding in self.bindings for node_id in read_by(binding)}
         found.update(dict.fromkeys(self.after))
         return tuple(found)
+
+    @property
+    def waits_for(self) -> tuple[str, ...]:
+        """Ids of all nodes that have to end first, those that the nodes of a branch need included."""
+        inside = self.entity.nodes if isinstance(self.entity, Branch) else ()
+        return (*self.upstream, *(node_id for node in inside for node_id in node.waits_for))
+
+
+def operand_name(reference: Reference) -> str:
+    """Return the name by which a condition knows a value: Flyte's SDK names the node and its output."""
+    return ".".join((reference.node_id, reference.output, *map(str, reference.path)))
 
 
 def read_by(binding: Binding) -> tuple[str, ...]:
@@ -108,13 +185,23 @@ class Graph:
 
     nodes: tuple[Node, ...]
     outputs: tuple[tuple[str, Binding], ...]
+    failure_node: Node | None = None
+
+    def every_node(self) -> Iterator[Node]:
+        """Yield all nodes, those inside of branches and the one that runs after a failure included."""
+        waiting = [*self.nodes, *([self.failure_node] if self.failure_node is not None else ())][::-1]
+        while waiting:
+            node = waiting.pop()
+            yield node
+            if isinstance(node.entity, Branch):
+                waiting.extend(reversed(node.entity.nodes))
 
     def in_order(self) -> tuple[Node, ...]:
         """Return the nodes so that each comes after all that it waits for; `DefinitionError` if none can be first."""
         waiting = {node.id: node for node in self.nodes}
         ordered: list[Node] = []
         while waiting:
-            ready = [node for node in waiting.values() if not any(up in waiting for up in node.upstream)]
+            ready = [node for node in waiting.values() if not any(up in waiting for up in node.waits_for)]
             if not ready:
                 stuck = next(iter(waiting.values()))
                 circle = " and ".join(waiting)

@@ -21,7 +21,8 @@ class MapTask:
     """A task that runs once for each item of its list inputs.
 
     `bound` inputs are the same for every item. `concurrency` is how many items run at once (None: the platform's
-    choice). With `min_successes` or `min_success_ratio` items may fail, and their outputs are None.
+    choice, 0: all). With `min_successes` or `min_success_ratio` items may fail, and their outputs are None; with
+    `run_all_sub_nodes` the others go on when too many have.
     """
 
     task: PythonTask
@@ -29,6 +30,7 @@ class MapTask:
     concurrency: int | None = None
     min_successes: int | None = None
     min_success_ratio: float | None = None
+    run_all_sub_nodes: bool = False
 
     @property
     def tolerant(self) -> bool:
@@ -113,11 +115,14 @@ def map_task(
     concurrency: int | None = None,
     min_success_ratio: float | None = None,
     min_successes: int | None = None,
+    *,
+    run_all_sub_nodes: bool = False,
 ) -> MapTask:
     """Return a task that runs `target` for each item of lists: `map_task(train)(rate=rates)`.
 
-    Inputs that are the same for all items are bound with `functools.partial(train, data=data)`. `concurrency` is at
-    least 1, `min_success_ratio` lies between 0 and 1. Raises `DefinitionError` for a task that cannot be mapped.
+    Inputs that are the same for all items are bound with `functools.partial(train, data=data)`. `concurrency` 0 runs
+    all at once, `min_success_ratio` lies between 0 and 1; with `run_all_sub_nodes` all items run though the map has
+    failed already. Raises `DefinitionError` for a task that cannot be mapped.
     """
     place = places.of_caller()
     bound: dict[str, Any] = {}
@@ -133,7 +138,8 @@ def map_task(
         )
     _check_target(inner, bound, place)
     _check_counts(concurrency, min_success_ratio, min_successes, place)
-    return MapTask(inner, tuple(sorted(bound.items())), concurrency, min_successes, min_success_ratio)
+    counts = (concurrency, min_successes, min_success_ratio)
+    return MapTask(inner, tuple(sorted(bound.items())), *counts, run_all_sub_nodes)
 
 
 def _list_of(python_type: Any, *, optional: bool = False) -> Any:
@@ -141,6 +147,11 @@ def _list_of(python_type: Any, *, optional: bool = False) -> Any:
 
 
 def _check_target(task: PythonTask, bound: dict[str, Any], place: str) -> None:
+    if task.dynamic:
+        raise DefinitionError(
+            f"{place}: map_task: {task.subject} is dynamic: an item of a map cannot make nodes",
+            remedy="call it in a loop of another dynamic task",
+        )
     if len(task.interface.outputs) > 1:
         raise DefinitionError(f"{place}: map_task: {task.subject} has several outputs", remedy="return one dataclass")
     for name in bound:
@@ -152,8 +163,8 @@ def _check_target(task: PythonTask, bound: dict[str, Any], place: str) -> None:
 
 
 def _check_counts(concurrency: int | None, ratio: float | None, successes: int | None, place: str) -> None:
-    if concurrency is not None and concurrency < 1:
-        raise DefinitionError(f"{place}: map_task: concurrency={concurrency} runs nothing", remedy="give 1 or more")
+    if concurrency is not None and concurrency < 0:
+        raise DefinitionError(f"{place}: map_task: concurrency={concurrency} is no count", remedy="give 0 or more")
     if ratio is not None and not 0 <= ratio <= 1:
         raise DefinitionError(f"{place}: map_task: min_success_ratio={ratio} is no share", remedy="give 0 to 1")
     if successes is not None and successes < 0:

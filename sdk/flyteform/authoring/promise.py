@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from flyteform.authoring import places
-from flyteform.authoring.graph import Overrides
+from flyteform.authoring.conditions import Comparison, Condition, compare
+from flyteform.authoring.graph import Gate, Overrides
 from flyteform.authoring.interface import suggestion
 from flyteform.authoring.tasks import PythonTask, checked_retries, checked_timeout
 from flyteform.errors import DefinitionError
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from flyteform.authoring.entity import Entity
+    from flyteform.authoring.references import ReferenceEntity
     from flyteform.authoring.resources import Resources
     from flyteform.types.family import TypeFamily
 
@@ -28,11 +30,28 @@ _NODE_ID = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 _RESERVED = ("start-node", "end-node")
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Choice:
+    """A branch while its workflow is being declared; `drafts` are its nodes in the order of their calls."""
+
+    name: str
+    cases: tuple[tuple[Condition, Draft], ...]
+    otherwise: Draft | None
+    error: str
+    drafts: tuple[Draft, ...]
+    outputs: tuple[str, ...]
+
+    @property
+    def subject(self) -> str:
+        """What messages call it."""
+        return f"conditional {self.name!r}"
+
+
 @dataclass(eq=False)
 class Draft:
     """A node while its workflow is being declared; its id is decided at the end."""
 
-    entity: Entity
+    entity: Entity | ReferenceEntity | Gate | Choice
     bindings: list[tuple[str, Any]]
     place: str
     node_name: str | None = None
@@ -139,7 +158,7 @@ class NodeOutputs(tuple[Any, ...], Ordered):  # noqa: SLOT001 - a tuple takes no
         """Hold the promises of a node's outputs."""
         outputs = cls(promises)
         outputs._draft = draft
-        outputs._names = tuple(one.name for one in draft.entity.interface.outputs)
+        outputs._names = tuple(one._output for one in promises)  # noqa: SLF001 - a class of this module
         return outputs
 
     def __getattr__(self, name: str) -> Any:
@@ -213,6 +232,46 @@ class Promise(Ordered):
             remedy="its value is known only when the workflow runs: do this inside a task",
         )
 
+    def is_true(self) -> Comparison:
+        """Compare with True, in a condition."""
+        return compare("EQ", self, True)
+
+    def is_false(self) -> Comparison:
+        """Compare with False, in a condition."""
+        return compare("EQ", self, False)
+
+    def is_(self, value: bool) -> Comparison:
+        """Compare with a truth value, in a condition."""
+        return compare("EQ", self, value)
+
+    def is_none(self) -> Comparison:
+        """Compare with None, in a condition."""
+        return compare("EQ", self, None)
+
+    def __eq__(self, other: object) -> Comparison:  # type: ignore[override]
+        """Compare, in a condition."""
+        return compare("EQ", self, other)
+
+    def __ne__(self, other: object) -> Comparison:  # type: ignore[override]
+        """Compare, in a condition."""
+        return compare("NEQ", self, other)
+
+    def __gt__(self, other: object) -> Comparison:
+        """Compare, in a condition."""
+        return compare("GT", self, other)
+
+    def __ge__(self, other: object) -> Comparison:
+        """Compare, in a condition."""
+        return compare("GTE", self, other)
+
+    def __lt__(self, other: object) -> Comparison:
+        """Compare, in a condition."""
+        return compare("LT", self, other)
+
+    def __le__(self, other: object) -> Comparison:
+        """Compare, in a condition."""
+        return compare("LTE", self, other)
+
     def __iter__(self) -> NoReturn:
         """Refuse: how many items there will be is not known."""
         raise self._misuse("it cannot be iterated or unpacked; map_task maps a task over a list")
@@ -240,10 +299,11 @@ def _refusal(what: str) -> Any:
 
 
 _REFUSED = {
-    "it cannot be compared": "eq ne lt le gt ge contains",
+    "it cannot be searched": "contains",
     "it cannot be calculated with": (
-        "add radd sub rsub mul rmul truediv rtruediv floordiv rfloordiv mod rmod pow rpow neg pos abs round and or xor"
+        "add radd sub rsub mul rmul truediv rtruediv floordiv rfloordiv mod rmod pow rpow neg pos abs round xor"
     ),
+    "it is no condition; compare it (x > 1, x.is_true()) and put each comparison into parentheses": "and rand or ror",
     "it cannot be used as a number": "int float complex index",
     "it has no length yet": "len",
     "it cannot be changed": "setitem delitem",

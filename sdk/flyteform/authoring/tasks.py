@@ -45,7 +45,7 @@ class PythonTask:
     """A Python function with its typed interface and its settings.
 
     Calling it inside a workflow adds a node to the workflow's graph; calling it elsewhere runs the function, its
-    inputs and outputs checked against its annotations.
+    inputs and outputs checked against its annotations. The calls that a `dynamic` one makes become nodes when it runs.
     """
 
     module: str
@@ -53,6 +53,7 @@ class PythonTask:
     interface: Interface
     settings: TaskSettings
     fn: Callable[..., Any]
+    dynamic: bool = False
 
     def __post_init__(self) -> None:
         """Take over the function's docstring and signature for help() and editors."""

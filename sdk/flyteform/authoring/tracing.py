@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import traceback
 from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from flyteform.authoring import places
-from flyteform.authoring.graph import WORKFLOW_INPUTS, Binding, Constant, Graph, ListOf, MapOf, Node, Reference
+from flyteform.authoring.conditions import Comparison, Condition, Conjunction
+from flyteform.authoring.graph import (
+    WORKFLOW_INPUTS,
+    Binding,
+    Branch,
+    Case,
+    Constant,
+    Graph,
+    ListOf,
+    MapOf,
+    Node,
+    Reference,
+    operand_name,
+)
 from flyteform.authoring.interface import REQUIRED
-from flyteform.authoring.promise import Draft, NodeHandle, NodeOutputs, Promise
-from flyteform.errors import DefinitionError, FlyteformError, TypeMismatchError
+from flyteform.authoring.promise import Choice, Draft, NodeHandle, NodeOutputs, Promise
+from flyteform.errors import DefinitionError, FlyteformError, TaskFailedError, TypeMismatchError
 from flyteform.types.containers import ListFamily, MapFamily
 from flyteform.types.family import ValueMismatchError
 from flyteform.types.plain import PlainDictFamily
@@ -18,41 +32,125 @@ from flyteform.types.registry import family_of
 from flyteform.types.unions import UnionFamily
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
+    from flyteform.authoring.branches import ConditionalSection
     from flyteform.authoring.entity import Entity
+    from flyteform.authoring.references import ReferenceEntity
+    from flyteform.authoring.tasks import PythonTask
     from flyteform.authoring.workflows import Workflow
     from flyteform.types.family import TypeFamily
 
-_drafts: ContextVar[list[Draft] | None] = ContextVar("drafts of the workflow being declared", default=None)
+
+@dataclass(eq=False)
+class _Scope:
+    """What has been called so far, and the conditionals that are not complete, the innermost last."""
+
+    drafts: list[Draft] = field(default_factory=list)
+    sections: list[ConditionalSection] = field(default_factory=list)
+
+
+_scope: ContextVar[_Scope | None] = ContextVar("the workflow being declared", default=None)
 _open: ContextVar[tuple[Workflow, ...]] = ContextVar("workflows being declared", default=())
 
 
 def active() -> bool:
     """Tell whether a workflow is being declared, so that calls have to become nodes."""
-    return _drafts.get() is not None
+    return _scope.get() is not None
 
 
 def trace(workflow: Workflow) -> Graph:
     """Run the workflow's function on promises and return its graph."""
-    drafts: list[Draft] = []
     promises = {one.name: Promise(None, one.name, family_of(one.python_type)) for one in workflow.interface.inputs}
-    reset, reopen = _drafts.set(drafts), _open.set((*_open.get(), workflow))
     try:
-        result = workflow.fn(**promises)
+        drafts, result = _called(workflow, lambda: workflow.fn(**promises))
     except FlyteformError:
         raise
     except Exception as error:
         raise DefinitionError(f"{_line_of(error, workflow)}: {workflow.subject}: {_what(error)}") from error
-    finally:
-        _drafts.reset(reset)
-        _open.reset(reopen)
-    graph = _frozen(workflow, drafts, result)
+    graph = _frozen(workflow, drafts, result, "n")
+    if workflow.on_failure is not None:
+        graph = replace(graph, failure_node=_failure_node(workflow, workflow.on_failure, promises))
     graph.in_order()  # refuses nodes that wait for each other
     return graph
 
 
-def add_node(entity: Entity, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+def unfold(task: PythonTask, inputs: Mapping[str, Any]) -> Graph:
+    """Run a dynamic task's function on its inputs and return the graph of the calls that it makes.
+
+    Raises `TaskFailedError` for what the function itself raises, `DefinitionError` for calls that cannot be.
+    """
+    try:
+        drafts, result = _called(None, lambda: task.fn(**inputs))
+    except (Exception, SystemExit) as error:
+        raise TaskFailedError(task.name, error) from error
+    graph = _frozen(task, drafts, result, "dn")
+    graph.in_order()
+    return graph
+
+
+def _called(workflow: Workflow | None, function: Callable[[], Any]) -> tuple[list[Draft], Any]:
+    """Call a function that declares nodes; return these and what it returns."""
+    scope = _Scope()
+    reset = _scope.set(scope)
+    reopen = _open.set((*_open.get(), workflow) if workflow is not None else ())
+    try:
+        result = function()
+    finally:
+        _scope.reset(reset)
+        _open.reset(reopen)
+    if scope.sections:
+        section = scope.sections[-1]
+        raise DefinitionError(
+            f"{section.place}: conditional {section.name!r} has no else",
+            remedy='end it with .else_().then(…) or .else_().fail("why")',
+        )
+    return scope.drafts, result
+
+
+def begin_section(section: ConditionalSection) -> None:
+    """Take the calls that follow for those of a conditional."""
+    scope = _scope.get()
+    if scope is not None:
+        scope.sections.append(section)
+
+
+def end_section(section: ConditionalSection) -> None:
+    """Take the calls that follow for those of whatever the conditional is in."""
+    scope = _scope.get()
+    if scope is None or not scope.sections or scope.sections[-1] is not section:
+        raise DefinitionError(
+            f"{places.of_caller()}: conditional {section.name!r} is not the one that was begun last",
+            remedy="end each conditional where it is begun",
+        )
+    scope.sections.pop()
+
+
+def move_out(section: ConditionalSection, drafts: list[Draft]) -> None:
+    """Take nodes that were called within a conditional for nodes of whatever that is in."""
+    scope = _scope.get()
+    if scope is not None and drafts:
+        outer = scope.sections[-2] if len(scope.sections) > 1 else scope
+        outer.drafts.extend(drafts)
+        section.drafts[:] = [draft for draft in section.drafts if draft not in drafts]
+
+
+def add_draft(draft: Draft) -> None:
+    """Add a node to what is being declared."""
+    scope = _scope.get()
+    if scope is not None:
+        (scope.sections[-1] if scope.sections else scope).drafts.append(draft)
+
+
+def result_of(draft: Draft, outputs: Mapping[str, TypeFamily], *, named: bool = False) -> Any:
+    """Return what a call gives: nothing, the promise of its one output, or the promises of all."""
+    promises = [Promise(draft, name, family) for name, family in outputs.items()]
+    if not promises:
+        return NodeHandle(draft)
+    return promises[0] if len(promises) == 1 and not named else NodeOutputs.of(draft, promises)
+
+
+def add_node(entity: Entity | ReferenceEntity, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     """Add a node that runs `entity` and return the promises of its outputs."""
     place = places.of_caller()
     if args:
@@ -66,19 +164,12 @@ def add_node(entity: Entity, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -
             f"{place}: {entity.subject} calls itself", remedy="a workflow's graph is finite: unroll it"
         )
     draft = Draft(entity=entity, bindings=_bindings(entity, kwargs, place), place=place)
-    drafts = _drafts.get()
-    if drafts is not None:
-        drafts.append(draft)
-    outputs = entity.interface.outputs
-    promises = [Promise(draft, one.name, family_of(one.python_type)) for one in outputs]
-    if not outputs:
-        return NodeHandle(draft)
-    if len(outputs) == 1 and entity.interface.output_class is None:
-        return promises[0]
-    return NodeOutputs.of(draft, promises)
+    add_draft(draft)
+    outputs = {one.name: family_of(one.python_type) for one in entity.interface.outputs}
+    return result_of(draft, outputs, named=entity.interface.output_class is not None)
 
 
-def _bindings(entity: Entity, kwargs: Mapping[str, Any], place: str) -> list[tuple[str, Any]]:
+def _bindings(entity: Entity | ReferenceEntity, kwargs: Mapping[str, Any], place: str) -> list[tuple[str, Any]]:
     bindings = []
     try:
         entity.interface.refuse_unknown(kwargs, entity.subject)
@@ -143,29 +234,100 @@ def _bind_parts(value: list[Any] | dict[Any, Any], family: TypeFamily, subject: 
     raise TypeMismatchError(f"{subject} takes {family.name}, but is given a {type(value).__name__} of promises")
 
 
-def _frozen(workflow: Workflow, drafts: list[Draft], result: Any) -> Graph:
+def _failure_node(workflow: Workflow, handler: PythonTask | Workflow, promises: Mapping[str, Promise]) -> Node:
+    """Return the node that runs when the workflow has failed: it takes the workflow's inputs, as flytekit's does."""
+    declared = handler.interface.inputs_by_name
+    where = f"{workflow.place}: {workflow.subject}: on_failure={handler.short_name}"
+    for one in workflow.interface.inputs:
+        if one.name not in declared:
+            raise DefinitionError(f"{where} lacks the workflow's input {one.name!r}", remedy="take all of them")
+    for one in handler.interface.inputs:
+        if one.required and one.name not in promises:
+            raise DefinitionError(
+                f"{where} has the input {one.name!r}, which the workflow has not",
+                remedy=f"make it optional: {one.name}: … | None = None",
+            )
+    drafts, _ = _called(workflow, lambda: handler(**promises))
+    return _node(drafts[0], "fn0", {None: WORKFLOW_INPUTS})
+
+
+def _frozen(owner: Workflow | PythonTask, drafts: list[Draft], result: Any, prefix: str) -> Graph:
+    ids = _ids(drafts, prefix, owner.subject)
+    nodes = tuple(_node(draft, ids[draft], ids) for draft in drafts)
+    return Graph(nodes=nodes, outputs=_outputs(owner, result, ids))
+
+
+def _ids(drafts: Iterable[Draft], prefix: str, subject: str) -> dict[Draft | None, str]:
     ids: dict[Draft | None, str] = {None: WORKFLOW_INPUTS}
+    taken: set[str] = set()
     for index, draft in enumerate(drafts):
-        node_id = draft.node_name or f"n{index}"
-        if node_id in ids.values():
-            raise DefinitionError(f"{draft.place}: two nodes of {workflow.subject} are named {node_id!r}")
+        node_id = draft.node_name or f"{prefix}{index}"
+        if node_id in taken:
+            raise DefinitionError(f"{draft.place}: two nodes of {subject} are named {node_id!r}")
+        taken.add(node_id)
         ids[draft] = node_id
-    nodes = tuple(_node(draft, ids) for draft in drafts)
-    return Graph(nodes=nodes, outputs=_outputs(workflow, result, ids))
+    return ids
 
 
-def _node(draft: Draft, ids: Mapping[Draft | None, str]) -> Node:
+def _node(draft: Draft, node_id: str, ids: Mapping[Draft | None, str]) -> Node:
+    entity = draft.entity
+    if isinstance(entity, Choice):
+        branch = _branch(entity, ids)
+        operands = [operand for case in branch.cases for operand in _operands(case.condition)]
+        bindings: Iterable[tuple[str, Binding]] = sorted({operand_name(each): each for each in operands}.items())
+    else:
+        bindings = [(name, _resolved(pending, ids)) for name, pending in draft.bindings]
     return Node(
-        id=ids[draft],
-        entity=draft.entity,
-        bindings=tuple((name, _resolved(pending, ids)) for name, pending in draft.bindings),
-        after=tuple(dict.fromkeys(ids[before] for before in draft.after)),
+        id=node_id,
+        entity=branch if isinstance(entity, Choice) else entity,
+        bindings=tuple(bindings),
+        after=tuple(dict.fromkeys(_id_of(before, ids) for before in draft.after)),
         overrides=draft.overrides,
         place=draft.place,
     )
 
 
-def _outputs(workflow: Workflow, result: Any, ids: Mapping[Draft | None, str]) -> tuple[tuple[str, Binding], ...]:
+def _branch(choice: Choice, ids: Mapping[Draft | None, str]) -> Branch:
+    """Freeze a branch: its nodes count from 0 by themselves, and read from the nodes around it."""
+    own = _ids(choice.drafts, "n", choice.subject)
+    cases = tuple(Case(_condition(condition, ids), _node(node, own[node], ids)) for condition, node in choice.cases)
+    last = choice.otherwise
+    otherwise = None if last is None else _node(last, own[last], ids)
+    return Branch(choice.name, cases, otherwise, choice.error, choice.outputs)
+
+
+def _condition(condition: Condition, ids: Mapping[Draft | None, str]) -> Condition:
+    match condition:
+        case Conjunction(sign=sign, left=left, right=right):
+            return Conjunction(sign, _condition(left, ids), _condition(right, ids))
+        case Comparison(sign=sign, left=left, right=right):
+            return Comparison(sign, _resolved(left, ids), _resolved(right, ids))
+        case _:
+            raise TypeError(condition)
+
+
+def _operands(condition: Condition) -> list[Reference]:
+    match condition:
+        case Conjunction(left=left, right=right):
+            return _operands(left) + _operands(right)
+        case Comparison(left=left, right=right):
+            return [each for each in (left, right) if isinstance(each, Reference)]
+        case _:
+            raise TypeError(condition)
+
+
+def _id_of(draft: Draft, ids: Mapping[Draft | None, str]) -> str:
+    if draft not in ids:
+        raise DefinitionError(
+            f"{draft.place}: this node of {draft.entity.subject} cannot be waited for from elsewhere",
+            remedy="it belongs to another workflow, or to a case of a conditional: use the result of that",
+        )
+    return ids[draft]
+
+
+def _outputs(
+    workflow: Workflow | PythonTask, result: Any, ids: Mapping[Draft | None, str]
+) -> tuple[tuple[str, Binding], ...]:
     outputs = workflow.interface.outputs
     if not outputs and isinstance(result, NodeHandle):
         result = None
@@ -185,7 +347,10 @@ def _resolved(pending: Any, ids: Mapping[Draft | None, str]) -> Binding:
         case Promise():
             draft, output, path = pending._draft, pending._output, pending._path  # noqa: SLF001 - see bind
             if draft not in ids:
-                raise DefinitionError(f"{pending!r} belongs to another workflow", remedy="pass it as an input")
+                raise DefinitionError(
+                    f"{pending!r} belongs to another workflow, or to a case of a conditional",
+                    remedy="pass it as an input, or use the result of the conditional",
+                )
             return Reference(node_id=ids[draft], output=output, path=path)
         case list():
             return ListOf(tuple(_resolved(item, ids) for item in pending))

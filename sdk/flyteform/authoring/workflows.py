@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, overload
 from flyteform.authoring import places
 from flyteform.authoring.interface import Interface, interface_of
 from flyteform.authoring.naming import module_name
+from flyteform.errors import DefinitionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flyteform.authoring.graph import Binding, Graph, Node
+    from flyteform.authoring.tasks import PythonTask
 
 
 class WorkflowFailurePolicy(enum.Enum):
@@ -39,6 +41,7 @@ class Workflow:
     interruptible: bool | None
     description: str
     fn: Callable[..., Any]
+    on_failure: PythonTask | Workflow | None = None
 
     def __post_init__(self) -> None:
         """Take over the function's docstring and signature for help() and editors."""
@@ -101,6 +104,7 @@ def workflow(
     *,
     failure_policy: WorkflowFailurePolicy = WorkflowFailurePolicy.FAIL_IMMEDIATELY,
     interruptible: bool | None = None,
+    on_failure: PythonTask | Workflow | None = None,
     docs: str | None = None,
 ) -> Callable[[Callable[..., Any]], Workflow]: ...
 
@@ -111,11 +115,14 @@ def workflow(
     *,
     failure_policy: WorkflowFailurePolicy = WorkflowFailurePolicy.FAIL_IMMEDIATELY,
     interruptible: bool | None = None,
+    on_failure: PythonTask | Workflow | None = None,
     docs: str | None = None,
 ) -> Workflow | Callable[[Callable[..., Any]], Workflow]:
     """Declare a function as a workflow: `@workflow`, or `@workflow(failure_policy=…)`.
 
-    `docs` replaces the docstring as the description. Raises `DefinitionError` if its annotations cannot work.
+    `on_failure` is a task or workflow that runs when this one has failed: it takes the same inputs, and may take an
+    optional `FlyteError` more. `docs` replaces the docstring as the description. Raises `DefinitionError` if its
+    annotations cannot work.
     """
 
     def declare(fn: Callable[..., Any]) -> Workflow:
@@ -127,6 +134,15 @@ def workflow(
             interruptible=interruptible,
             description=inspect.cleandoc(docs if docs is not None else fn.__doc__ or ""),
             fn=fn,
+            on_failure=_checked_handler(on_failure, f"{places.of_function(fn)}: workflow {fn.__name__}"),
         )
 
     return declare if fn is None else declare(fn)
+
+
+def _checked_handler(handler: Any, place: str) -> PythonTask | Workflow | None:
+    from flyteform.authoring.tasks import PythonTask
+
+    if handler is not None and not isinstance(handler, PythonTask | Workflow):
+        raise DefinitionError(f"{place}: on_failure={handler!r} is no task and no workflow")
+    return handler

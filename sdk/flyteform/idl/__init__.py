@@ -5,6 +5,7 @@ Importing this package loads protobuf and flyteidl: import it only to talk to a 
 """
 
 from flyteform.authoring.entity import Entity, dependencies, entities
+from flyteform.idl.dynamics import futures
 from flyteform.idl.interfaces import typed_interface
 from flyteform.idl.launch_plans import launch_plan_spec, schedule_message
 from flyteform.idl.tasks import ENTRY_POINT, Placement, task_spec
@@ -16,6 +17,7 @@ __all__ = [
     "Placement",
     "dependencies",
     "entities",
+    "futures",
     "launch_plan_spec",
     "schedule_message",
     "task_spec",

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
-from flyteidl.core import workflow_pb2
+from flyteidl.core import condition_pb2, identifier_pb2, workflow_pb2
 
+from flyteform.authoring.conditions import Comparison, Conjunction
+from flyteform.authoring.graph import Branch, Constant, Gate, Reference, operand_name
 from flyteform.authoring.launch_plans import LaunchPlan
 from flyteform.authoring.mapping import MapTask
+from flyteform.authoring.references import ReferenceEntity
 from flyteform.authoring.tasks import PythonTask
 from flyteform.authoring.workflows import Workflow
 from flyteform.idl.bindings import bindings
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 
     from flyteidl.core.identifier_pb2 import Identifier
 
+    from flyteform.authoring.conditions import Condition
     from flyteform.authoring.entity import Entity
     from flyteform.authoring.graph import Node, Overrides
 
@@ -39,9 +43,93 @@ def node_message(node: Node, resolve: Callable[[Entity], Identifier]) -> workflo
         case LaunchPlan():
             message.metadata.CopyFrom(_metadata(entity, node.overrides))
             message.workflow_node.launchplan_ref.CopyFrom(resolve(entity))
+        case ReferenceEntity():
+            message.metadata.CopyFrom(_metadata(entity, node.overrides))
+            _refer(message, entity, node.overrides)
+        case Gate():
+            message.metadata.CopyFrom(_plain_metadata(entity.name, node.overrides))
+            message.metadata.timeout.FromTimedelta(node.overrides.timeout or entity.timeout)
+            message.gate_node.CopyFrom(_gate_node(entity))
+        case Branch():
+            message.metadata.CopyFrom(_plain_metadata(entity.name, node.overrides))
+            message.branch_node.if_else.CopyFrom(_if_else(entity, resolve))
         case _:
             assert_never(entity)
     return message
+
+
+def _refer(message: workflow_pb2.Node, entity: ReferenceEntity, overrides: Overrides) -> None:
+    kinds = {
+        "task": identifier_pb2.TASK, "workflow": identifier_pb2.WORKFLOW, "launch plan": identifier_pb2.LAUNCH_PLAN
+    }  # fmt: skip
+    identifier = identifier_pb2.Identifier(
+        resource_type=kinds[entity.kind],
+        project=entity.project,
+        domain=entity.domain,
+        name=entity.name,
+        version=entity.version,
+    )
+    match entity.kind:
+        case "task":
+            message.task_node.CopyFrom(_task_node(identifier, overrides))
+        case "workflow":
+            message.workflow_node.sub_workflow_ref.CopyFrom(identifier)
+        case "launch plan":
+            message.workflow_node.launchplan_ref.CopyFrom(identifier)
+
+
+def _gate_node(gate: Gate) -> workflow_pb2.GateNode:
+    message = workflow_pb2.GateNode()
+    if gate.duration is not None:
+        message.sleep.duration.FromTimedelta(gate.duration)
+    elif gate.approves or gate.family is None:
+        message.approve.signal_id = gate.name
+    else:
+        message.signal.signal_id, message.signal.output_variable_name = gate.name, gate.output
+        message.signal.type.CopyFrom(gate.family.literal_type())
+    return message
+
+
+def _if_else(branch: Branch, resolve: Callable[[Entity], Identifier]) -> workflow_pb2.IfElseBlock:
+    first, *others = (
+        workflow_pb2.IfBlock(condition=_expression(case.condition), then_node=node_message(case.node, resolve))
+        for case in branch.cases
+    )
+    message = workflow_pb2.IfElseBlock(case=first, other=others)
+    if branch.otherwise is not None:
+        message.else_node.CopyFrom(node_message(branch.otherwise, resolve))
+    else:
+        message.error.failed_node_id, message.error.message = branch.name, branch.error
+    return message
+
+
+def _expression(condition: Condition) -> condition_pb2.BooleanExpression:
+    match condition:
+        case Comparison(sign=sign, left=left, right=right):
+            comparison = condition_pb2.ComparisonExpression(
+                operator=sign,
+                left_value=_operand(left),
+                right_value=_operand(right),
+            )
+            return condition_pb2.BooleanExpression(comparison=comparison)
+        case Conjunction(sign=sign, left=left, right=right):
+            conjunction = condition_pb2.ConjunctionExpression(
+                operator=sign,
+                left_expression=_expression(left),
+                right_expression=_expression(right),
+            )
+            return condition_pb2.BooleanExpression(conjunction=conjunction)
+        case _:
+            raise TypeError(condition)
+
+
+def _operand(operand: Reference | Constant) -> condition_pb2.Operand:
+    if isinstance(operand, Reference):
+        return condition_pb2.Operand(var=operand_name(operand))
+    scalar = operand.family.to_literal(operand.value).scalar
+    if scalar.HasField("primitive"):
+        return condition_pb2.Operand(primitive=scalar.primitive)
+    return condition_pb2.Operand(scalar=scalar)
 
 
 def _array_node(entity: MapTask, node: Node, identifier: Identifier) -> workflow_pb2.ArrayNode:
@@ -63,6 +151,7 @@ def _array_node(entity: MapTask, node: Node, identifier: Identifier) -> workflow
         array.min_successes = entity.min_successes
     elif entity.min_success_ratio is not None:
         array.min_success_ratio = entity.min_success_ratio
+    array.run_all_sub_nodes = entity.run_all_sub_nodes
     return array
 
 
@@ -82,10 +171,11 @@ def _plain_metadata(name: str, overrides: Overrides) -> workflow_pb2.NodeMetadat
     return message
 
 
-def _metadata(entity: Workflow | LaunchPlan, overrides: Overrides) -> workflow_pb2.NodeMetadata:
-    workflow = entity.workflow if isinstance(entity, LaunchPlan) else entity
-    message = _plain_metadata(workflow.short_name, overrides)
-    message.interruptible = bool(workflow.interruptible)
+def _metadata(entity: Workflow | LaunchPlan | ReferenceEntity, overrides: Overrides) -> workflow_pb2.NodeMetadata:
+    shown = entity.workflow if isinstance(entity, LaunchPlan) else entity
+    message = _plain_metadata(shown.short_name, overrides)
+    if isinstance(shown, Workflow):
+        message.interruptible = bool(shown.interruptible)
     _override(message, overrides)
     return message
 

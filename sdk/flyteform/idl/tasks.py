@@ -108,6 +108,8 @@ def _args(task: PythonTask | MapTask, python_task: PythonTask, placement: Placem
         args.append("--map")
         if task.bound_names:
             args += ["--bound", ",".join(task.bound_names)]
+    elif task.dynamic:
+        args += ["--image", placement.image]  # what it makes runs in the image that it would run in by itself
     return [*args, "--module", python_task.module, "--task", python_task.function_name]
 
 

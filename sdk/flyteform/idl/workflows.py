@@ -39,7 +39,7 @@ def _sub_workflows(workflow: Workflow) -> list[Workflow]:
     found: dict[Workflow, None] = {}
     waiting = [workflow]
     while waiting:
-        for node in waiting.pop(0).nodes:
+        for node in waiting.pop(0).graph.every_node():
             if isinstance(node.entity, Workflow) and node.entity not in found:
                 found[node.entity] = None
                 waiting.append(node.entity)
@@ -49,6 +49,7 @@ def _sub_workflows(workflow: Workflow) -> list[Workflow]:
 def _template(
     workflow: Workflow, identifier: Identifier, resolve: Callable[[Entity], Identifier]
 ) -> workflow_pb2.WorkflowTemplate:
+    failure_node = workflow.graph.failure_node
     return workflow_pb2.WorkflowTemplate(
         id=identifier,
         metadata=workflow_pb2.WorkflowMetadata(on_failure=workflow.failure_policy.value),
@@ -56,4 +57,5 @@ def _template(
         interface=typed_interface(workflow.interface),
         nodes=[node_message(node, resolve) for node in workflow.nodes],
         outputs=bindings(workflow.outputs),
+        failure_node=None if failure_node is None else node_message(failure_node, resolve),
     )

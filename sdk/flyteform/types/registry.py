@@ -13,6 +13,7 @@ from typing import Any
 from flyteform.errors import DefinitionError
 from flyteform.types.containers import ListFamily, MapFamily
 from flyteform.types.enums import EnumFamily
+from flyteform.types.errors import ErrorFamily, FlyteError
 from flyteform.types.plain import AnyFamily, PlainDictFamily
 from flyteform.types.records import DataclassFamily
 from flyteform.types.scalars import BoolFamily, FloatFamily, IntFamily, NoneFamily, StrFamily
@@ -32,6 +33,7 @@ _SIMPLE: dict[Any, TypeFamily] = {
     datetime: DatetimeFamily(),
     date: DateFamily(),
     timedelta: TimedeltaFamily(),
+    FlyteError: ErrorFamily(),
     Any: AnyFamily(),
     object: AnyFamily(),
     list: ListFamily(AnyFamily()),
@@ -132,3 +134,10 @@ def type_name(annotation: Any) -> str:
         module = annotation.__module__
         return annotation.__qualname__ if module in ("builtins", "__main__") else f"{module}.{annotation.__qualname__}"
     return str(annotation).replace("typing.", "")
+
+
+def takes(annotation: Any, cls: type) -> bool:
+    """Tell whether values of a plain class are among those of an annotation, as such or in a union."""
+    family = family_of(annotation)
+    wanted = type(_SIMPLE[cls])
+    return any(isinstance(each, wanted) for each in getattr(family, "variants", (family,)))

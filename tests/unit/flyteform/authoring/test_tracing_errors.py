@@ -78,7 +78,7 @@ FIRST_LINE = DEFINITIONS.count(
         ("return inc(x=[x])", "takes int, but is given a list of promises"),
         (
             "return inc(x=1) if x > 1 else inc(x=2)",
-            "the workflow's input 'x' is a promise of int: it cannot be compared",
+            "the workflow's input 'x' > 1 is not known yet: it cannot be tested with if",
         ),
         ("return inc(x=1) if x else inc(x=2)", "it cannot be tested with if"),
         ("return inc(x=x + 1)", "it cannot be calculated with"),

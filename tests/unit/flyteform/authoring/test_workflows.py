@@ -342,7 +342,7 @@ def test_optional_inputs_need_no_value() -> None:
         (lambda: fl.map_task(partial(add, c=1)), "has no input 'c'; it has a, b"),
         (lambda: fl.map_task(partial(add, 1)), "bind inputs by name"),
         (lambda: fl.map_task(partial(inc, x=1)), "has no input left to map over"),
-        (lambda: fl.map_task(inc, concurrency=0), "concurrency=0 runs nothing"),
+        (lambda: fl.map_task(inc, concurrency=-1), "concurrency=-1 is no count"),
         (lambda: fl.map_task(inc, min_success_ratio=1.5), "min_success_ratio=1.5 is no share"),
         (lambda: fl.map_task(inc, min_successes=1, min_success_ratio=0.5), "not both"),
         (lambda: fl.map_task(partial(add, b=1))(a=[1], b=2), "the input 'b' is bound already"),

@@ -8,7 +8,24 @@ from enum import Enum
 from functools import partial
 from typing import NamedTuple
 
-from flyteform import CronSchedule, LaunchPlan, Resources, WorkflowFailurePolicy, map_task, task, workflow
+from flyteform import (
+    CronSchedule,
+    FlyteError,
+    LaunchPlan,
+    Resources,
+    WorkflowFailurePolicy,
+    approve,
+    conditional,
+    dynamic,
+    map_task,
+    reference_launch_plan,
+    reference_task,
+    reference_workflow,
+    sleep,
+    task,
+    wait_for_input,
+    workflow,
+)
 
 
 @task(cache=True, cache_version="1", retries=3, requests=Resources(cpu="1", mem="200Mi"), timeout=timedelta(minutes=5))
@@ -73,6 +90,16 @@ def total_some(xs: list[int | None]) -> int:
     return len(xs)
 
 
+@task
+def clean(x: int) -> None:
+    pass
+
+
+@dynamic
+def fan(n: int) -> list[int]:
+    return [inc(x=i) for i in range(n)]
+
+
 @workflow
 def chain(x: int = 1) -> int:
     return inc(x=inc(x=x))
@@ -127,7 +154,86 @@ def overrides(x: int) -> int:
     )
 
 
+@workflow
+def branch(x: int) -> int:
+    return conditional("size").if_((x > 1) & (x < 9)).then(inc(x=x)).elif_(x == 0).then(inc(x=0)).else_().fail("bad")
+
+
+@workflow
+def nested_branch(x: int) -> int:
+    return (
+        conditional("outer")
+        .if_(x > 1)
+        .then(conditional("inner").if_(x > 5).then(inc(x=x)).else_().then(add(a=x, b=1)))
+        .else_()
+        .then(chain(x=x))
+    )
+
+
+@workflow
+def gates(x: int) -> int:
+    a = inc(x=x)
+    ok = approve(a, "ok", timeout=timedelta(hours=1))
+    n = wait_for_input("n", timeout=timedelta(hours=1), expected_type=int)
+    z = sleep(timedelta(seconds=5))
+    r = add(a=ok, b=n)
+    z >> r
+    return r
+
+
+@workflow(on_failure=clean, failure_policy=WorkflowFailurePolicy.FAIL_AFTER_EXECUTABLE_NODES_COMPLETE)
+def failing(x: int) -> int:
+    return inc(x=x)
+
+
+@workflow
+def dyn(n: int) -> int:
+    return total(xs=fan(n=n))
+
+
 # What follows has no counterpart in the references.
+
+
+@task
+def perhaps(x: int) -> int | None:
+    return x or None
+
+
+@task
+def mend(x: int, err: FlyteError | None = None) -> None:
+    print(x, err)  # noqa: T201 - what it is for
+
+
+@reference_task(project="p", domain="d", name="a.b.t", version="v")
+def registered_task(x: int) -> int: ...
+
+
+@reference_launch_plan(project="p", domain="d", name="a.b.lp", version="v")
+def registered_plan(x: int) -> int: ...
+
+
+@reference_workflow(project="p", domain="d", name="a.b.wf", version="v")
+def registered_workflow(x: int) -> int: ...
+
+
+@workflow(on_failure=mend)
+def choosing(x: int) -> int:
+    a = inc(x=x)
+    b = perhaps(x=x)
+    return (
+        conditional("c")
+        .if_((a > 1) | b.is_none())
+        .then(inc(x=a))
+        .elif_(a == x)
+        .then(inc(x=x))
+        .else_()
+        .then(registered_plan(x=a))
+    )
+
+
+@workflow
+def all_registered(x: int) -> int:
+    return registered_plan(x=registered_task(x=x))
 
 
 @task(

@@ -65,7 +65,11 @@ def workflow_spec(workflow: Workflow) -> Any:
     return idl.workflow_spec(workflow, identifier(workflow), identifier)
 
 
-@pytest.mark.parametrize("name", ["chain", "diamond", "sub", "launch", "mapped", "types", "constants", "overrides"])
+REFERENCES = ["chain", "diamond", "sub", "launch", "mapped", "types", "constants", "overrides"]
+REFERENCES += ["branch", "nested_branch", "gates", "failing", "dyn"]
+
+
+@pytest.mark.parametrize("name", REFERENCES)
 def test_a_workflow_is_what_flytes_sdk_writes(definitions: Any, name: str) -> None:
     """Nodes, bindings, metadata and interfaces are the same field by field."""
     ours, theirs = shown(workflow_spec(getattr(definitions, name))), reference("workflows.json", f"refs.{name}")
@@ -83,7 +87,7 @@ def _forget_map_names(node: Any) -> None:
         sub_node["task_node"]["reference_id"]["name"] = "refs.MAPPED"
 
 
-@pytest.mark.parametrize("name", ["inc", "add", "show", "pair", "box", "paint", "total", "total_some"])
+@pytest.mark.parametrize("name", ["inc", "add", "show", "pair", "box", "paint", "total", "total_some", "clean"])
 def test_a_task_is_what_flytes_sdk_writes(definitions: Any, name: str) -> None:
     """But for the command, which is our entry point, and the name of the SDK's version."""
     ours = shown(idl.task_spec(getattr(definitions, name), identifier(getattr(definitions, name)), PLACE))
@@ -100,6 +104,62 @@ def test_a_task_is_what_flytes_sdk_writes(definitions: Any, name: str) -> None:
         for empty in ("generates_deck", "metadata"):
             spec["template"]["metadata"].pop(empty, None)
     assert ours == theirs
+
+
+def test_a_dynamic_task_is_a_task_that_knows_its_image(definitions: Any) -> None:
+    """What it makes runs in the same image, which it cannot learn in its container otherwise."""
+    template = idl.task_spec(definitions.fan, identifier(definitions.fan), PLACE).template
+    assert (template.type, template.task_type_version) == ("python-task", 0)
+    arguments = list(template.container.args)
+    assert arguments[arguments.index("--image") + 1] == PLACE.image
+
+
+def test_a_condition_on_what_nodes_give(definitions: Any) -> None:
+    """As flytekit writes it: each value is named by its node and output, and the branch waits for those nodes."""
+    template = workflow_spec(definitions.choosing).template
+    branch = shown(template.nodes[2])
+    assert sorted(branch["upstream_node_ids"]) == ["n0", "n1"]
+    assert [one["var"] for one in branch["inputs"]] == [".x", "n0.o0", "n1.o0"]
+    block = branch["branch_node"]["if_else"]
+    assert block["case"]["condition"] == {"conjunction": {
+        "operator": "OR",
+        "left_expression": {"comparison": {
+            "operator": "GT", "left_value": {"var": "n0.o0"}, "right_value": {"primitive": {"integer": "1"}},
+        }},
+        "right_expression": {"comparison": {
+            "left_value": {"var": "n1.o0"}, "right_value": {"scalar": {"none_type": {}}},
+        }},
+    }}  # fmt: skip
+    assert block["case"]["then_node"]["inputs"][0]["binding"] == {"promise": {"node_id": "n0", "var": "o0"}}
+    assert block["other"][0]["condition"]["comparison"]["right_value"] == {"var": ".x"}
+    assert block["else_node"]["workflow_node"]["launchplan_ref"]["name"] == "a.b.lp"
+    nodes = (block["case"]["then_node"], block["other"][0]["then_node"], block["else_node"])
+    assert [node["id"] for node in nodes] == ["n0", "n1", "n2"]
+
+
+def test_a_failure_node_may_take_the_error(definitions: Any) -> None:
+    """Its input of the error's type is none until the engine fills it; its type is that of flytekit's FlyteError."""
+    failure_node = shown(workflow_spec(definitions.choosing).template.failure_node)
+    assert failure_node["id"] == "fn0"
+    none = {"type": {"simple": "NONE", "structure": {"tag": "none"}}, "value": {"scalar": {"none_type": {}}}}
+    assert {one["var"]: one["binding"] for one in failure_node["inputs"]} == {
+        "x": {"promise": {"var": "x"}}, "err": {"scalar": {"union": none}}
+    }  # fmt: skip
+    template = idl.task_spec(definitions.mend, identifier(definitions.mend), PLACE).template
+    assert shown(template.interface.inputs.variables["err"].type) == {"union_type": {"variants": [
+        {"simple": "ERROR", "structure": {"tag": "FlyteError"}}, {"simple": "NONE", "structure": {"tag": "none"}}
+    ]}}  # fmt: skip
+
+
+def test_registered_entities_are_referred_to(definitions: Any) -> None:
+    """As flytekit writes it: by their ids, with the last part of the name as the node's."""
+    task, plan = (shown(node) for node in workflow_spec(definitions.all_registered).template.nodes)
+    id_of = {"project": "p", "domain": "d", "version": "v"}
+    assert task["metadata"] == {"name": "t", "retries": {}}
+    assert task["task_node"]["reference_id"] == {"resource_type": "TASK", "name": "a.b.t"} | id_of
+    assert plan["metadata"] == {"name": "lp", "retries": {}}
+    assert plan["workflow_node"]["launchplan_ref"] == {"resource_type": "LAUNCH_PLAN", "name": "a.b.lp"} | id_of
+    assert [entity.name for entity in idl.entities(definitions.all_registered)] == [f"{MODULE}.all_registered"]
 
 
 def test_all_settings_are_in_the_message(definitions: Any) -> None:
@@ -178,9 +238,7 @@ def test_the_same_definition_gives_the_same_bytes(definitions: Any) -> None:
     assert first == second
 
 
-@pytest.mark.parametrize(
-    "name", ["chain", "diamond", "sub", "launch", "mapped", "types", "constants", "overrides", "bound"]
-)
+@pytest.mark.parametrize("name", [*REFERENCES, "bound"])
 def test_the_compiler_accepts_it(definitions: Any, name: str) -> None:
     """What traces here compiles on the control plane."""
     workflow = getattr(definitions, name)
