@@ -52,6 +52,7 @@ check: setup ## hold the code against its rules: lint, format, types, imports, g
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/ty check --error-on-warning infra/platform infra/aws infra/gcp infra/azure infra/onprem
 	$(BIN)/lint-imports --verbose
 	$(BIN)/python tools/generate_proto.py --check
 
