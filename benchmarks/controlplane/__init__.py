@@ -55,22 +55,25 @@ def main() -> None:
             rates = dict.fromkeys(clients, sqlite_rates(folder))
             with control_plane(folder / "on-sqlite") as server:
                 _database("SQLite", server, clients, seconds, empty, rates)
-                fill_sqlite(folder / "on-sqlite" / "control.db", executions)
+            fill_sqlite(folder / "on-sqlite" / "control.db", executions)
+            # Another process, which knows nothing of the list yet.
+            with control_plane(folder / "on-sqlite") as server:
                 deep_lists("SQLite", server.address, executions)
         if "--sqlite" not in sys.argv:
             with postgres(folder) as address:
                 rates = {number: postgres_rates(address, number) for number in clients}
                 if "--replicas" in sys.argv:
-                    two_against_one(folder, f"postgresql+asyncpg://{address}")
+                    two_against_one(folder, address)
                     return
                 with control_plane(folder / "on-postgres", f"postgresql+asyncpg://{address}") as server:
                     rows = _database("PostgreSQL", server, clients, seconds, empty, rates)
                     report_goals(
                         {name: row.rate for name, row in rows.items()}, {name: row.cpu for name, row in rows.items()}
                     )
-                    fill_postgres(address, executions)
+                fill_postgres(address, executions)
+                with control_plane(folder / "on-postgres", f"postgresql+asyncpg://{address}") as server:
                     deep_lists("PostgreSQL", server.address, executions)
-                two_against_one(folder, f"postgresql+asyncpg://{address}")
+                two_against_one(folder, address)
 
 
 def _database(

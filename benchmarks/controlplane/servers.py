@@ -83,6 +83,19 @@ def postgres(folder: Path) -> Iterator[str]:
         process.wait(20)
 
 
+def another_database(address: str, name: str) -> str:
+    """Return the address of a new, empty database on the same server."""
+    import asyncpg
+
+    async def create() -> None:
+        connection = await asyncpg.connect(f"postgresql://{address}")
+        await connection.execute(f"CREATE DATABASE {name}")
+        await connection.close()
+
+    asyncio.run(create())
+    return f"{address.rpartition('/')[0]}/{name}"
+
+
 def _wait_for_postgres(port: int) -> None:
     import asyncpg
 

@@ -43,11 +43,15 @@ _LASTING: Final = frozenset({"id", "created_at"})
 
 @dataclass(slots=True)
 class _Found:
-    """The order's values of the rows numbered `_STEP`, 2 x `_STEP`, …; `is_whole` when there are no more."""
+    """The order's values of the rows numbered `_STEP`, 2 x `_STEP`, …, as they were at a time."""
 
     at: float
     ends: list[Sequence[Any]] = field(default_factory=list)
-    is_whole: bool = False
+
+    @property
+    def is_old(self) -> bool:
+        """Whether it is time to find them anew, without anybody waiting for that."""
+        return self.at + _FRESH_SECONDS < time.monotonic()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +103,16 @@ class Anchors:
 
     def prepare(self, tx: AsyncConnection, where: Mapping[str, Any]) -> None:
         """Walk along the list on another connection, for jumps to come, unless that has been done lately."""
-        if self.serves and self._kept(where) is None:
-            self._set_off(tx, where)
+        if self.serves:
+            found = self._kept(where)
+            if found is None or found.is_old:
+                self._set_off(tx, where)
 
     async def nearest(self, tx: AsyncConnection, where: Mapping[str, Any], offset: int) -> Anchor:
         """Return the nearest anchor before an offset in the list whose columns have these values."""
         scope = _values(where)
         found = self._kept(where) or self._forget(where)
-        if found.at + _FRESH_SECONDS < time.monotonic():
+        if found.is_old:
             self._set_off(tx, where)
         new = await self._new(tx, found, scope)
         if new > _MOST_NEW:
@@ -160,7 +166,7 @@ class Anchors:
     async def _find(self, tx: AsyncConnection, found: _Found, scope: Mapping[str, Any], offset: int) -> None:
         """Walk on until there is an anchor at most a step before the offset, or the list has ended."""
         missing = offset // _STEP - len(found.ends)
-        if missing < 1 or found.is_whole:
+        if missing < 1:
             return
         statement, values = self._walk, {**scope, "walked": missing * _STEP}
         if found.ends:
@@ -170,7 +176,6 @@ class Anchors:
         # Another call may have walked the same way meanwhile.
         if len(found.ends) == known:
             found.ends += [tuple(end) for end in ends]
-            found.is_whole = len(ends) < missing
 
     def _after(self, end: Sequence[Any]) -> dict[str, Any]:
         return dict(zip(self._names, end, strict=True))
