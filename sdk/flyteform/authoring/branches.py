@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from flyteform.types.family import TypeFamily
 
 
+# Readers of Flyte's messages take 100 levels; a workflow that a dynamic task made lies deep in the events about it.
+_DEEPEST = 70
+
+
 class OpenCase:
     """A case that has a condition, or is the else, and still needs its node."""
 
@@ -78,24 +82,25 @@ class ConditionalSection:
                 remedy="compare a promise: x > 1, x.is_true(), x.is_none(), joined by & and |",
             )
         # What was called in order to compare it is no case: it runs before the whole.
-        tracing.move_out(self, [draft for draft in self.drafts if draft not in self._nodes()])
+        tracing.move_out(self, self._spare())
         return OpenCase(self, condition)
 
-    def _nodes(self) -> list[Draft]:
-        return [node for _, node in self._cases]
+    def _spare(self) -> list[Draft]:
+        """Return what was called since the last case; the nodes of the cases are the first ones, in their order."""
+        return self.drafts[len(self._cases) :]
 
     def _node_of(self, result: Any) -> Draft:
         draft = result._draft if isinstance(result, Ordered) else None  # noqa: SLF001 - as above
         here = f"{places.of_caller()}: conditional {self.name!r}"
-        if draft is None or draft not in self.drafts or (isinstance(result, Promise) and result._path):  # noqa: SLF001 - as above
+        called = self._spare()
+        if draft is None or draft not in called or (isinstance(result, Promise) and result._path):  # noqa: SLF001 - as above
             raise DefinitionError(
                 f"{here}: then() takes the whole result of a call that is made in it", remedy="write then(task(x=x))"
             )
-        taken = self._nodes()
-        spare = next((node for node in self.drafts if node is not draft and node not in taken), None)
-        if spare is not None or draft in taken:
+        spare = next((node for node in called if node is not draft), None)
+        if spare is not None:
             raise DefinitionError(
-                f"{here}: a case runs one node of its own, but {(spare or draft).entity.subject} is called there too",
+                f"{here}: a case runs one node of its own, but {spare.entity.subject} is called there too",
                 remedy="put what a case does into a workflow, and call that",
             )
         self._results.append(result)
@@ -108,6 +113,11 @@ class ConditionalSection:
         tracing.end_section(self)
         outputs = self._outputs()
         choice = Choice(self.name, tuple(self._cases), node, message, tuple(self.drafts), tuple(outputs))
+        if choice.depth > _DEEPEST:
+            raise DefinitionError(
+                f"{self.place}: conditional {self.name!r} has too many others in each other",
+                remedy="put the inner ones into a workflow, and call that in a case",
+            )
         draft = Draft(entity=choice, bindings=[], place=self.place)
         tracing.add_draft(draft)
         return tracing.result_of(draft, outputs)

@@ -30,20 +30,25 @@ SIGNS: dict[str, Callable[[Any, Any], Any]] = {
     "LT": operator.lt,
     "LTE": operator.le,
 }
+# How deep conditions may nest: readers of Flyte's messages take 100 levels, of which each costs two.
+DEEPEST = 30
 # Python's operators beside the sign that the platform has for them.
 _OPERATORS = {"EQ": "==", "NEQ": "!=", "GT": ">", "GTE": ">=", "LT": "<", "LTE": "<="}
 
 
 class Condition:
-    """What a case of a `conditional` is taken by."""
+    """What a case of a `conditional` is taken by; `depth` is how many are joined in each other."""
+
+    __slots__ = ()
+    depth: int
 
     def __and__(self, other: Any) -> Conjunction:
         """Hold when both do."""
-        return Conjunction("AND", self, _checked(other, "&"))
+        return _joined("AND", self, _checked(other, "&"))
 
     def __or__(self, other: Any) -> Conjunction:
         """Hold when one of them does."""
-        return Conjunction("OR", self, _checked(other, "|"))
+        return _joined("OR", self, _checked(other, "|"))
 
     def __rand__(self, other: Any) -> NoReturn:
         """Refuse what is no condition."""
@@ -71,6 +76,11 @@ class Comparison(Condition):
     left: Any
     right: Any
 
+    @property
+    def depth(self) -> int:  # type: ignore[override]
+        """It joins nothing."""
+        return 1
+
     def __repr__(self) -> str:
         """Show the comparison."""
         return f"{_shown(self.left)} {_OPERATORS[self.sign]} {_shown(self.right)}"
@@ -83,6 +93,7 @@ class Conjunction(Condition):
     sign: str
     left: Condition
     right: Condition
+    depth: int = 0
 
     def __repr__(self) -> str:
         """Show both."""
@@ -147,6 +158,16 @@ def _constant(value: Any, family: TypeFamily, promise: Any, sign: str) -> Consta
         f"{places.of_caller()}: {promise!r} cannot be compared with {value!r} by {_OPERATORS[sign]}",
         remedy=f"compare it with a value of type {family.name}",
     )
+
+
+def _joined(sign: str, left: Condition, right: Condition) -> Conjunction:
+    depth = max(left.depth, right.depth) + 1
+    if depth > DEEPEST:
+        raise DefinitionError(
+            f"{places.of_caller()}: more than {DEEPEST} conditions are joined in each other",
+            remedy="let a task decide, and compare what it returns",
+        )
+    return Conjunction(sign, left, right, depth)
 
 
 def _checked(other: Any, sign: str) -> Condition:

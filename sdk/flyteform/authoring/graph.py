@@ -198,15 +198,25 @@ class Graph:
 
     def in_order(self) -> tuple[Node, ...]:
         """Return the nodes so that each comes after all that it waits for; `DefinitionError` if none can be first."""
-        waiting = {node.id: node for node in self.nodes}
+        above = {node.id: set(node.waits_for) for node in self.nodes}
+        below: dict[str, list[Node]] = {}
+        for node in self.nodes:
+            for node_id in above[node.id]:
+                below.setdefault(node_id, []).append(node)
+        position = {node.id: number for number, node in enumerate(self.nodes)}
+        ready = [node for node in self.nodes if not above[node.id]]
         ordered: list[Node] = []
-        while waiting:
-            ready = [node for node in waiting.values() if not any(up in waiting for up in node.waits_for)]
-            if not ready:
-                stuck = next(iter(waiting.values()))
-                circle = " and ".join(waiting)
-                raise DefinitionError(f"{stuck.place}: the nodes {circle} wait for each other", remedy="remove one >>")
-            for node in ready:
-                ordered.append(node)
-                del waiting[node.id]
+        while ready:
+            ordered.extend(ready)
+            following: list[Node] = []
+            for done in ready:
+                for node in below.get(done.id, ()):
+                    above[node.id].discard(done.id)
+                    if not above[node.id]:
+                        following.append(node)
+            ready = sorted(following, key=lambda node: position[node.id])
+        if len(ordered) < len(self.nodes):
+            stuck = [node for node in self.nodes if above[node.id]]
+            circle = " and ".join(node.id for node in stuck)
+            raise DefinitionError(f"{stuck[0].place}: the nodes {circle} wait for each other", remedy="remove one >>")
         return tuple(ordered)

@@ -42,6 +42,13 @@ class Choice:
     outputs: tuple[str, ...]
 
     @property
+    def depth(self) -> int:
+        """How many levels it takes in a message: four for each choice in another, two for each joined condition."""
+        conditions = max(condition.depth for condition, _ in self.cases)
+        inside = (draft.entity.depth for draft in self.drafts if isinstance(draft.entity, Choice))
+        return max(3 + 2 * conditions, 4 + max(inside, default=0))
+
+    @property
     def subject(self) -> str:
         """What messages call it."""
         return f"conditional {self.name!r}"

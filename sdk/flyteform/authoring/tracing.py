@@ -127,12 +127,12 @@ def end_section(section: ConditionalSection) -> None:
 
 
 def move_out(section: ConditionalSection, drafts: list[Draft]) -> None:
-    """Take nodes that were called within a conditional for nodes of whatever that is in."""
+    """Take the nodes that were called last within a conditional for nodes of whatever that is in."""
     scope = _scope.get()
     if scope is not None and drafts:
         outer = scope.sections[-2] if len(scope.sections) > 1 else scope
         outer.drafts.extend(drafts)
-        section.drafts[:] = [draft for draft in section.drafts if draft not in drafts]
+        del section.drafts[-len(drafts) :]
 
 
 def add_draft(draft: Draft) -> None:

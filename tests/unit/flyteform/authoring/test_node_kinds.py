@@ -188,6 +188,37 @@ def test_a_wide_choice() -> None:
     assert wide(x=998) == 999
 
 
+def test_depth_has_a_limit() -> None:
+    """What no platform could read as a message is refused, with what to do instead."""
+
+    def level(x: int, depth: int) -> int:
+        return (
+            fl.conditional(f"c{depth}")
+            .if_(x > depth)
+            .then(level(x, depth - 1) if depth else inc(x=x))
+            .else_()
+            .then(inc(x=0))
+        )
+
+    def deep(x: int) -> int:
+        return level(x, 15)
+
+    def deeper(x: int) -> int:
+        return level(x, 20)
+
+    def joined(x: int) -> int:
+        condition = x > 0
+        for number in range(40):
+            condition = condition & (x > number)
+        return fl.conditional("c").if_(condition).then(inc(x=x)).else_().then(inc(x=0))
+
+    assert fl.workflow(deep)(x=100) == 101
+    with pytest.raises(DefinitionError, match="has too many others in each other"):
+        fl.workflow(deeper)(x=1)
+    with pytest.raises(DefinitionError, match="more than 30 conditions are joined in each other"):
+        fl.workflow(joined)(x=1)
+
+
 def _unended(x: int) -> None:
     fl.conditional("c").if_(x > 0).then(inc(x=x))
 
