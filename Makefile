@@ -5,6 +5,7 @@ SHELL := /bin/sh
 BIN := .venv/bin
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/flyteform
 FLYTEKIT := $(CACHE)/flytekit-1.16.31
+MOTO := $(CACHE)/moto-5.2.5
 AZURITE := $(CACHE)/azurite-3.35.0
 PACKAGES := sdk controlplane dataplane infra
 
@@ -36,6 +37,13 @@ $(AZURITE)/ready: tests/contract/state/azurite/package-lock.json | .venv/ready
 	cmp -s $< $@ || (cd $(@D) && NODE_USE_SYSTEM_CA=1 PATH="$(CURDIR)/$(BIN):$$PATH" npm ci)
 	@cp $< $@
 
+$(MOTO)/ready: tests/infra/aws/moto/uv.lock
+	UV_PROJECT_ENVIRONMENT=$(MOTO) tools/uv sync --frozen --compile-bytecode --project tests/infra/aws/moto
+	@touch $@
+
+.PHONY: moto
+moto: $(MOTO)/ready ## make the environment in which policies of AWS are enforced
+
 .PHONY: azurite
 azurite: $(AZURITE)/ready ## get the Azure storage server that tests start
 
@@ -44,8 +52,8 @@ demo: setup ## run the main job: platform, plan, apply, execute, see
 	$(BIN)/flyteform demo $(ARGS)
 
 .PHONY: test
-test: setup compat azurite ## pass the tests
-	FLYTEFORM_FLYTEKIT=$(FLYTEKIT) FLYTEFORM_AZURITE=$(AZURITE) $(BIN)/pytest -n 2 $(ARGS)
+test: setup compat azurite moto ## pass the tests
+	FLYTEFORM_MOTO=$(MOTO) FLYTEFORM_FLYTEKIT=$(FLYTEKIT) FLYTEFORM_AZURITE=$(AZURITE) $(BIN)/pytest -n 2 $(ARGS)
 
 .PHONY: check
 check: setup ## hold the code against its rules: lint, format, types, imports, generated code
