@@ -114,6 +114,7 @@ def test_ends_other_than_success(platform: PodPlatform) -> None:
     assert phases["fn0"] == NodeExecution.SUCCEEDED
     assert "it is broken" in errors["breaks"].message
     assert "exit code (3)" in errors["breaks"].message
+    assert platform.log("breaks", "n0") == ["it is broken"]
     assert "OOMKilled" in errors["eats"].code + errors["eats"].message
     assert "TimeoutExpired" in errors["loiters"].code + errors["loiters"].message
     wait_until(lambda: not runs("loiters") and not runs("breaks"), seconds=60, what="no pod is left running")

@@ -26,10 +26,17 @@ from flyteidl.admin.execution_pb2 import (
 )
 from flyteidl.admin.node_execution_pb2 import NodeExecution, NodeExecutionListRequest
 from flyteidl.core.execution_pb2 import WorkflowExecution
-from flyteidl.core.identifier_pb2 import Identifier, ResourceType, WorkflowExecutionIdentifier
+from flyteidl.core.identifier_pb2 import (
+    Identifier,
+    NodeExecutionIdentifier,
+    ResourceType,
+    WorkflowExecutionIdentifier,
+)
 from flyteidl.core.literals_pb2 import Literal, LiteralMap, Primitive, Scalar
 from flyteidl.service.admin_pb2_grpc import AdminServiceStub
 
+from flyteform.proto.flyteform.v1.logs_pb2 import TailLogsRequest
+from flyteform.proto.flyteform.v1.logs_pb2_grpc import LogServiceStub
 from flyteform_controlplane.server import ControlPlane
 from flyteform_controlplane.settings import ControlPlaneSettings
 from flyteform_dataplane.kubernetes.webhook.manifest import PATH, configuration
@@ -53,14 +60,18 @@ _OVER = (WorkflowExecution.SUCCEEDED, WorkflowExecution.FAILED, WorkflowExecutio
 
 
 class PodPlatform:
-    """One that runs; executions are those of one project and domain."""
+    """One that runs; executions are those of one project and domain.
 
-    def __init__(self, folder: Path, s3: S3Server, grpc_address: str, prefix: str) -> None:
+    The cluster's store is not the control plane's: pods cannot reach that one, and the operator has no keys of it.
+    """
+
+    def __init__(self, folder: Path, s3: S3Server, grpc_address: str) -> None:
         self.folder = folder
         self.s3 = s3
         self.grpc = grpc_address
-        self.prefix = prefix
-        self.admin = AdminServiceStub(grpc.insecure_channel(grpc_address))
+        self.prefix = s3.new_prefix()
+        self._channel = grpc.insecure_channel(grpc_address)
+        self.admin = AdminServiceStub(self._channel)
         self._programs: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self, name: str, *command: str) -> subprocess.Popen[bytes]:
@@ -137,6 +148,12 @@ class PodPlatform:
         request = NodeExecutionListRequest(workflow_execution_id=_id(name), limit=100)
         return list(self.admin.ListNodeExecutions(request).node_executions)
 
+    def log(self, name: str, node: str) -> list[str]:
+        """Return what the first attempt of a node has printed."""
+        identifier = NodeExecutionIdentifier(node_id=node, execution_id=_id(name))
+        answers = LogServiceStub(self._channel).TailLogs(TailLogsRequest(node=identifier))
+        return [line for answer in answers for line in answer.lines]
+
     def abort(self, name: str) -> None:
         """End an execution."""
         self.admin.TerminateExecution(ExecutionTerminateRequest(id=_id(name), cause="no more"))
@@ -144,10 +161,10 @@ class PodPlatform:
 
 @contextmanager
 def running(folder: Path, s3: S3Server) -> Iterator[PodPlatform]:
-    """Run a control plane, in a thread of this process, whose objects are in the bucket; what else runs is started."""
+    """Run a control plane in a thread of this process; what else runs is started. The store is the cluster's."""
     addresses: Future[str] = Future()
-    prefix = s3.new_prefix()
-    settings = ControlPlaneSettings(folder / "control", grpc_port=0, http_port=0, objects_prefix=prefix)
+    # Its objects are files of this machine.
+    settings = ControlPlaneSettings(folder / "control", grpc_port=0, http_port=0)
     loop, stopped = asyncio.new_event_loop(), asyncio.Event()
 
     async def serve() -> None:
@@ -157,9 +174,8 @@ def running(folder: Path, s3: S3Server) -> Iterator[PodPlatform]:
         await control.stop()
 
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
-    os.environ.update(s3.environment)
     thread.start()
-    platform = PodPlatform(folder, s3, addresses.result(60), prefix)
+    platform = PodPlatform(folder, s3, addresses.result(60))
     try:
         yield platform
     finally:
@@ -167,8 +183,6 @@ def running(folder: Path, s3: S3Server) -> Iterator[PodPlatform]:
         loop.call_soon_threadsafe(stopped.set)
         thread.join()
         loop.close()
-        for name in s3.environment:
-            del os.environ[name]
 
 
 def _id(name: str) -> WorkflowExecutionIdentifier:

@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 import aiohttp
 from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
+from yaml import YAMLError
 from yarl import URL
 
 from flyteform.errors import (
@@ -210,9 +211,11 @@ async def connect(kubeconfig: Path | None = None, limits: RequestLimits | None =
             await load_kube_config(  # type: ignore[no-untyped-call]
                 config_file=str(kubeconfig), client_configuration=configuration
             )
-    except ConfigException as error:
+    except (ConfigException, YAMLError, OSError, ValueError, TypeError, AttributeError, KeyError) as error:
+        # The library trusts the form of the file, so another file fails in any way.
         where = kubeconfig or "this pod"
-        raise InvalidInputError(f"no Kubernetes API server is named by {where}: {error}") from error
+        said = error if isinstance(error, ConfigException) else "it is no kubeconfig"
+        raise InvalidInputError(f"no Kubernetes API server is named by {where}: {said}") from error
     limits = limits or RequestLimits()
     async with ApiClient(configuration) as client:
         # Watches hold their connections, so they are not counted among those of the requests.

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_PORTS = 1 << 16
+
 
 def main(arguments: Sequence[str]) -> int:
     """Run until SIGTERM or SIGINT; return the exit code."""
@@ -40,11 +42,18 @@ def _parser() -> argparse.ArgumentParser:
         prog="flyteform_dataplane.kubernetes.webhook", description="Gives pods the secrets that their tasks ask for."
     )
     parser.add_argument("--host", default="0.0.0.0", help="where it listens (default: %(default)s)")  # noqa: S104 - the API server comes from outside
-    parser.add_argument("--port", type=int, default=9443)
+    parser.add_argument("--port", type=_port, default=9443)
     parser.add_argument("--certificate", type=Path, required=True, metavar="FILE", help="with its chain, in PEM")
     parser.add_argument("--key", type=Path, required=True, metavar="FILE", help="of the certificate, in PEM")
     parser.add_argument("--log-level", default="INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
     return parser
+
+
+def _port(text: str) -> int:
+    number = int(text)
+    if not 0 <= number < _PORTS:
+        raise argparse.ArgumentTypeError(f"{text} is no port")
+    return number
 
 
 if __name__ == "__main__":

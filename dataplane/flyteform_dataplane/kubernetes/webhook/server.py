@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
-from flyteform.errors import InvalidInputError
+from flyteform.errors import ConflictError, InvalidInputError
 from flyteform_dataplane.kubernetes.webhook.injection import KubernetesSecrets, injected
 from flyteform_dataplane.kubernetes.webhook.manifest import PATH
 from flyteform_dataplane.kubernetes.webhook.requests import secrets_of
@@ -78,7 +78,10 @@ async def serving(
     host: str, port: int, certificate: Certificate, managers: Sequence[SecretManager] = (KubernetesSecrets(),),
     *, look: float = _LOOK,
 ) -> AsyncIterator[int]:  # fmt: skip
-    """Serve until the context ends; yields the port. `InvalidInputError` for a certificate that is none."""
+    """Serve until the context ends; yields the port.
+
+    `InvalidInputError` for a certificate that is none, `ConflictError` for a port that is taken.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     version = certificate.version()
     certificate.load(context)
@@ -86,12 +89,18 @@ async def serving(
     await runner.setup()
     renewing = asyncio.create_task(_renew(certificate, context, version, look))
     try:
-        site = web.TCPSite(runner, host, port, ssl_context=context)
-        await site.start()
+        await _listen(web.TCPSite(runner, host, port, ssl_context=context), f"{host}:{port}")
         yield runner.addresses[0][1]
     finally:
         renewing.cancel()
         await runner.cleanup()
+
+
+async def _listen(site: web.TCPSite, address: str) -> None:
+    try:
+        await site.start()
+    except OSError as error:
+        raise ConflictError(f"{address} cannot be listened on: {error}", remedy="name another --port") from error
 
 
 def application(managers: Sequence[SecretManager]) -> web.Application:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from flyteform.errors import InvalidInputError
+from flyteform_dataplane.kubernetes.api import connect
 from flyteform_dataplane.kubernetes.profile import PodProfile
 from flyteform_dataplane.kubernetes.settings import parse, read_profile
 
@@ -66,3 +67,13 @@ def test_a_profile_that_is_not_there_is_refused(profile: Path) -> None:
     """The message says so."""
     with pytest.raises(InvalidInputError, match="cannot be read: No such file"):
         parse([*REQUIRED, f"--profile={profile}"])
+
+
+@pytest.mark.parametrize("content", ["a name\n", "[]", "current-context: x", "a: [", "\x00"])
+async def test_a_kubeconfig_that_is_none_is_refused(tmp_path: Path, content: str) -> None:
+    """Whatever the file is, the message has its name."""
+    file = tmp_path / "kubeconfig"
+    file.write_text(content)
+    with pytest.raises(InvalidInputError, match=f"no Kubernetes API server is named by {file}"):
+        async with connect(file):
+            pass

@@ -18,7 +18,8 @@ from flyteidl.core.security_pb2 import Secret
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flyteform.errors import InvalidInputError
+from flyteform.errors import ConflictError, InvalidInputError
+from flyteform_dataplane.kubernetes.webhook.__main__ import main
 from flyteform_dataplane.kubernetes.webhook.injection import KubernetesSecrets, injected
 from flyteform_dataplane.kubernetes.webhook.manifest import PATH, configuration, service_client
 from flyteform_dataplane.kubernetes.webhook.requests import annotations_of, secrets_of
@@ -238,3 +239,19 @@ def test_a_certificate_that_is_none_is_one_sentence(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "Error: the certificate /no" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+async def test_a_port_that_is_taken_is_refused(tmp_path: Path) -> None:
+    """The message names the address and what to do."""
+    certificate = Certificate(*self_signed(tmp_path))
+    async with serving("127.0.0.1", 0, certificate) as port:
+        with pytest.raises(ConflictError, match=f"127.0.0.1:{port} cannot be listened on"):
+            async with serving("127.0.0.1", port, certificate):
+                pass
+
+
+def test_a_port_that_is_none_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    """The message names the flag."""
+    with pytest.raises(SystemExit):
+        main(["--certificate=/c", "--key=/k", "--port=70000"])
+    assert "--port" in capsys.readouterr().err
