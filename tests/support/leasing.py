@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 TERMINAL = (WorkflowExecution.SUCCEEDED, WorkflowExecution.FAILED, WorkflowExecution.ABORTED)
 _HEARTBEAT = 1.0
+_TTL = 3.0
 _OPTIONS = (("grpc.max_receive_message_length", 64 << 20), ("grpc.max_send_message_length", 64 << 20))
 
 
@@ -51,9 +52,11 @@ class LeasingControl(DataPlaneLinkServicer, EventServiceServicer):
         add_EventServiceServicer_to_server(self, server)  # type: ignore[no-untyped-call]
         self.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
         await server.start()
+        offering = asyncio.create_task(self._offer_again())
         try:
             yield self
         finally:
+            offering.cancel()
             await server.stop(None)
 
     def offer(self, leases: Iterable[Lease]) -> None:
@@ -150,6 +153,16 @@ class LeasingControl(DataPlaneLinkServicer, EventServiceServicer):
                     async with self._changed:
                         self._changed.notify_all()
         outbox.put_nowait(None)
+
+    async def _offer_again(self) -> None:
+        """Lease again what nobody acknowledges: its lease has run out."""
+        offered: set[str] = set()
+        while True:
+            await asyncio.sleep(_TTL)
+            missing = self._leases.keys() - self._held - self.finished
+            for name in missing & offered:
+                self._send(link_pb2.ToDataPlane(lease=self._leases[name]))
+            offered = missing
 
     def _send(self, message: ToDataPlane) -> None:
         if self._outbox is not None:

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
-from tools.kubernetes.builds import KUBE, built
-from tools.kubernetes.control_plane import start_control_plane
 from tools.kubernetes.processes import Processes
 from tools.kubernetes.settings import Cluster
 
@@ -45,7 +43,7 @@ class Simulated:
     def restart_api_server(self) -> None:
         """Stop it and start it again; returns when it answers."""
         self._processes.stop(_API)
-        start_control_plane(self._cluster, self._processes, built(KUBE))
+        _run(self._cluster.run, "up")
 
     def kubeconfig_through(self, port: int, path: Path) -> Path:
         """Write the administrator's kubeconfig with another port of the API server."""
@@ -66,20 +64,24 @@ class Simulated:
 @contextmanager
 def simulated(folder: Path) -> Iterator[Simulated]:
     """Start it, and point KUBECONFIG at it until the end."""
-    run = folder / "simulated"
-    command = [sys.executable, "-m", "tools.kubernetes", "--run", str(run)]
-    up = [*command, "up", "--mode", "control", "--simulate", str(NODES)]
-    with (folder / "up.log").open("wb") as log:
-        ended = subprocess.run(up, cwd=_ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False)
+    run = (folder / "simulated").resolve()
     before = os.environ.get("KUBECONFIG")
     try:
-        assert ended.returncode == 0, (folder / "up.log").read_text()
+        _run(run, "up", "--mode", "control", "--simulate", str(NODES))
         os.environ["KUBECONFIG"] = str(run / "admin.kubeconfig")
-        yield Simulated(run.resolve())
+        yield Simulated(run)
     finally:
         if before is None:
             os.environ.pop("KUBECONFIG", None)
         else:
             os.environ["KUBECONFIG"] = before
-        with (folder / "down.log").open("wb") as log:
-            subprocess.run([*command, "down"], cwd=_ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False)
+        _run(run, "down")
+
+
+def _run(run: Path, *arguments: str) -> None:
+    """Run a command of the tool; what it starts in the background keeps the log open, never a pipe."""
+    log = run.parent / f"{run.name}-{arguments[0]}.log"
+    command = [sys.executable, "-m", "tools.kubernetes", "--run", str(run), *arguments]
+    with log.open("wb") as out:
+        ended = subprocess.run(command, cwd=_ROOT, stdin=subprocess.DEVNULL, stdout=out, stderr=out, check=False)
+    assert ended.returncode == 0, log.read_text()
