@@ -169,3 +169,49 @@ def test_a_path_that_is_not_there(tmp_path: Path) -> None:
 def test_declarations_are_errors_of_their_own() -> None:
     """A contradiction is a definition error, so that commands treat it as bad input."""
     assert issubclass(DeclarationError, InvalidInputError)
+
+
+NODE_KINDS = """
+from datetime import timedelta
+import flyteform as fl
+
+@fl.task
+def inc(x: int) -> int:
+    return x + 1
+
+@fl.task
+def clean(x: int) -> None: ...
+
+@fl.dynamic
+def fan(n: int) -> int:
+    return inc(x=n)
+
+@fl.reference_task(project="p", domain="d", name="a.b", version="v1")
+def elsewhere(x: int) -> int: ...
+
+@fl.workflow(on_failure=clean)
+def wf(x: int) -> int:
+    chosen = fl.conditional("c").if_(x > 1).then(fan(n=x)).else_().then(inc(x=elsewhere(x=x)) if False else inc(x=x))
+    agreed = fl.approve(chosen, "ok", timeout=timedelta(hours=1))
+    elsewhere(x=agreed)
+    return agreed
+"""
+
+
+@pytest.mark.parametrize(("before", "after"), [
+    ("x > 1", "x > 2"), ("x > 1", "x >= 1"), ("hours=1", "hours=2"), ('version="v1"', 'version="v2"'),
+    ("(on_failure=clean)", ""),
+])  # fmt: skip
+def test_every_part_of_a_graph_counts(tmp_path: Path, before: str, after: str) -> None:
+    """Conditions, gates, failure nodes and what is registered elsewhere are in a workflow's version, and only there."""
+    path = tmp_path / "kinds.py"
+    path.write_text(NODE_KINDS)
+    first = versions(declare(path, PLACE))
+    assert versions(declare(path, PLACE)) == first
+    expected = {"task:kinds.inc", "task:kinds.clean", "task:kinds.fan", "workflow:kinds.wf", "launch_plan:kinds.wf"}
+    assert expected == first.keys()
+    other = tmp_path / "other" / "kinds.py"
+    other.parent.mkdir()
+    other.write_text(NODE_KINDS.replace(before, after))
+    second = versions(declare(other, PLACE))
+    assert second["workflow:kinds.wf"] != first["workflow:kinds.wf"]
