@@ -144,7 +144,9 @@ def assemble(
             "DataProxyService",
             DataProxyService(kept, admin, max_expiry=config.max_upload_expiry),
         ),
-        _service(datacatalog_pb2.DESCRIPTOR, "DataCatalog", CatalogService(database, objects)),
+        _service(
+            datacatalog_pb2.DESCRIPTOR, "DataCatalog", CatalogService(database, objects, readable=stores.readable)
+        ),
         _service(cacheservice_pb2.DESCRIPTOR, "CacheService", CacheService(database)),
         _service(agent_pb2.DESCRIPTOR, "AgentMetadataService", AgentService(config.agents)),
         _service(auth_pb2.DESCRIPTOR, "AuthMetadataService", AuthMetadataService(login)),

@@ -109,7 +109,7 @@ async def running(plane: Plane) -> AsyncIterator[Parts]:
             plane.log,
             plane.objects,
             plane.executors(jobs),
-            DataCatalogClient(channel, plane.objects),
+            DataCatalogClient(channel, plane.objects, plane.cluster),
             reporter,
             AdminClient(channel),
             clock,

@@ -48,10 +48,14 @@ _EXECUTION, _PROJECT, _DOMAIN, _NODE, _ATTEMPT = (
 
 
 class DataCatalogClient:
-    """The cache of task results. `objects` tells whether the data of a hit still exists."""
+    """The cache of task results. `objects` tells whether the data of a hit still exists.
 
-    def __init__(self, channel: grpc.aio.Channel, objects: ObjectStore | None = None) -> None:
+    `cluster` is whom the results are for: what its tasks could not read is a miss.
+    """
+
+    def __init__(self, channel: grpc.aio.Channel, objects: ObjectStore | None = None, cluster: str = "") -> None:
         self._channel = channel
+        self._metadata = grpc.aio.Metadata(("flyteform-cluster", cluster)) if cluster else None
         self._objects = objects
 
     async def get(self, key: CacheKey) -> CachedOutputs | None:
@@ -147,7 +151,7 @@ class DataCatalogClient:
             response_deserializer=response.FromString,
         )
         try:
-            answer: Answer = await call(request, timeout=_TIMEOUT)
+            answer: Answer = await call(request, timeout=_TIMEOUT, metadata=self._metadata)
         except grpc.aio.AioRpcError as error:
             if error.code() is expected:
                 return None

@@ -23,6 +23,8 @@ from flyteidl.core.execution_pb2 import WorkflowExecution
 from flyteidl.core.identifier_pb2 import NodeExecutionIdentifier
 from flyteidl.core.literals_pb2 import Blob, Literal, LiteralMap, Scalar
 from flyteidl.core.types_pb2 import BlobType, LiteralType
+from flyteidl.datacatalog import datacatalog_pb2 as catalog_pb
+from flyteidl.datacatalog.datacatalog_pb2_grpc import DataCatalogStub
 from flyteidl.service.admin_pb2_grpc import AdminServiceStub
 from flyteidl.service.dataproxy_pb2 import CreateDownloadLocationRequest
 from flyteidl.service.dataproxy_pb2_grpc import DataProxyServiceStub
@@ -299,6 +301,23 @@ async def test_inputs_that_lie_in_the_other_cluster_are_copied(platform: Platfor
     copy = LiteralMap.FromString(await platform.west.bucket.get(seen[0])).literals["x"].scalar.blob.uri
     assert copy.startswith(f"{platform.west.bucket.prefix}/staged/")
     assert [await platform.west.bucket.get(f"{copy}/{part}") for part in ("1", "2")] == [b"1", b"2"]
+
+
+async def test_a_cached_result_is_a_hit_where_its_data_can_be_read(platform: Platform) -> None:
+    """One that names an object in east's bucket is there for east and for people, and a miss for west."""
+    catalog: Any = DataCatalogStub(platform.channels[0])
+    dataset = catalog_pb.DatasetID(project=PROJECT, domain=DOMAIN, name="cached", version="1")
+    await catalog.CreateDataset(catalog_pb.CreateDatasetRequest(dataset=catalog_pb.Dataset(id=dataset)))
+    blob = Literal(scalar=Scalar(blob=Blob(uri=f"{platform.east.bucket.prefix}/raw/x")))
+    data = [catalog_pb.ArtifactData(name="o0", value=blob)]
+    artifact = catalog_pb.Artifact(id="a", dataset=dataset, data=data)
+    await catalog.CreateArtifact(catalog_pb.CreateArtifactRequest(artifact=artifact))
+    request = catalog_pb.GetArtifactRequest(dataset=dataset, artifact_id="a")
+    for metadata in ((), (("flyteform-cluster", "east"),)):
+        assert (await catalog.GetArtifact(request, metadata=metadata)).artifact.data == data
+    with pytest.raises(grpc.aio.AioRpcError, match="cannot read it") as missed:
+        await catalog.GetArtifact(request, metadata=(("flyteform-cluster", "west"),))
+    assert missed.value.code() is grpc.StatusCode.NOT_FOUND
 
 
 async def test_no_cluster_may_say_that_the_other_s_bucket_is_its_own(platform: Platform, tmp_path: Path) -> None:

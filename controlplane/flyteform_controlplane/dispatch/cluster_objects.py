@@ -112,12 +112,26 @@ class ClusterObjects:
         if within(uri, self._own.prefix) or "://" not in uri:
             return None
         found = self._holder(uri)
-        if found is None and time.monotonic() - self._read_at > _FRESH_SECONDS:
+        if found is None:
+            await self._refresh()
+            found = self._holder(uri)
+        return found
+
+    async def _refresh(self) -> None:
+        if time.monotonic() - self._read_at > _FRESH_SECONDS:
             async with self._database.reading() as tx:
                 self._prefixes = await clusters.storage_prefixes(tx)
             self._read_at = time.monotonic()
-            found = self._holder(uri)
-        return found
+
+    async def readable(self, uri: str, cluster: str) -> bool:
+        """Say whether the tasks of a cluster can read an object; what is in nobody's store may be anybody's to read."""
+        holder = await self.holder(uri)
+        if holder is not None:
+            return holder == cluster
+        if cluster not in self._prefixes:
+            await self._refresh()
+        own = self._prefixes.get(cluster, self._own.prefix)
+        return within(own, self._own.prefix) or not within(uri, self._own.prefix)
 
     def _holder(self, uri: str) -> str | None:
         return next((name for name, prefix in self._prefixes.items() if within(uri, prefix)), None)

@@ -33,6 +33,8 @@ _TIMEOUT: Final = timedelta(seconds=30)
 _POLL_SECONDS: Final = 1.0
 _LIFE: Final = timedelta(seconds=30)
 _MAX_BATCH: Final = 100
+# What nobody waits for any more is removed after this time.
+_CLEANING: Final = timedelta(minutes=5)
 
 
 class Questions:
@@ -55,6 +57,7 @@ class Questions:
         self._wake = asyncio.Event()
         # Set when answers may have come for anybody here.
         self._news: set[asyncio.Event] = set()
+        self._clean_at = now()
         self._task: asyncio.Task[None] | None = None
         self._passing: set[asyncio.Task[None]] = set()
 
@@ -165,10 +168,19 @@ class Questions:
             self._wake.clear()
             try:
                 await self._pass_on()
+                await self._clean()
             except Exception:  # noqa: BLE001 - one failed look must not be the last
                 _log.exception("questions of other replicas cannot be looked for, trying again")
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), _POLL_SECONDS)
+
+    async def _clean(self) -> None:
+        """Remove, once in a while, what replicas that have died asked."""
+        at = self._now()
+        if at >= self._clean_at:
+            self._clean_at = at + _CLEANING
+            async with self._database.transaction() as tx:
+                await store.forget_old(tx, at - _CLEANING)
 
     async def _pass_on(self) -> None:
         here = list(self._connected())

@@ -9,6 +9,8 @@ from flyteform_controlplane.errors import PermissionDeniedError
 
 ALL_SCOPE: Final = "all"  # Flyte's one scope: everything
 DATA_PLANE_SCOPE: Final = "dataplane"
+# The metadata by which data planes name their clusters; a token goes before it.
+CLUSTER_METADATA: Final = "flyteform-cluster"
 
 # Clients ask these before they can have a token.
 OPEN_METHODS: Final = frozenset(
@@ -64,6 +66,15 @@ def principal_of(context: object) -> Principal | None:
     """Return the caller of a call, None where the control plane asks for no login."""
     found = getattr(context, "principal", None)
     return found if isinstance(found, Principal) else None
+
+
+def cluster_of(context: object) -> str:
+    """Return the cluster whose data plane calls, "" for anybody else; without a login it is what the caller says."""
+    principal = principal_of(context)
+    if principal is not None:
+        return principal.cluster
+    metadata = getattr(context, "metadata", None)
+    return str(metadata.get(CLUSTER_METADATA, "")) if metadata is not None else ""
 
 
 def check_method(principal: Principal, method: str) -> None:

@@ -12,7 +12,9 @@ from flyteidl.datacatalog import datacatalog_pb2 as messages
 from flyteidl.datacatalog import datacatalog_pb2_grpc
 
 from flyteform.errors import FlyteformError, NotFoundError
+from flyteform.objects.references import URI, collect_texts
 from flyteform_controlplane.domain.locations import join
+from flyteform_controlplane.domain.principals import cluster_of
 from flyteform_controlplane.domain.stored import decoded
 from flyteform_controlplane.domain.times import now as present
 from flyteform_controlplane.domain.times import to_timestamp
@@ -22,7 +24,7 @@ from flyteform_controlplane.services.reservations import Reservations
 from flyteform_controlplane.store.sql import catalog as store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
     from datetime import datetime
 
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -37,9 +39,18 @@ INLINE_BYTES: Final = 64 * 1024
 class CatalogService(datacatalog_pb2_grpc.DataCatalogServicer):
     """Serves `datacatalog.DataCatalog`."""
 
-    def __init__(self, database: Database, objects: ObjectStore, *, now: Callable[[], datetime] = present) -> None:
+    def __init__(
+        self,
+        database: Database,
+        objects: ObjectStore,
+        *,
+        readable: Callable[[str, str], Awaitable[bool]] | None = None,
+        now: Callable[[], datetime] = present,
+    ) -> None:
         self._database = database
         self._objects = objects
+        # Says whether a cluster can read what a URI names.
+        self._readable = readable
         self._now = now
         self._reservations = Reservations(database, now)
 
@@ -84,12 +95,17 @@ class CatalogService(datacatalog_pb2_grpc.DataCatalogServicer):
             raise
         return messages.CreateArtifactResponse()
 
-    async def GetArtifact(self, request: messages.GetArtifactRequest, _context: object) -> messages.GetArtifactResponse:
-        """Return an artifact with its data, by id or tag."""
+    async def GetArtifact(self, request: messages.GetArtifactRequest, context: object) -> messages.GetArtifactResponse:
+        """Return an artifact with its data, by id or tag.
+
+        To a data plane whose cluster cannot read what the data names it is not there: it makes it anew.
+        """
         requests.check_query(request)
         async with self._database.reading() as tx:
             found = await _artifact(tx, request)
-        return messages.GetArtifactResponse(artifact=await self._whole(found))
+        artifact = await self._whole(found)
+        await self._check_readable(artifact, cluster_of(context))
+        return messages.GetArtifactResponse(artifact=artifact)
 
     async def ListArtifacts(
         self, request: messages.ListArtifactsRequest, _context: object
@@ -188,6 +204,13 @@ class CatalogService(datacatalog_pb2_grpc.DataCatalogServicer):
                 messages.ArtifactData(name=item.name, value=decoded(Literal, value, item.location or "in the database"))
             )
         return found.message
+
+    async def _check_readable(self, artifact: messages.Artifact, cluster: str) -> None:
+        if not cluster or self._readable is None:
+            return
+        for uri in collect_texts(artifact, URI):
+            if not await self._readable(uri, cluster):
+                raise MissingEntityError(f"the data of artifact {artifact.id!r} lies where {cluster!r} cannot read it")
 
     async def _read(self, found: store.ArtifactRow, location: str) -> bytes:
         try:
