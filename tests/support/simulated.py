@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -10,8 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
-from tools.kubernetes.processes import Processes
-from tools.kubernetes.settings import Cluster
 
 from support.kubernetes import kubectl
 
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _ROOT = Path(__file__).parents[2]
-_API = "kube-apiserver"
 NODES = 4
 
 
@@ -27,23 +25,16 @@ class Simulated:
     """The cluster, in which things can be broken."""
 
     def __init__(self, run: Path) -> None:
-        self._cluster = Cluster.read(run)
-        self._processes = Processes(self._cluster)
-
-    @property
-    def api_port(self) -> int:
-        """Where its API server listens on loopback."""
-        return self._cluster.api_port
-
-    @property
-    def kubeconfig(self) -> Path:
-        """The administrator's."""
-        return self._cluster.kubeconfig
+        self._folder = run
+        record = json.loads((run / "cluster.json").read_text())
+        # Where its API server listens on loopback, and the administrator's kubeconfig.
+        self.api_port = int(record["api_port"])
+        self.kubeconfig = Path(record["kubeconfig"])
 
     def restart_api_server(self) -> None:
         """Stop it and start it again; returns when it answers."""
-        self._processes.stop(_API)
-        _run(self._cluster.run, "up")
+        _run(self._folder, "stop", "kube-apiserver")
+        _run(self._folder, "up")
 
     def kubeconfig_through(self, port: int, path: Path) -> Path:
         """Write the administrator's kubeconfig with another port of the API server."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tools.kubernetes import control_plane, images, kwok, node, packages
-from tools.kubernetes.builds import KUBE, PROGRAMS, built
+from tools.kubernetes.builds import KUBE, PROGRAMS, built, go, is_built
 from tools.kubernetes.network import make_network, remove_network
 from tools.kubernetes.pki import make_pki
 from tools.kubernetes.processes import Processes, entered
@@ -111,6 +111,14 @@ def down(arguments: argparse.Namespace) -> None:
     shutil.rmtree(run)
 
 
+def stop(arguments: argparse.Namespace) -> None:
+    """End one program of the cluster; `up` starts it again."""
+    processes = Processes(Cluster.read(arguments.run.resolve()))
+    if not processes.running(arguments.name):
+        raise ClusterError(f"{arguments.name} does not run; there are {', '.join(processes.names())}")
+    processes.stop(arguments.name)
+
+
 def execute(arguments: argparse.Namespace) -> None:
     """Run a command where the cluster is: in its network, with KUBECONFIG and its kubectl on PATH."""
     cluster = Cluster.read(arguments.run.resolve())
@@ -125,6 +133,14 @@ def execute(arguments: argparse.Namespace) -> None:
     os.execvp(command[0], command)  # noqa: S606 - the command that the caller names
 
 
+def possible(arguments: argparse.Namespace) -> None:
+    """Say whether a cluster of this mode can be started on this machine, and what is missing if not."""
+    if Mode(arguments.mode) is Mode.FULL and os.geteuid() != 0:
+        raise ClusterError("a cluster with real pods needs root")
+    if not all(map(is_built, PROGRAMS)):
+        go()
+
+
 def build(_: argparse.Namespace) -> None:
     """Build all programs, so that the first start is a quick one."""
     for program in PROGRAMS:
@@ -135,11 +151,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tools.kubernetes", description=__doc__)
     parser.add_argument("--run", type=Path, default=_DEFAULT_RUN, help="the cluster's folder (default: %(default)s)")
     commands = parser.add_subparsers(required=True)
-    for command in (up, status, down, build):
+    for command in (up, status, down, stop, build, possible):
         added = commands.add_parser(command.__name__, help=command.__doc__)
         added.set_defaults(command=command)
-        if command is up:
+        if command in (up, possible):
             added.add_argument("--mode", choices=[mode.value for mode in Mode], default=Mode.FULL.value)
+        if command is up:
             added.add_argument("--simulate", type=int, default=0, metavar="N", help="N nodes whose pods do nothing")
             added.add_argument("--image", type=Path, action="append", default=[], help="an archive to give the node")
             added.add_argument("--python", metavar="NAME", help="give the node an image with this machine's Python")
@@ -147,6 +164,8 @@ def _parser() -> argparse.ArgumentParser:
             added.add_argument("--example", metavar="NAME", help="the same, with what the example project needs")
             added.add_argument("--operator", metavar="NAME", help="give the node an image with its data plane")
             added.add_argument("--stock", metavar="NAME", help="give the node an image that runs tasks of flytekit")
+        if command is stop:
+            added.add_argument("name", help="as `status` names it")
     added = commands.add_parser("exec", help=execute.__doc__)
     added.set_defaults(command=execute)
     added.add_argument("arguments", nargs=argparse.REMAINDER)

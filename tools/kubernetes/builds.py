@@ -40,7 +40,7 @@ PROGRAMS = (KUBE, KWOK, COREDNS)
 
 def built(program: Program) -> Path:
     """Return the program's file, building it if these sources were not built on this machine yet."""
-    target = CACHE / f"{program.name}-{_digest(program)}" / program.name
+    target = _target(program)
     if target.exists():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -51,6 +51,15 @@ def built(program: Program) -> Path:
     return target
 
 
+def is_built(program: Program) -> bool:
+    """Say whether the program is there already, so that it need not be built."""
+    return _target(program).exists()
+
+
+def _target(program: Program) -> Path:
+    return CACHE / f"{program.name}-{_digest(program)}" / program.name
+
+
 def _digest(program: Program) -> str:
     digest = hashlib.sha256()
     for path in sorted(program.sources.iterdir()):
@@ -59,11 +68,20 @@ def _digest(program: Program) -> str:
 
 
 def _build(program: Program, target: Path) -> None:
-    go = _go()
+    command_of_go = go()
     began = time.monotonic()
     print(f"building {program.name}, once for each version of its sources …", flush=True)
     partial = target.with_suffix(".partial")
-    command = [go, "build", "-mod=readonly", "-trimpath", "-ldflags", _flags(go, program), "-o", str(partial)]
+    command = [
+        command_of_go,
+        "build",
+        "-mod=readonly",
+        "-trimpath",
+        "-ldflags",
+        _flags(command_of_go, program),
+        "-o",
+        str(partial),
+    ]
     environment = {**os.environ, "CGO_ENABLED": "0"}
     ended = subprocess.run([*command, program.package], cwd=program.sources, env=environment, check=False)
     if ended.returncode:
@@ -72,10 +90,10 @@ def _build(program: Program, target: Path) -> None:
     print(f"built {program.name} in {time.monotonic() - began:.0f} s", flush=True)
 
 
-def _flags(go: str, program: Program) -> str:
+def _flags(command_of_go: str, program: Program) -> str:
     flags = "-s -w"
     if program is KUBE:
-        listed = [go, "list", "-m", "-f", "{{.Version}}", "k8s.io/kubernetes"]
+        listed = [command_of_go, "list", "-m", "-f", "{{.Version}}", "k8s.io/kubernetes"]
         version = subprocess.run(listed, cwd=program.sources, check=True, capture_output=True, text=True).stdout.strip()
         major, minor = version.removeprefix("v").split(".")[:2]
         values = {"gitVersion": version, "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
@@ -86,7 +104,8 @@ def _flags(go: str, program: Program) -> str:
     return flags
 
 
-def _go() -> str:
+def go() -> str:
+    """Return the Go command, or say that it is missing."""
     found = shutil.which("go") or shutil.which("go", path=os.pathsep.join(_GO_PLACES))
     if found is None:
         raise ClusterError("Go is needed to build Kubernetes: install Go 1.26 or later, or name a KUBECONFIG")
