@@ -21,8 +21,8 @@ from flyteidl.admin.matchable_resource_pb2 import ExecutionClusterLabel
 from flyteidl.admin.task_pb2 import TaskCreateRequest
 from flyteidl.core.execution_pb2 import WorkflowExecution
 from flyteidl.core.identifier_pb2 import NodeExecutionIdentifier
-from flyteidl.core.literals_pb2 import Blob, Literal, LiteralMap, Scalar
-from flyteidl.core.types_pb2 import BlobType, LiteralType
+from flyteidl.core.literals_pb2 import Blob, Literal, LiteralMap, Primitive, Scalar
+from flyteidl.core.types_pb2 import BlobType, LiteralType, SimpleType
 from flyteidl.datacatalog import datacatalog_pb2 as catalog_pb
 from flyteidl.datacatalog.datacatalog_pb2_grpc import DataCatalogStub
 from flyteidl.service.admin_pb2_grpc import AdminServiceStub
@@ -37,7 +37,7 @@ from support.postgres import running_postgres
 from support.two_clusters import PATIENCE_SECONDS, Cluster, Clusters, Replica, fetch, running_replicas
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
     from flyteidl.core.identifier_pb2 import Identifier, WorkflowExecutionIdentifier
@@ -100,6 +100,19 @@ class Platform:
                 if found.closure.phase in (SUCCEEDED, WorkflowExecution.FAILED, WorkflowExecution.ABORTED):
                     return found
                 await asyncio.sleep(0.05)
+
+    async def until_started(self, count: int) -> None:
+        """Wait until so many attempts run."""
+        await self._until(lambda: len(self.east.started) + len(self.west.started) >= count)
+
+    async def until_ended(self, count: int) -> None:
+        """Wait until so many attempts have ended."""
+        await self._until(lambda: len(self.east.ended) + len(self.west.ended) >= count)
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not condition():  # noqa: ASYNC110 - told by lists
+                await asyncio.sleep(0.02)
 
     async def all_succeed(self, names: list[WorkflowExecutionIdentifier]) -> None:
         """Wait for all, and see that each ran to its end once, in one cluster."""
@@ -213,6 +226,39 @@ async def test_a_replica_is_killed_in_mid_load_and_comes_back(platform: Platform
     platform.replicas[1].start()
     third = [await platform.launch(task, f"two{at}", at=at % 2) for at in range(6)]
     await platform.all_succeed(third)
+
+
+async def test_what_ends_while_no_replica_is_there_is_reported_later(platform: Platform) -> None:
+    """The data planes run on by themselves, and tell it all, once, when somebody listens again."""
+    task = await platform.register("offline")
+    platform.closed = True
+    names = [await platform.launch(task, f"off{at}", at=at % 2) for at in range(8)]
+    await platform.until_started(8)
+    for replica in platform.replicas:
+        replica.kill()
+    platform.open_gates()
+    await platform.until_ended(8)
+    for replica in platform.replicas:
+        replica.start()
+    await platform.all_succeed(names)
+
+
+async def test_inputs_of_many_megabytes_reach_their_cluster(platform: Platform) -> None:
+    """Larger than gRPC's own limit for a message: they go by a signed URL, and are there to the last byte."""
+    spec = task_spec("large", "text")
+    spec.template.container.args[:] = ["run", "{{.outputPrefix}}"]
+    spec.template.interface.inputs.variables["x"].type.CopyFrom(LiteralType(simple=SimpleType.STRING))
+    await platform.admins[0].CreateTask(TaskCreateRequest(id=spec.template.id, spec=spec))
+    task = spec.template.id
+    text = Literal(scalar=Scalar(primitive=Primitive(string_value="0123456789abcdef" * 600_000)))
+    inputs = LiteralMap(literals={"x": text})
+    wanted = ExecutionSpec(launch_plan=task, execution_cluster_label=ExecutionClusterLabel(value="east"))
+    request = ExecutionCreateRequest(project=PROJECT, domain=DOMAIN, name="large", spec=wanted, inputs=inputs)
+    name = (await platform.admins[0].CreateExecution(request)).id
+    assert (await platform.end_of(name)).closure.phase == SUCCEEDED
+    folder = f"{platform.east.bucket.prefix}/metadata/propeller/{PROJECT}-{DOMAIN}-large/"
+    (file,) = [one.uri async for one in platform.east.bucket.list(folder) if one.uri.endswith("/inputs.pb")]
+    assert LiteralMap.FromString(await platform.east.bucket.get(file)) == inputs
 
 
 async def test_outputs_are_read_from_the_cluster_that_has_them(platform: Platform) -> None:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from flyteform_controlplane.store.database import Database
 
 START = datetime(2024, 5, 1, tzinfo=UTC)
-DEADLINE_SECONDS = 10
+DEADLINE_SECONDS = 60
 CLOSURE = CompiledWorkflowClosure()
 CLOSURE.primary.template.id.CopyFrom(Identifier(name="wf", version="v1"))
 INPUTS = LiteralMap(literals={"x": Literal(scalar=Scalar(primitive=Primitive(integer=1)))})

@@ -10,7 +10,7 @@ import grpc.aio
 import pytest
 from flyteidl.admin.execution_pb2 import ExecutionMetadata, ExecutionSpec
 from flyteidl.core.identifier_pb2 import WorkflowExecutionIdentifier
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 from flyteform.objects.local import LocalStore
 from flyteform.proto.flyteform.v1 import link_pb2
@@ -357,6 +357,32 @@ async def test_an_execution_whose_parts_are_missing_is_tried_again_and_blocks_no
     await world.objects.put(uri, INPUTS.SerializeToString())
     world.time += timedelta(seconds=3)
     assert (await again.lease()).id == identifier(key)
+
+
+async def test_a_data_plane_gets_no_more_than_it_takes_at_a_time(world: World) -> None:
+    """With a capacity of two it holds two; when one has ended it gets the next."""
+    plane = world.data_plane()
+    await plane.send(register=link_pb2.Register(cluster="small", capacity=2))
+    await plane.next()
+    keys = [await world.create(f"e{number}") for number in range(3)]
+    first = [await plane.lease() for _ in range(2)]
+    for lease in first:
+        await world.until(next(key for key in keys if key.name == lease.id.name), "ACKED")
+    assert await world.state(keys[2]) == "QUEUED"
+    await plane.send(finished=link_pb2.Finished(id=first[0].id))
+    assert (await plane.lease()).id == identifier(keys[2])
+
+
+async def test_the_stream_of_a_deleted_cluster_ends(world: World) -> None:
+    """Its data plane is told so, and nothing is leased to it any more."""
+    plane = world.data_plane()
+    await plane.register("east")
+    async with world.database.transaction() as tx:
+        await tx.execute(delete(clusters).where(clusters.c.name == "east"))
+    world.dispatcher.wake()
+    assert await plane.ended() == grpc.StatusCode.FAILED_PRECONDITION
+    key = await world.create()
+    assert await world.state(key) == "QUEUED"
 
 
 @pytest.mark.parametrize(
