@@ -49,6 +49,7 @@ _METADATA = "as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _METADATA_LIST = "as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _FIRST_ERROR = 400
 _WATCHES = 16
+_KEPT = 60.0  # seconds that a connection is kept without use: making one costs both ends as much as many requests
 _TRIES = 4  # of a request that the API server has no room for
 _LINE = 4 * 1024 * 1024  # of a watch: an object is at most 1.5 MiB in the server's store
 
@@ -87,6 +88,10 @@ class KubernetesApi:
         """Return a list of which each object has its metadata only."""
         listed = await self._call("GET", path, query=query, accept=f"{_JSON};{_METADATA_LIST},{_JSON}")
         return {**listed, "items": listed["items"] or []}  # an empty list of metadata is null
+
+    async def service_account_keys(self) -> Json:
+        """Return the keys that sign service accounts' tokens: a JSON Web Key Set, which has a media type of its own."""
+        return await self._call("GET", "/openid/v1/jwks", accept="application/jwk-set+json")
 
     async def create(self, path: str, body: Json, **query: str) -> Json:
         """Create an object in a collection; `AlreadyExistsError` if its name is taken."""
@@ -219,7 +224,9 @@ async def connect(kubeconfig: Path | None = None, limits: RequestLimits | None =
     limits = limits or RequestLimits()
     async with ApiClient(configuration) as client:
         # Watches hold their connections, so they are not counted among those of the requests.
-        connector = aiohttp.TCPConnector(ssl=client.rest_client.ssl_context, limit=limits.in_flight + _WATCHES)
+        connector = aiohttp.TCPConnector(
+            ssl=client.rest_client.ssl_context, limit=limits.in_flight + _WATCHES, keepalive_timeout=_KEPT
+        )
         async with aiohttp.ClientSession(
             connector=connector, trust_env=True, read_bufsize=_LINE, auto_decompress=True
         ) as session:

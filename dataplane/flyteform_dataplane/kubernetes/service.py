@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 # A write costs the API server more than anybody gains by seeing a pod run so much earlier.
-_FOLD = 1.0
+_FOLD = 2.0
 _PAUSE = 1.0  # seconds before a beginning that failed is tried again
 
 

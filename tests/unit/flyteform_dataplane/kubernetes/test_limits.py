@@ -51,13 +51,13 @@ async def test_a_rest_holds_for_everybody() -> None:
 
 
 async def test_first_come_first_served() -> None:
-    """Who waits has a place, and those behind do not overtake."""
-    limit = RateLimit(RequestLimits(200, 1))
-    order: list[int] = []
+    """Who comes at the same moment waits one after the other."""
+    delays: list[float] = []
 
-    async def one(number: int) -> None:
+    async def sleep(seconds: float) -> None:
+        delays.append(seconds)
+
+    limit = RateLimit(RequestLimits(200, 3), clock=lambda: 100.0, sleep=sleep)
+    for _ in range(7):
         await limit.turn()
-        order.append(number)
-
-    await asyncio.gather(*(one(number) for number in range(10)))
-    assert order == list(range(10))
+    assert delays == [0.005, 0.01, 0.015, 0.02]
