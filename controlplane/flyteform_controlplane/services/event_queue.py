@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     Refusals: TypeAlias = list[ControlPlaneError | None]
     Apply: TypeAlias = Callable[[Sequence[Event], Principal | None], Awaitable[Refusals]]
 
-# While one batch waits for the database or for a large value's object, another can go on.
+# One batch at a time gathers the most for the next one. Where many wait (for a large value's object, or because there
+# are so many) another goes on beside it.
 _WORKERS: Final = 2
+_MANY: Final = 32
 _MAX_BATCH: Final = 100
 
 
@@ -36,27 +38,36 @@ class EventQueue:
         self._apply = apply
         self._waiting: list[_Waiting] = []
         self._workers: set[asyncio.Task[None]] = set()
+        # How many of them will look at what waits once more: the set learns of an end a moment after it.
+        self._looking = 0
 
     async def put(self, event: Event, principal: Principal | None) -> ControlPlaneError | None:
         """Apply the event, with others if there are any, and return its refusal; it is durable then."""
         one = _Waiting(event, principal, asyncio.get_running_loop().create_future())
         self._waiting.append(one)
-        if len(self._workers) < _WORKERS:
+        if not self._looking or (len(self._waiting) >= _MANY and self._looking < _WORKERS):
+            self._looking += 1
             worker = asyncio.create_task(self._work())
             self._workers.add(worker)
             worker.add_done_callback(self._workers.discard)
         return await one.refusal
 
     async def _work(self) -> None:
-        while batch := self._next():
-            try:
-                refusals = await self._apply([one.event for one in batch], batch[0].principal)
-            except Exception:  # noqa: BLE001 - whose event it was is found out one by one
-                await self._one_by_one(batch)
-            else:
-                for one, refusal in zip(batch, refusals, strict=True):
-                    if not one.refusal.done():
-                        one.refusal.set_result(refusal)
+        try:
+            while batch := self._next():
+                await self._answer(batch)
+        finally:
+            self._looking -= 1
+
+    async def _answer(self, batch: Sequence[_Waiting]) -> None:
+        try:
+            refusals = await self._apply([one.event for one in batch], batch[0].principal)
+        except Exception:  # noqa: BLE001 - whose event it was is found out one by one
+            await self._one_by_one(batch)
+            return
+        for one, refusal in zip(batch, refusals, strict=True):
+            if not one.refusal.done():
+                one.refusal.set_result(refusal)
 
     def _next(self) -> list[_Waiting]:
         """Take the events at the head that are of one principal."""

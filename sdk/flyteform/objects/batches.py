@@ -109,6 +109,8 @@ class _Lane:
 
     waiting: list[tuple[Write, asyncio.Future[None]]] = field(default_factory=list)
     writers: set[asyncio.Task[None]] = field(default_factory=set)
+    # How many of them will look at what waits once more: the set learns of an end a moment after it.
+    looking: int = 0
 
 
 class Batches:
@@ -123,7 +125,8 @@ class Batches:
         lane = self._lanes.setdefault(loop, _Lane())
         done: asyncio.Future[None] = loop.create_future()
         lane.waiting.append((write, done))
-        if len(lane.writers) < _WRITERS:
+        if lane.looking < _WRITERS:
+            lane.looking += 1
             writer = loop.create_task(_work(lane))
             lane.writers.add(writer)
             writer.add_done_callback(lane.writers.discard)
@@ -131,15 +134,18 @@ class Batches:
 
 
 async def _work(lane: _Lane) -> None:
-    while lane.waiting:
-        batch, lane.waiting = lane.waiting[:_MOST], lane.waiting[_MOST:]
-        try:
-            errors = await asyncio.to_thread(write_all, [write for write, _ in batch])
-        except BaseException:
-            for _, done in batch:
-                done.cancel()
-            raise
-        _answer(batch, errors)
+    try:
+        while lane.waiting:
+            batch, lane.waiting = lane.waiting[:_MOST], lane.waiting[_MOST:]
+            try:
+                errors = await asyncio.to_thread(write_all, [write for write, _ in batch])
+            except BaseException:
+                for _, done in batch:
+                    done.cancel()
+                raise
+            _answer(batch, errors)
+    finally:
+        lane.looking -= 1
 
 
 def _answer(batch: Sequence[tuple[Write, asyncio.Future[None]]], errors: Sequence[Exception | None]) -> None:

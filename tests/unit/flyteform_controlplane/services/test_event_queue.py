@@ -85,3 +85,37 @@ async def test_a_caller_that_gives_up_stops_nobody_else() -> None:
     with pytest.raises(asyncio.CancelledError):
         await given_up
     assert list(chain.from_iterable(recorder.batches)) == [1, 2]
+
+
+async def test_an_event_that_comes_as_the_last_one_is_answered_is_applied() -> None:
+    """Whoever goes on at once with the next event does not meet a worker that has just ended."""
+    queue = EventQueue(Recorder().apply)
+
+    async def send() -> None:
+        for _ in range(50):
+            assert await queue.put(event(1), None) is None
+
+    async with asyncio.timeout(60):
+        await asyncio.gather(*(send() for _ in range(3)))
+
+
+async def test_many_that_wait_do_not_wait_for_one_batch_alone() -> None:
+    """While a batch takes its time and many others have come, these are applied beside it."""
+    slow, others = asyncio.Event(), asyncio.Event()
+
+    async def apply(events: Sequence[Event], _principal: Principal | None = None) -> list[ControlPlaneError | None]:
+        if events[0].node.request_id == "0":
+            await slow.wait()
+        else:
+            others.set()
+        return [None] * len(events)
+
+    queue = EventQueue(apply)
+    first = asyncio.ensure_future(queue.put(event(0), None))
+    await asyncio.sleep(0)
+    rest = [asyncio.ensure_future(queue.put(event(number), None)) for number in range(1, 100)]
+    async with asyncio.timeout(60):
+        await others.wait()
+        await asyncio.gather(*rest)
+        slow.set()
+        await first
