@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, cast
@@ -10,6 +11,8 @@ import kubernetes_validate
 import pytest
 from flyteidl.core.tasks_pb2 import DataLoadingConfig
 from flyteidl.core.types_pb2 import SimpleType
+from hypothesis import given
+from hypothesis import strategies as st
 
 from flyteform_dataplane.engine.failures import FailureKind
 from flyteform_dataplane.kubernetes.executor import PodExecutor
@@ -20,7 +23,7 @@ from support.fake_cluster import FakeCluster
 from support.pods import CREATED, container_task, ended, request, waiting
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from flyteform_dataplane.kubernetes.api import KubernetesApi
     from flyteform_dataplane.ports import AttemptUpdate, PodRequest
@@ -261,3 +264,47 @@ async def test_the_clusters_template_is_merged_in() -> None:
     assert failure is not None
     assert "names the pod template 'none'" in failure.message
     await world.executor.close()
+
+
+HAPPENINGS: dict[str, Callable[[World], object]] = {
+    "runs": lambda world: world.status("Running", running()),
+    "succeeds": lambda world: world.status("Succeeded", ended()),
+    "fails": lambda world: world.status("Failed", ended(code=3)),
+    "is outlived": lambda world: world.status("Running", ended(), running("beside")),
+    "has no image": lambda world: world.status("Pending", waiting("InvalidImageName")),
+    "is deleted": lambda world: world.cluster.remove(POD),
+}
+
+
+async def live(happenings: list[str]) -> list[list[AttemptUpdate]]:
+    """Let all that happen to an attempt's pod, and at last its success; return what each executor has told."""
+    world, lives = World(), []
+    await world.executor.open()
+    await world.start()
+    for happening in [*happenings, "succeeds"]:
+        if happening in ("is started again", "loses its operator"):
+            if happening == "loses its operator":
+                await world.executor.close()
+                lives.append(world.updates)
+                world.updates, world.executor = [], world.another()
+                await world.executor.open()
+            await world.executor.start(request(labels=LABELS), world.updates.append)
+        elif POD in world.cluster.objects:
+            HAPPENINGS[happening](world)
+        for _ in range(30):  # each change goes through an informer, a task and a request
+            await asyncio.sleep(0)
+    await world.end()
+    await world.executor.close()
+    made, went = (sum(call == kind for call, _ in world.cluster.calls) for kind in ("create", "delete"))
+    assert made <= 1 + went + happenings.count("is deleted")
+    return [*lives, world.updates]
+
+
+@given(st.lists(st.sampled_from([*HAPPENINGS, "is started again", "loses its operator"]), max_size=7))
+def test_whatever_happens_an_end_is_told_once_and_stays(happenings: list[str]) -> None:
+    """Nothing follows an end but the same end, to one who asks again; no pod is made while there is one."""
+    for told in asyncio.run(live(happenings)):
+        ends = [update for update in told if update.phase is AttemptPhase.EXITED]
+        assert all(end == ends[0] for end in ends)
+        phases = [update.phase for update in told]
+        assert AttemptPhase.RUNNING not in phases[phases.index(AttemptPhase.EXITED) :] if ends else True
