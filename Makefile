@@ -6,6 +6,7 @@ BIN := .venv/bin
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/flyteform
 FLYTEKIT := $(CACHE)/flytekit-1.16.31
 MOTO := $(CACHE)/moto-5.2.5
+CHECKOV := $(CACHE)/checkov-3.3.30
 AZURITE := $(CACHE)/azurite-3.35.0
 PACKAGES := sdk controlplane dataplane infra
 
@@ -41,8 +42,12 @@ $(MOTO)/ready: tests/infra/aws/moto/uv.lock
 	UV_PROJECT_ENVIRONMENT=$(MOTO) tools/uv sync --frozen --compile-bytecode --project tests/infra/aws/moto
 	@touch $@
 
-.PHONY: moto
-moto: $(MOTO)/ready ## make the environment in which policies of AWS are enforced
+$(CHECKOV)/ready: tests/infra/checkov/uv.lock
+	UV_PROJECT_ENVIRONMENT=$(CHECKOV) tools/uv sync --frozen --compile-bytecode --project tests/infra/checkov
+	@touch $@
+
+.PHONY: rules
+rules: $(MOTO)/ready $(CHECKOV)/ready ## make the environments that judge policies of AWS and manifests
 
 .PHONY: azurite
 azurite: $(AZURITE)/ready ## get the Azure storage server that tests start
@@ -52,8 +57,9 @@ demo: setup ## run the main job: platform, plan, apply, execute, see
 	$(BIN)/flyteform demo $(ARGS)
 
 .PHONY: test
-test: setup compat azurite moto ## pass the tests
-	FLYTEFORM_MOTO=$(MOTO) FLYTEFORM_FLYTEKIT=$(FLYTEKIT) FLYTEFORM_AZURITE=$(AZURITE) $(BIN)/pytest -n 2 $(ARGS)
+test: setup compat azurite rules ## pass the tests
+	FLYTEFORM_FLYTEKIT=$(FLYTEKIT) FLYTEFORM_AZURITE=$(AZURITE) FLYTEFORM_MOTO=$(MOTO) FLYTEFORM_CHECKOV=$(CHECKOV) \
+	  $(BIN)/pytest -n 2 $(ARGS)
 
 .PHONY: check
 check: setup ## hold the code against its rules: lint, format, types, imports, generated code
