@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from flyteform_dataplane.kubernetes.workflows.definition import NAME, definition
-from support.kubernetes import kubectl
 from support.platform import FLYTEFORM, clean_environment
-from support.pod_platform import NAMESPACE, NODE, PodPlatform, running
+from support.pod_platform import NODE, PodPlatform, installed, running
 from support.s3 import running_s3
 
 if TYPE_CHECKING:
@@ -23,16 +21,10 @@ IMAGE = "localhost/example:test"
 
 @pytest.fixture
 def platform(tmp_path: Path) -> Iterator[PodPlatform]:
-    """Install what an installation installs, and run a platform."""
-    kubectl("apply", "-f", "-", given=definition())
-    kubectl("wait", "--for=condition=Established", f"crd/{NAME}", "--timeout=30s")
-    kubectl("create", "namespace", NAMESPACE)
-    with running_s3(NODE) as s3, running(tmp_path, s3) as started:
+    """Run a platform on the cluster."""
+    with installed(), running_s3(NODE) as s3, running(tmp_path, s3) as started:
         started.start_operator({"environment": s3.environment, "memory": "256Mi"})
         yield started
-    kubectl("delete", "flyteworkflows", "--all", f"--namespace={NAMESPACE}", "--wait=false")
-    kubectl("delete", "namespace", NAMESPACE)
-    kubectl("delete", "crd", NAME)
 
 
 @pytest.mark.timeout(600)

@@ -14,10 +14,9 @@ from flyteidl.core.tasks_pb2 import K8sPod, RuntimeMetadata, TaskMetadata, TaskT
 from google.protobuf.json_format import ParseDict
 from google.protobuf.struct_pb2 import Struct
 
-from flyteform_dataplane.kubernetes.workflows.definition import NAME, definition
 from support.kubernetes import kubectl
 from support.platform import wait_until
-from support.pod_platform import DOMAIN, NAMESPACE, NODE, PROJECT, VERSION, PodPlatform, running
+from support.pod_platform import DOMAIN, NAMESPACE, NODE, PROJECT, VERSION, PodPlatform, installed, running
 from support.s3 import running_s3
 from support.stock import call, programs
 
@@ -30,20 +29,15 @@ RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 
 @pytest.fixture(scope="module")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PodPlatform]:
-    """Install what an installation installs, run a platform, and register the workflows."""
-    kubectl("apply", "-f", "-", given=definition())
-    kubectl("wait", "--for=condition=Established", f"crd/{NAME}", "--timeout=30s")
-    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": RESTRICTED}}
-    kubectl("apply", "-f", "-", given=namespace)
-    secret = ("secret", "generic", "tokens", "--from-literal=Api_Key=hidden", "--from-literal=user=me")
-    kubectl("create", f"--namespace={NAMESPACE}", *secret)
-    # Kubernetes wants an image there, which the task's own takes the place of.
-    primary = {"name": "primary", "image": SHELL, "env": [{"name": "FROM_TEMPLATE", "value": "yes"}]}
-    kubectl(
-        "apply", "-f", "-", given={**kind("PodTemplate", "labelled"), "template": {"spec": {"containers": [primary]}}}
-    )
+    """Run a platform on the cluster, and register the workflows."""
     folder = tmp_path_factory.mktemp("stock")
-    with running_s3(NODE) as s3, running(folder, s3) as started:
+    with installed(**RESTRICTED), running_s3(NODE) as s3, running(folder, s3) as started:
+        secret = ("secret", "generic", "tokens", "--from-literal=Api_Key=hidden", "--from-literal=user=me")
+        kubectl("create", f"--namespace={NAMESPACE}", *secret)
+        # Kubernetes wants an image there, which the task's own takes the place of.
+        primary = {"name": "primary", "image": SHELL, "env": [{"name": "FROM_TEMPLATE", "value": "yes"}]}
+        template = {"spec": {"containers": [primary]}}
+        kubectl("apply", "-f", "-", given={**kind("PodTemplate", "labelled"), "template": template})
         started.start_webhook()
         environment = {
             **s3.environment,
@@ -56,10 +50,6 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PodPlatform]:
         started.start_operator({"environment": environment, "memory": "512Mi", "copilot": copilot, "log-links": links})
         register(started)
         yield started
-    kubectl("delete", "flyteworkflows", "--all", f"--namespace={NAMESPACE}", "--wait=false")
-    kubectl("delete", "mutatingwebhookconfiguration", "flyteform-secrets", "--ignore-not-found")
-    kubectl("delete", "namespace", NAMESPACE)
-    kubectl("delete", "crd", NAME)
 
 
 def kind(name: str, called: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import logging
 import os
 import re
@@ -40,6 +41,7 @@ from flyteform.proto.flyteform.v1.logs_pb2_grpc import LogServiceStub
 from flyteform_controlplane.server import ControlPlane
 from flyteform_controlplane.settings import ControlPlaneSettings
 from flyteform_dataplane.kubernetes.webhook.manifest import PATH, configuration
+from flyteform_dataplane.kubernetes.workflows.definition import NAME, definition
 from support.certificates import self_signed
 from support.kubernetes import kubectl
 from support.platform import clean_environment, wait_until
@@ -157,6 +159,25 @@ class PodPlatform:
     def abort(self, name: str) -> None:
         """End an execution."""
         self.admin.TerminateExecution(ExecutionTerminateRequest(id=_id(name), cause="no more"))
+
+
+@contextmanager
+def installed(**labels: str) -> Iterator[None]:
+    """Install what an installation installs: the definition, and the namespace of a project's domain."""
+    kubectl("apply", "-f", "-", given=definition())
+    kubectl("wait", "--for=condition=Established", f"crd/{NAME}", "--timeout=30s")
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": labels}}
+    kubectl("apply", "-f", "-", given=namespace)
+    try:
+        yield
+    finally:
+        # Those of executions that have not ended would wait for an operator.
+        for left in kubectl("get", "flyteworkflows", f"--namespace={NAMESPACE}", "--output=name").split():
+            nothing = json.dumps({"metadata": {"finalizers": None}})
+            kubectl("patch", left, f"--namespace={NAMESPACE}", "--type=merge", f"--patch={nothing}")
+        kubectl("delete", "mutatingwebhookconfiguration", "flyteform-secrets", "--ignore-not-found")
+        kubectl("delete", "namespace", NAMESPACE)
+        kubectl("delete", "crd", NAME)
 
 
 @contextmanager
