@@ -20,6 +20,7 @@ from flyteform_dataplane.kubernetes.names import execution_of, label_value, name
 from flyteform_dataplane.kubernetes.pods import ATTEMPT_ANNOTATION, EXECUTION_LABEL, MANAGED_LABEL, MANAGER, pod_of
 from flyteform_dataplane.kubernetes.podtemplates import PodTemplates
 from flyteform_dataplane.kubernetes.states import Copying, Ended, Failed, Running, Waiting, state_of
+from flyteform_dataplane.kubernetes.trimming import trimmed_pod
 from flyteform_dataplane.ports import AttemptPhase, AttemptUpdate
 
 if TYPE_CHECKING:
@@ -89,7 +90,9 @@ class PodExecutor:
         self._ended: OrderedDict[str, AttemptUpdate] = OrderedDict()
         self._letting: set[asyncio.Task[None]] = set()
         self._templates = PodTemplates(api, profile)
-        self._informer = Informer(api, "/api/v1/pods", self._seen, selector=f"{MANAGED_LABEL}={MANAGER}")
+        self._informer = Informer(
+            api, "/api/v1/pods", self._seen, selector=f"{MANAGED_LABEL}={MANAGER}", keep=trimmed_pod
+        )
 
     async def open(self) -> None:
         """Begin to watch; returns when all pods and templates that there are have been seen."""

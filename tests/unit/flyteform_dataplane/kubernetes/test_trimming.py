@@ -1,0 +1,56 @@
+"""What is left out of a pod changes nothing of what is made of it."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from flyteform_dataplane.kubernetes.profile import GracePeriods
+from flyteform_dataplane.kubernetes.states import state_of
+from flyteform_dataplane.kubernetes.trimming import trimmed_pod
+from support.pods import ended, status, waiting
+
+Json = dict[str, Any]
+NOW = datetime(2026, 1, 1, 1, tzinfo=UTC)
+UNSCHEDULABLE = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no node"}
+DISRUPTED = {"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI", "message": "moved"}
+RUNNING = {"name": "main", "state": {"running": {"startedAt": "2026-01-01T00:00:01Z"}}}
+PODS = [
+    status("Pending", conditions=[UNSCHEDULABLE]),
+    status("Pending", waiting("ImagePullBackOff", "no such image")),
+    status(
+        "Running",
+        {"name": "main", "state": {"running": {"startedAt": "2026-01-01T00:00:01Z"}}},
+        startTime="2026-01-01T00:00:00Z",
+    ),
+    status("Running", ended(code=0), waiting("ContainerCreating", name="other")),
+    status("Succeeded", ended()),
+    status("Failed", ended(code=137, reason="OOMKilled")),
+    status("Failed", ended(code=1, message="Traceback")),
+    status("Failed", reason="Evicted", message="low on memory"),
+    status("Failed", ended(code=143), conditions=[DISRUPTED]),
+]
+
+
+@pytest.mark.parametrize("pod", PODS, ids=range(len(PODS)))
+@pytest.mark.parametrize("deleted", [False, True])
+def test_the_judgement_is_the_same(pod: Json, *, deleted: bool) -> None:
+    """Whole and trimmed, a pod stands alike, now and when every patience is over."""
+    whole = json.loads(json.dumps(pod))
+    whole["metadata"].update({"resourceVersion": "1", "managedFields": [{"manager": "x"}]})
+    if deleted:
+        whole["metadata"]["deletionTimestamp"] = "2026-01-01T00:30:00Z"
+    for now in (NOW, NOW + timedelta(days=1)):
+        assert state_of(trimmed_pod(whole), GracePeriods(), now) == state_of(whole, GracePeriods(), now)
+
+
+def test_little_is_left() -> None:
+    """Of a pod as an API server returns it, most is left out."""
+    pod = status("Succeeded", {**ended(), "image": "x" * 100, "imageID": "y" * 100, "volumeMounts": [{"name": "v"}]})
+    pod["metadata"].update(managedFields=[{"fieldsV1": {"f": "z" * 3000}}], ownerReferences=[{"uid": "u"}])
+    pod["spec"] = {"nodeName": "n", "containers": [{"name": "main", "env": [{"name": "A", "value": "b"}] * 50}]}
+    assert len(json.dumps(trimmed_pod(pod))) * 5 < len(json.dumps(pod))
+    assert trimmed_pod(pod)["spec"] == {"nodeName": "n"}
