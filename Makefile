@@ -39,11 +39,11 @@ $(AZURITE)/ready: tests/contract/state/azurite/package-lock.json | .venv/ready
 	@cp $< $@
 
 $(MOTO)/ready: tests/infra/aws/moto/uv.lock
-	UV_PROJECT_ENVIRONMENT=$(MOTO) tools/uv sync --frozen --compile-bytecode --project tests/infra/aws/moto
+	UV_PROJECT_ENVIRONMENT=$(MOTO) tools/uv sync --frozen --project tests/infra/aws/moto
 	@touch $@
 
 $(CHECKOV)/ready: tests/infra/checkov/uv.lock
-	UV_PROJECT_ENVIRONMENT=$(CHECKOV) tools/uv sync --frozen --compile-bytecode --project tests/infra/checkov
+	UV_PROJECT_ENVIRONMENT=$(CHECKOV) tools/uv sync --frozen --project tests/infra/checkov
 	@touch $@
 
 .PHONY: rules

@@ -19,9 +19,7 @@ _TEMPLATE = (
 )
 # Rule and kind (with the name, where it is one object's), and why it may fail.
 EXCEPTIONS = {
-    **{
-        (f"CKV_K8S_{number}", "PodTemplate"): _TEMPLATE for number in (8, 9, 10, 11, 12, 13, 14, 20, 22, 28, 30, 37, 43)
-    },
+    **{(f"CKV_K8S_{number}", "PodTemplate"): _TEMPLATE for number in (8, 9, 10, 11, 12, 13, 14, 22, 43)},
     (
         "CKV_K8S_11",
         "Deployment",
