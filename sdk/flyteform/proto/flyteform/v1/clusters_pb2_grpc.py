@@ -86,7 +86,7 @@ class ClusterServiceServicer:
 
     def PutCluster(self, request, context):
         """Onboards a cluster, or replaces what was declared of it; what it runs and its state stay. FAILED_PRECONDITION if
-        `revision` is given and is not the cluster's; ALREADY_EXISTS if another cluster has the same identity or storage.
+        `revision` is given and is not the cluster's; ALREADY_EXISTS if another cluster has the same identity.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

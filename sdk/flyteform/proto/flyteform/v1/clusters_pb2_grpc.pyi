@@ -33,7 +33,7 @@ class ClusterServiceStub:
     def __new__(cls, channel: _aio.Channel) -> ClusterServiceAsyncStub: ...
     PutCluster: _grpc.UnaryUnaryMultiCallable[_clusters_pb2.PutClusterRequest, _clusters_pb2.PutClusterResponse]
     """Onboards a cluster, or replaces what was declared of it; what it runs and its state stay. FAILED_PRECONDITION if
-    `revision` is given and is not the cluster's; ALREADY_EXISTS if another cluster has the same identity or storage.
+    `revision` is given and is not the cluster's; ALREADY_EXISTS if another cluster has the same identity.
     """
     GetCluster: _grpc.UnaryUnaryMultiCallable[_clusters_pb2.GetClusterRequest, _clusters_pb2.GetClusterResponse]
     """NOT_FOUND if there is none of that name."""
@@ -63,7 +63,7 @@ class ClusterServiceAsyncStub(ClusterServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     PutCluster: _aio.UnaryUnaryMultiCallable[_clusters_pb2.PutClusterRequest, _clusters_pb2.PutClusterResponse]  # type: ignore[assignment]
     """Onboards a cluster, or replaces what was declared of it; what it runs and its state stay. FAILED_PRECONDITION if
-    `revision` is given and is not the cluster's; ALREADY_EXISTS if another cluster has the same identity or storage.
+    `revision` is given and is not the cluster's; ALREADY_EXISTS if another cluster has the same identity.
     """
     GetCluster: _aio.UnaryUnaryMultiCallable[_clusters_pb2.GetClusterRequest, _clusters_pb2.GetClusterResponse]  # type: ignore[assignment]
     """NOT_FOUND if there is none of that name."""
@@ -96,7 +96,7 @@ class ClusterServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_clusters_pb2.PutClusterResponse, _abc.Awaitable[_clusters_pb2.PutClusterResponse]]:
         """Onboards a cluster, or replaces what was declared of it; what it runs and its state stay. FAILED_PRECONDITION if
-        `revision` is given and is not the cluster's; ALREADY_EXISTS if another cluster has the same identity or storage.
+        `revision` is given and is not the cluster's; ALREADY_EXISTS if another cluster has the same identity.
         """
 
     @_abc_1.abstractmethod
