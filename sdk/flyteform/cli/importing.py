@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 @click.command("import", short_help="Write the declaration of what a project has.")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path), required=False)
 @click.option("--force", is_flag=True, help="Replace FILE if it is there.")
+@click.option("--clusters", is_flag=True, help="Write the clusters of the platform, which belong to no project.")
 @connection_options
-def import_command(file: Path | None, *, connection: ConnectionOptions, force: bool) -> None:
+def import_command(file: Path | None, *, connection: ConnectionOptions, force: bool, clusters: bool) -> None:
     """Write the declaration of what a project has, as Python, into FILE, or print it.
 
     --project says which project, --domain which domain of it (all without). Nothing is written to the platform, and
@@ -28,7 +29,7 @@ def import_command(file: Path | None, *, connection: ConnectionOptions, force: b
     """
     if file is not None and file.exists() and not force:
         raise click.UsageError(f"{file} is there already: name another file, or add --force")
-    found = asyncio.run(_import(connection))
+    found = asyncio.run(_import(connection, clusters=clusters))
     if file is None:
         click.echo(found.text, nl=False)
     else:
@@ -37,13 +38,15 @@ def import_command(file: Path | None, *, connection: ConnectionOptions, force: b
         click.echo(f"Left out: {note}", err=True)
 
 
-async def _import(connection: ConnectionOptions) -> Imported:
+async def _import(connection: ConnectionOptions, *, clusters: bool) -> Imported:
     from flyteform.client.admin import connect
     from flyteform.client.config import resolve
-    from flyteform.provision.importing import import_declaration
+    from flyteform.provision.importing import import_clusters, import_declaration
 
     config = resolve(connection)
     async with connect(config) as client:
+        if clusters:
+            return await import_clusters(client)
         return await import_declaration(client, config.project, connection.domain)
 
 

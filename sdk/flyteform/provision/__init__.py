@@ -4,8 +4,11 @@ The resource classes are what declarations import; they stay light and never rea
 """
 
 from flyteform.provision.resources import (
+    Cluster,
     ClusterAssignment,
+    ClusterIdentity,
     ClusterResources,
+    ClusterStorage,
     Concurrency,
     Email,
     ExecutionClusterLabel,
@@ -31,8 +34,11 @@ from flyteform.provision.resources import (
 from flyteform.provision.variables import variables
 
 __all__ = [
+    "Cluster",
     "ClusterAssignment",
+    "ClusterIdentity",
     "ClusterResources",
+    "ClusterStorage",
     "Concurrency",
     "Email",
     "ExecutionClusterLabel",

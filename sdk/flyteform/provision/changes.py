@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from flyteform.provision.fields import difference, fields_of
 from flyteform.provision.model import ORDER, Action, Change, FieldChange, Kind, Options, project_address
 from flyteform.provision.records import project_fields
-from flyteform.provision.unversioned import UNVERSIONED, unversioned_fields
+from flyteform.provision.unversioned import UNVERSIONED, comparable, unversioned_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -84,16 +84,13 @@ def _observed_project_fields(wanted: ProjectSettings, observed: ObservedProject)
 
 
 def setting_change(wanted: Setting, observed: Observed) -> Change:
-    """Return what happens to settings, a policy or metadata."""
+    """Return what happens to settings, a policy, metadata or a cluster."""
     address, depends_on = wanted.address, wanted.depends_on
     spec = observed.settings.get(address)
-    before = {} if spec is None else unversioned_fields(address, spec)
-    if address.kind is Kind.METADATA and spec is not None:
-        # A name has a description and a state from its beginning: what is not declared of them is left alone.
-        before = {path: before[path] for path in wanted.fields}
     if spec is None:
         fields = difference({}, wanted.fields)
         return Change(Action.CREATE, address, "is not set", fields=fields, depends_on=depends_on)
+    before = comparable(address, unversioned_fields(address, spec), wanted.fields)
     fields = difference(before, wanted.fields)
     if not fields:
         return Change(Action.NO_OP, address, "is as declared", depends_on=depends_on)

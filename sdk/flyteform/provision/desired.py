@@ -5,12 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from flyteform.provision.clusters import cluster_fields, cluster_message
 from flyteform.provision.codebase import CodeBase, Sources
 from flyteform.provision.definitions import Definitions, Place
 from flyteform.provision.errors import DeclarationError
 from flyteform.provision.loading import load_resources
-from flyteform.provision.model import Address, Desired, Kind, Options, ProjectSettings, Setting, project_address
+from flyteform.provision.model import (
+    Address,
+    Desired,
+    Kind,
+    Options,
+    ProjectSettings,
+    Setting,
+    cluster_address,
+    project_address,
+)
 from flyteform.provision.resources import (
+    Cluster,
     LaunchPlan,
     Metadata,
     Project,
@@ -103,6 +114,8 @@ class _Builder:
                 addresses: tuple[Address, ...] = (self._add_project(resource),)
             case Settings():
                 addresses = (self._add_settings(resource),)
+            case Cluster():
+                addresses = (self._add_cluster(resource),)
             case Metadata():
                 addresses = (self._add_metadata(resource),)
             case Task():
@@ -200,6 +213,12 @@ class _Builder:
         spec = value.SerializeToString(deterministic=True)
         self._set(Setting(address, spec, attribute_fields(value), (project_address(address.project),)))
         return address
+
+    def _add_cluster(self, resource: Cluster) -> Address:
+        message = cluster_message(resource)
+        spec = message.SerializeToString(deterministic=True)
+        self._set(Setting(cluster_address(resource.name), spec, cluster_fields(message)))
+        return cluster_address(resource.name)
 
     def _add_metadata(self, resource: Metadata) -> Address:
         place = self._place(resource)

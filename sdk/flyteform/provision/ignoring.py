@@ -10,7 +10,7 @@ from flyteidl.admin import launch_plan_pb2, matchable_resource_pb2, task_pb2, wo
 from flyteidl.core import tasks_pb2
 from flyteidl.core.identifier_pb2 import Identifier
 
-from flyteform.proto.flyteform.v1 import policies_pb2
+from flyteform.proto.flyteform.v1 import clusters_pb2, policies_pb2
 from flyteform.provision.changes import is_ignored
 from flyteform.provision.digest import messages_in, version_of
 from flyteform.provision.errors import DeclarationError
@@ -60,6 +60,11 @@ _SPECS: Mapping[Kind, type[Any]] = {
     Kind.TASK: task_pb2.TaskSpec,
     Kind.WORKFLOW: workflow_pb2.WorkflowSpec,
     Kind.LAUNCH_PLAN: launch_plan_pb2.LaunchPlanSpec,
+}
+_UNVERSIONED: Mapping[Kind, type[Any]] = {
+    Kind.SETTINGS: matchable_resource_pb2.MatchingAttributes,
+    Kind.POLICY: policies_pb2.LaunchPlanPolicy,
+    Kind.CLUSTER: clusters_pb2.Cluster,
 }
 _BY_TYPE = {number: kind for kind, number in RESOURCE_TYPES.items()}
 
@@ -122,15 +127,20 @@ def _setting(wanted: Setting, ignored: Iterable[str], observed: Observed) -> Set
 
 
 def _merged(wanted: Setting, spec: bytes, paths: Iterable[str]) -> bytes:
-    kind: type[Any] = policies_pb2.LaunchPlanPolicy
-    if wanted.address.kind is Kind.SETTINGS:
-        kind = matchable_resource_pb2.MatchingAttributes
+    kind = _UNVERSIONED[wanted.address.kind]
     own, theirs = kind.FromString(wanted.spec), kind.FromString(spec)
     into, source = own, theirs
     if wanted.address.kind is Kind.SETTINGS:
         into, source = (getattr(each, own.WhichOneof("target")) for each in (own, theirs))
+    elif wanted.address.kind is Kind.CLUSTER:
+        into, source = own.spec, theirs.spec
+        if "state" in paths:
+            own.ClearField("state")
     for path in paths:
-        parts = _spelled(path).removesuffix(".*").split(".")
+        if path == "state" and wanted.address.kind is Kind.CLUSTER:
+            continue
+        spelled = path if wanted.address.kind is Kind.CLUSTER else _spelled(path)
+        parts = spelled.removesuffix(".*").split(".")
         if not _take(into, source, parts):
             names = [field.name for field in into.DESCRIPTOR.fields]
             raise _refusal(wanted.address, path, names)

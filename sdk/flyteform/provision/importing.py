@@ -13,14 +13,17 @@ from google.protobuf.json_format import MessageToDict
 
 import flyteform
 import flyteform.provision as resources
+from flyteform.client.clusters import ClusterClient
 from flyteform.errors import FlyteformError
 from flyteform.proto.flyteform.v1 import policies_pb2
+from flyteform.provision.clusters import declared_part
 from flyteform.provision.desired import Target, desired_of
 from flyteform.provision.inventory import Inventory, take_inventory
 from flyteform.provision.model import Address, Kind
 from flyteform.provision.source_text import (
     InexpressibleError,
     call,
+    cluster_source,
     execution_keywords,
     identifier,
     notification_source,
@@ -73,6 +76,19 @@ async def import_declaration(client: AdminClient, project: str, domain: str | No
     with all that they say, and where Python has no words for that by name and version too.
     """
     return declaration_of(await take_inventory(client, project, domain), client.config.endpoint)
+
+
+async def import_clusters(client: AdminClient) -> Imported:
+    """Declare the clusters that a platform has, as they are; `UnsupportedError` if it is a stock FlyteAdmin.
+
+    Those that nobody has declared, whose data planes came by themselves, are left out.
+    """
+    found = [each async for each in ClusterClient(client.caller).list()]
+    texts = [cluster_source(declared_part(each)) for each in found if each.revision]
+    notes = tuple(f"cluster {_plain(each.name)}: nobody has declared it" for each in found if not each.revision)
+    body = "\n".join([*texts, *(f"# Left out: {note}" for note in notes)])
+    head = f'"""The clusters of {_plain(client.config.endpoint)} as `flyteform import` found them."""\n'
+    return Imported(f"{head}\n{_imports(body)}\n\n{body}\n", len(texts), notes)
 
 
 def declaration_of(inventory: Inventory, endpoint: str) -> Imported:

@@ -18,10 +18,11 @@ class Kind(StrEnum):
     """What can be provisioned.
 
     Settings are matchable attributes, a policy is what `flyteform.v1` keeps beside a launch plan, metadata is what is
-    said about the name of a task, workflow or launch plan: none of them has versions.
+    said about the name of a task, workflow or launch plan: none of them has versions, nor has a cluster.
     """
 
     PROJECT = "project"
+    CLUSTER = "cluster"
     SETTINGS = "settings"
     TASK = "task"
     WORKFLOW = "workflow"
@@ -37,7 +38,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Address:
-    """One named thing, whatever its version. A project has no domain and is its own name.
+    """One named thing, whatever its version. A project has no domain and is its own name; a cluster lies in none.
 
     Settings are named by their attribute (`task_resource`), those of one workflow by `workflow/attribute`; settings of
     a whole project have no domain. A policy has its launch plan's name, metadata is named `kind/name`.
@@ -49,7 +50,7 @@ class Address:
     name: str
 
     def __str__(self) -> str:
-        if self.kind is Kind.PROJECT:
+        if self.kind in PLACELESS:
             return f"{self.kind.label} {self.name}"
         return f"{self.kind.label} {self.name} in {self.project}{'/' if self.domain else ''}{self.domain}"
 
@@ -104,10 +105,10 @@ class Entity:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """Something wanted that has no versions: settings, a policy, or metadata.
+    """Something wanted that has no versions: settings, a policy, metadata, or a cluster.
 
-    `spec` is the serialised MatchingAttributes, LaunchPlanPolicy or NamedEntityMetadata; `fields` are those that are
-    declared, as text: what is not among them is left as the platform has it.
+    `spec` is the serialised MatchingAttributes, LaunchPlanPolicy, NamedEntityMetadata or Cluster; `fields` are those
+    that are declared, as text: what is not among them is left as the platform has it.
     """
 
     address: Address
@@ -250,6 +251,8 @@ class Plan:
 
 # What is used goes before what uses it; removals go the other way round.
 ORDER = tuple(Kind)
+# What lies in no project and domain, and is named by its name alone.
+PLACELESS = frozenset({Kind.PROJECT, Kind.CLUSTER})
 REMOVALS = frozenset({Action.ARCHIVE, Action.DEACTIVATE, Action.REMOVE})
 REGISTRATIONS = frozenset({Action.CREATE, Action.NEW_VERSION})
 
@@ -257,3 +260,8 @@ REGISTRATIONS = frozenset({Action.CREATE, Action.NEW_VERSION})
 def project_address(project: str) -> Address:
     """Return the address of a project."""
     return Address(Kind.PROJECT, project, "", project)
+
+
+def cluster_address(name: str) -> Address:
+    """Return the address of a cluster."""
+    return Address(Kind.CLUSTER, "", "", name)

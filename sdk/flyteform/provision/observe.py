@@ -11,6 +11,7 @@ from flyteform.errors import NotFoundError
 from flyteform.provision.fields import launch_plan_fields, task_fields, workflow_fields
 from flyteform.provision.identifiers import RESOURCE_TYPES
 from flyteform.provision.model import Address, Kind
+from flyteform.provision.observe_clusters import observe_clusters
 from flyteform.provision.observe_settings import observe_settings
 from flyteform.provision.observed import Observed, ObservedProject, ObservedVersion
 from flyteform.provision.unversioned import metadata_address, owner_of
@@ -37,7 +38,8 @@ async def observe(
 ) -> Observed:
     """Read projects, wanted versions, names with their state, active launch plans, settings, what new versions follow.
 
-    Of the further `versions` only is read whether they exist. `UnsupportedError` for policies on a platform without.
+    Of the further `versions` only is read whether they exist. `UnsupportedError` for policies and clusters on a
+    platform without.
     """
     former = {each: options.moved for each, options in desired.options.items() if options.moved}
     addresses = desired.addresses | frozenset(owned) | frozenset(itertools.chain.from_iterable(former.values()))
@@ -47,11 +49,12 @@ async def observe(
     named = {*known, *(owner_of(address) for address in here if address.kind is Kind.METADATA)}
     wanted = {(entity.address, entity.version) for entity in desired.entities if entity.address.project in projects}
     others = {(address, version) for address, version in versions if address.project in projects}
-    registered, names, active, settings = await asyncio.gather(
+    registered, names, active, settings, clusters = await asyncio.gather(
         _registered(client, wanted | others),
         _names(client, named),
         _active(client, known),
         observe_settings(client, here, desired.settings),
+        observe_clusters(client, addresses, desired.addresses),
     )
     missing = {address for address, _ in wanted - registered}
     missing |= {address for address, options in desired.options.items() if options.ignore_changes and address in names}
@@ -63,7 +66,8 @@ async def observe(
         archived=frozenset(address for address, metadata in names.items() if metadata.state == _ARCHIVED),
         latest=await _latest(client, {address for address in followed if address in names}, active),
         active=active,
-        settings=settings | _metadata(names),
+        settings=settings | clusters.specs | _metadata(names),
+        executions=clusters.executions,
     )
 
 
@@ -78,7 +82,7 @@ async def _projects(client: AdminClient, addresses: Iterable[Address]) -> dict[s
         except NotFoundError:
             return project, None
 
-    found = await asyncio.gather(*(read(name) for name in sorted({address.project for address in addresses})))
+    found = await asyncio.gather(*(read(name) for name in sorted({address.project for address in addresses} - {""})))
     return {name: _observed_project(project) for name, project in found if project is not None}
 
 

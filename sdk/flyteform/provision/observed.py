@@ -42,7 +42,8 @@ class Observed:
     `registered` has the wanted versions that exist; `present` has the names of which any version exists, and
     `archived` those among them that are archived; `latest` has the newest version of names whose wanted version
     does not exist; `active` has the active version of launch plans; `settings` has what is set that has no versions:
-    serialised MatchingAttributes, LaunchPlanPolicy and NamedEntityMetadata.
+    serialised MatchingAttributes, LaunchPlanPolicy, NamedEntityMetadata and Cluster. `executions` counts those that
+    clusters have.
     """
 
     projects: Mapping[str, ObservedProject] = field(default_factory=dict)
@@ -52,3 +53,4 @@ class Observed:
     latest: Mapping[Address, ObservedVersion] = field(default_factory=dict)
     active: Mapping[Address, ObservedVersion] = field(default_factory=dict)
     settings: Mapping[Address, bytes] = field(default_factory=dict)
+    executions: Mapping[Address, int] = field(default_factory=dict)

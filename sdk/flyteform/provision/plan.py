@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from flyteform.provision.observed import Observed
     from flyteform.provision.state import Record
 
-__all__ = ["check_owners", "check_protected", "plan_changes", "removals"]
+__all__ = ["check_idle", "check_owners", "check_protected", "plan_changes", "removals"]
 
 _NO_OPTIONS = Options()
 _LIMITS = "task_resource"
@@ -69,6 +69,7 @@ def plan_changes(
         ),
     )
     check_protected(changes, desired.options, records)
+    check_idle(changes, observed)
     return changes
 
 
@@ -90,6 +91,17 @@ def check_protected(
         raise DeclarationError(
             f"protected, and this would take it out of use: {', '.join(hit[:_SHOWN])}{more}",
             remedy="declare it, or apply it with protect=False first",
+        )
+
+
+def check_idle(changes: Iterable[Change], observed: Observed) -> None:
+    """Refuse to forget a cluster that has executions: nobody could tell how they end."""
+    removed = (each.address for each in changes if each.action in REMOVALS)
+    busy = {address: observed.executions[address] for address in removed if observed.executions.get(address)}
+    for address, count in busy.items():
+        raise DeclarationError(
+            f"{address} has {count} execution{'' if count == 1 else 's'}, and this would take it out of use",
+            remedy=f"drain it (`flyteform cluster drain {address.name}`), and wait until it is",
         )
 
 
@@ -200,7 +212,7 @@ def _check_places(desired: Desired, observed: Observed) -> None:
     """Refuse what the platform would refuse half-way: a project that nobody declares, a domain that is not there."""
     declared = {project.id for project in desired.projects}
     wanted = desired.addresses - {project.address for project in desired.projects}
-    for name, domain in sorted({(address.project, address.domain) for address in wanted}):
+    for name, domain in sorted({(each.project, each.domain) for each in wanted if each.kind is not Kind.CLUSTER}):
         project = observed.projects.get(name)
         if project is None and name not in declared:
             raise DeclarationError(

@@ -13,7 +13,7 @@ from flyteform.provision.judge import judge
 from flyteform.provision.model import REGISTRATIONS, Desired, Plan
 from flyteform.provision.observe import observe
 from flyteform.provision.opening import open_state
-from flyteform.provision.plan import check_owners, check_protected, plan_changes, removals
+from flyteform.provision.plan import check_idle, check_owners, check_protected, plan_changes, removals
 from flyteform.provision.redaction import redact_change
 from flyteform.provision.refresh import refresh_changes, refreshed
 from flyteform.provision.selection import EVERYTHING, Selection, select
@@ -101,6 +101,7 @@ async def compare(
     if destroy:
         changes = tuple(removals(desired.addresses | frozenset(records), observed, reason="destroyed"))
         check_protected(changes, desired.options, records)
+        check_idle(changes, observed)
     else:
         kept = keep_ignored(desired, observed)
         if kept != desired:

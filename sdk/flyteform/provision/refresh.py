@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from flyteform.provision.fields import difference
 from flyteform.provision.model import Action, Change, Kind
-from flyteform.provision.unversioned import UNVERSIONED, unversioned_fields
+from flyteform.provision.unversioned import UNVERSIONED, comparable, unversioned_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -75,7 +75,6 @@ def _unversioned(address: Address, record: Record, observed: Observed) -> Record
     spec = observed.settings.get(address)
     if spec is None:
         return None
-    known = unversioned_fields(address, spec)
-    if address.kind is Kind.METADATA:
-        known = {path: text for path, text in known.items() if path in record.fields}
-    return replace(record, fields=known, spec=spec)
+    known = comparable(address, unversioned_fields(address, spec), record.fields)
+    # What is said otherwise and means the same is as it was.
+    return record if known == record.fields else replace(record, fields=known, spec=spec)

@@ -46,7 +46,7 @@ async def find_drift(client: AdminClient, state: State) -> Plan:
     desired = desired_of_records(state.records)
     known = {each: state.records[each] for each in desired.addresses}
     # A project that is used without being owned may have gone, too.
-    used = sorted({address.project for address in known} - {project.id for project in desired.projects})
+    used = sorted({address.project for address in known} - {"", *(project.id for project in desired.projects)})
     desired = replace(desired, projects=(*desired.projects, *map(ProjectSettings, used)))
     plan = await compare(desired, client, replace(state, records=known))
     changes = (each for each in plan.changes if each.address in known or each.action is not Action.NO_OP)

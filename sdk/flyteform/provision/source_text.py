@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import keyword
 import re
 from datetime import UTC, datetime, timedelta
@@ -9,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from flyteidl.admin import common_pb2, launch_plan_pb2, matchable_resource_pb2, schedule_pb2
 from flyteidl.core import execution_pb2, types_pb2
+
+from flyteform.proto.flyteform.v1 import clusters_pb2
+from flyteform.provision.clusters import state_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -199,6 +203,28 @@ def settings_source(  # noqa: PLR0911 - one return per kind of settings
             return call("ClusterAssignment", [quoted(attributes.cluster_assignment.cluster_pool_name)], {})
         case other:
             raise InexpressibleError(f"settings of {other}")
+
+
+def cluster_source(cluster: clusters_pb2.Cluster) -> str:
+    """Write a cluster; its state only if it is held back, so that operators keep the say otherwise."""
+    spec = cluster.spec
+    identity, storage = None, None
+    if spec.HasField("identity"):
+        keys = value_source(json.loads(spec.identity.jwks))
+        texts = {name: quoted(getattr(spec.identity, name)) for name in ("issuer", "audience", "subject")}
+        identity = call("ClusterIdentity", (), {**texts, "jwks": keys})
+    if spec.HasField("storage") and spec.storage.ByteSize():
+        names = ("prefix", "provider", "bucket", "region")
+        storage = call("ClusterStorage", (), {name: _if_any(getattr(spec.storage, name)) for name in names})
+    said = {
+        "labels": _if_any(dict(sorted(spec.labels.items()))),
+        "weight": value_source(spec.weight) if spec.HasField("weight") else None,
+        "identity": identity,
+        "storage": storage,
+        "template_values": _if_any(dict(sorted(spec.template_values.items()))),
+        "state": None if cluster.state == clusters_pb2.CLUSTER_STATE_READY else quoted(state_of(cluster)),
+    }
+    return call("Cluster", [quoted(cluster.name)], said)
 
 
 def _overrides(overrides: matchable_resource_pb2.PluginOverrides) -> str:

@@ -1,23 +1,25 @@
-"""What has no versions: how settings, policies and metadata are addressed, and taken apart into fields."""
+"""What has no versions: how settings, policies, metadata and clusters are addressed, and taken apart into fields."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from flyteidl.admin import common_pb2, matchable_resource_pb2
 from google.protobuf.json_format import MessageToDict
 
 from flyteform.client.attributes import Scope
-from flyteform.proto.flyteform.v1 import policies_pb2
+from flyteform.proto.flyteform.v1 import clusters_pb2, policies_pb2
+from flyteform.provision.clusters import cluster_fields
 from flyteform.provision.model import Address, Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from google.protobuf.message import Message
 
 Fields = dict[str, str]
-UNVERSIONED = frozenset({Kind.SETTINGS, Kind.POLICY, Kind.METADATA})
+Value = TypeVar("Value")
+UNVERSIONED = frozenset({Kind.CLUSTER, Kind.SETTINGS, Kind.POLICY, Kind.METADATA})
 
 _TARGETS = {
     "task_resource_attributes": matchable_resource_pb2.TASK_RESOURCE,
@@ -66,14 +68,30 @@ def owner_of(metadata: Address) -> Address:
 
 
 def unversioned_fields(address: Address, spec: bytes) -> Fields:
-    """Take serialised settings, a policy, or metadata apart."""
+    """Take serialised settings, a policy, metadata, or a cluster apart."""
     match address.kind:
         case Kind.SETTINGS:
             return attribute_fields(matchable_resource_pb2.MatchingAttributes.FromString(spec))
         case Kind.POLICY:
             return policy_fields(policies_pb2.LaunchPlanPolicy.FromString(spec))
+        case Kind.CLUSTER:
+            return cluster_fields(clusters_pb2.Cluster.FromString(spec))
         case _:
             return metadata_fields(common_pb2.NamedEntityMetadata.FromString(spec))
+
+
+def comparable(address: Address, observed: dict[str, Value], declared: Iterable[str]) -> dict[str, Value]:
+    """Return the observed fields that a declaration speaks of: the others are left as the platform has them.
+
+    A name has a description and a state from its beginning, and a cluster a state: what is declared of them counts.
+    """
+    match address.kind:
+        case Kind.METADATA:
+            return {path: text for path, text in observed.items() if path in declared}
+        case Kind.CLUSTER:
+            return {path: text for path, text in observed.items() if path != "state" or path in declared}
+        case _:
+            return observed
 
 
 def attribute_fields(attributes: matchable_resource_pb2.MatchingAttributes) -> Fields:

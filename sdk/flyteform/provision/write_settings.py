@@ -1,4 +1,4 @@
-"""Writes of what has no versions: settings, policies and metadata."""
+"""Writes of what has no versions: settings, policies, metadata and clusters."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from flyteidl.admin import matchable_resource_pb2
 
 from flyteform.client.attributes import AttributesClient
+from flyteform.client.clusters import ClusterClient
 from flyteform.client.policies import PolicyClient
 from flyteform.errors import NotFoundError
-from flyteform.proto.flyteform.v1 import policies_pb2
+from flyteform.proto.flyteform.v1 import clusters_pb2, policies_pb2
 from flyteform.provision.identifiers import RESOURCE_TYPES
 from flyteform.provision.model import Action, Kind
 from flyteform.provision.observe_settings import named_entity
@@ -21,12 +22,13 @@ if TYPE_CHECKING:
 
 
 class SettingsWriter:
-    """Writes the steps of one plan that are about settings, policies and metadata."""
+    """Writes the steps of one plan that are about what has no versions."""
 
     def __init__(self, plan: Plan, client: AdminClient) -> None:
         self._client = client
         self._attributes = AttributesClient(client.caller)
         self._policies = PolicyClient(client.caller)
+        self._clusters = ClusterClient(client.caller)
         self._wanted = {setting.address: setting for setting in plan.desired.settings}
 
     async def write(self, step: Change) -> None:
@@ -39,6 +41,8 @@ class SettingsWriter:
                 await self._set_attributes(step, wanted)
             case Kind.POLICY:
                 await self._set_policy(step.address, wanted)
+            case Kind.CLUSTER:
+                await self._set_cluster(step, wanted)
             case _:
                 await self._set_metadata(step.address, wanted)
 
@@ -56,6 +60,24 @@ class SettingsWriter:
             await self._policies.delete(named_entity(address))
         else:
             await self._policies.set(named_entity(address), policies_pb2.LaunchPlanPolicy.FromString(wanted.spec))
+
+    async def _set_cluster(self, step: Change, wanted: Setting | None) -> None:
+        """Declare a cluster, then hold it back or not if that is declared and not so."""
+        name = step.address.name
+        if wanted is None:
+            await self._clusters.delete(name)
+            return
+        message = clusters_pb2.Cluster.FromString(wanted.spec)
+        await self._clusters.put(name, message.spec)
+        if "state" not in {each.path for each in step.fields}:
+            return
+        match message.state:
+            case clusters_pb2.CLUSTER_STATE_CORDONED:
+                await self._clusters.cordon(name)
+            case clusters_pb2.CLUSTER_STATE_DRAINING:
+                await self._clusters.drain(name)
+            case _:
+                await self._clusters.uncordon(name)
 
     async def _set_metadata(self, address: Address, wanted: Setting | None) -> None:
         """Overwrite what is declared and keep the rest; what is no longer declared loses its description."""

@@ -1,4 +1,4 @@
-"""Projects, tasks, workflows and launch plans as resources of Pulumi programs."""
+"""Projects, clusters, tasks, workflows and launch plans as resources of Pulumi programs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from flyteform.pulumi.resources import (
+        Cluster,
         LaunchPlan,
         Metadata,
         Policy,
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
         Workflow,
     )
 
-__all__ = ["LaunchPlan", "Metadata", "Policy", "Project", "Provider", "Settings", "Task", "Workflow"]
+__all__ = ["Cluster", "LaunchPlan", "Metadata", "Policy", "Project", "Provider", "Settings", "Task", "Workflow"]
 
 
 def __getattr__(name: str) -> object:

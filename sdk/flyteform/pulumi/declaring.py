@@ -6,18 +6,19 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from flyteform.provision.clusters import cluster_fields, cluster_message
 from flyteform.provision.codebase import Sources
 from flyteform.provision.desired import DEFAULT_IMAGE, Target, desired_of
 from flyteform.provision.model import Kind
 from flyteform.provision.specs import attributes_of
 from flyteform.pulumi.bundles import keep_bundle
-from flyteform.pulumi.specs import as_json, content_of, setting_json
+from flyteform.pulumi.specs import as_json, content_of, message_json, setting_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from flyteform.provision.model import Desired, Entity, Setting
-    from flyteform.provision.resources import Resource, SettingsValue
+    from flyteform.provision.resources import Cluster, Resource, SettingsValue
 
 # Stand for the place, which properties do not carry, and for an image that is known later.
 PLACE = ("@flyteform-project@", "@flyteform-domain@")
@@ -58,6 +59,13 @@ def parts_of(declared: Resource, image: str) -> tuple[Part, ...]:
 def settings_spec(value: SettingsValue) -> Mapping[str, Any]:
     """Return settings as JSON."""
     return as_json(attributes_of(value))
+
+
+def cluster_spec(declared: Cluster) -> Mapping[str, Any]:
+    """Return a cluster as JSON."""
+    message = cluster_message(declared)
+    data = message.SerializeToString(deterministic=True)
+    return message_json(Kind.CLUSTER, data, cluster_fields(message))
 
 
 def _entity_parts(desired: Desired) -> Iterable[Part]:

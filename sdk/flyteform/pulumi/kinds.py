@@ -38,6 +38,7 @@ SETTINGS_NAME = Form(
     "is no matchable attribute such as task_resource, or WORKFLOW/task_resource",
 )
 METADATA_NAME = Form(f"(task|workflow|launch_plan)/{_WORD}", "is none of task/NAME, workflow/NAME and launch_plan/NAME")
+CLUSTER_NAME = Form(_IDENTIFIER, "is no name of a cluster: use up to 63 letters, digits, '.', '_' and '-'")
 DIGEST = Form("[0-9a-f]{32}", "is no digest of a code bundle")
 
 
@@ -214,8 +215,25 @@ METADATA = ResourceType(
         "name", "`task/NAME`, `workflow/NAME` or `launch_plan/NAME`.", "NamedEntityMetadata of FlyteIDL", METADATA_NAME
     ),
 )
+CLUSTER = ResourceType(
+    Kind.CLUSTER,
+    f"{PACKAGE}:index:Cluster",
+    "A cluster that a flyteform platform leases work to. Deleting it forgets it, which is refused while executions are "
+    "on it.",
+    (
+        Property("name", Shape.TEXT, "The name of the cluster.", required=True, address=True, form=CLUSTER_NAME),
+        Property(
+            "spec",
+            Shape.TREE,
+            "ClusterSpec of flyteform.v1 as JSON; with a `state` beside its fields (ready, cordoned or draining) work "
+            "is let come or held back, which is left to operators otherwise.",
+            required=True,
+        ),
+        Property("state", Shape.TEXT, "`active`.", given=False),
+    ),
+)
 
-TYPES = {each.token: each for each in (PROJECT, SETTINGS, TASK, WORKFLOW, LAUNCH_PLAN, POLICY, METADATA)}
+TYPES = {each.token: each for each in (PROJECT, SETTINGS, TASK, WORKFLOW, LAUNCH_PLAN, POLICY, METADATA, CLUSTER)}
 
 CONFIGURATION = (
     Property("endpoint", Shape.TEXT, "HOST:PORT of the platform; by default as the flyteform command finds it."),

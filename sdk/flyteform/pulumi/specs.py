@@ -15,10 +15,12 @@ from flyteidl.core.identifier_pb2 import Identifier
 from google.protobuf.json_format import MessageToDict, ParseDict, ParseError
 
 from flyteform.errors import InvalidInputError
-from flyteform.proto.flyteform.v1 import policies_pb2
+from flyteform.proto.flyteform.v1 import clusters_pb2, policies_pb2
+from flyteform.provision.clusters import cluster_fields, state_of
 from flyteform.provision.digest import version_of
 from flyteform.provision.identifiers import RESOURCE_TYPES, identifier_of
 from flyteform.provision.model import Entity, Kind, Setting
+from flyteform.provision.resources.clusters import STATES
 from flyteform.provision.unversioned import attribute_name, unversioned_fields
 
 if TYPE_CHECKING:
@@ -104,12 +106,16 @@ def unversioned_message(kind: Kind, data: bytes) -> Message:
             return matchable_resource_pb2.MatchingAttributes.FromString(data)
         case Kind.POLICY:
             return policies_pb2.LaunchPlanPolicy.FromString(data)
+        case Kind.CLUSTER:
+            return clusters_pb2.Cluster.FromString(data)
         case _:
             return common_pb2.NamedEntityMetadata.FromString(data)
 
 
 def setting_of(address: Address, spec: Mapping[str, Any]) -> Setting:
-    """Read settings, a policy or metadata; of metadata what is not in the JSON is not declared."""
+    """Read settings, a policy, metadata or a cluster; of metadata what is not in the JSON is not declared."""
+    if address.kind is Kind.CLUSTER:
+        return _cluster_of(address, spec)
     message = _parsed(spec, unversioned_message(address.kind, b""))
     data = message.SerializeToString(deterministic=True)
     fields = unversioned_fields(address, data)
@@ -124,12 +130,29 @@ def setting_of(address: Address, spec: Mapping[str, Any]) -> Setting:
     return Setting(address, data, fields)
 
 
+def _cluster_of(address: Address, spec: Mapping[str, Any]) -> Setting:
+    """Read a cluster: the state, which is no part of what Flyteform's message declares, is checked here."""
+    said = {name: value for name, value in spec.items() if name != "state"}
+    message = clusters_pb2.Cluster(name=address.name, spec=_parsed(said, clusters_pb2.ClusterSpec()))
+    state = spec.get("state")
+    if state is not None:
+        if state not in STATES:
+            raise UnreadableSpecError("state", f"is {state!r}: use one of {', '.join(STATES)}")
+        message.state = clusters_pb2.ClusterState.Value(f"CLUSTER_STATE_{state.upper()}")
+    return Setting(address, message.SerializeToString(deterministic=True), cluster_fields(message))
+
+
 def setting_json(setting: Setting) -> dict[str, Any]:
-    """Return settings, a policy or metadata as JSON."""
-    message = unversioned_message(setting.address.kind, setting.spec)
-    if setting.address.kind is not Kind.METADATA:
-        return as_json(message)
-    return declared_metadata(message, setting.fields)
+    """Return settings, a policy, metadata or a cluster as JSON."""
+    return message_json(setting.address.kind, setting.spec, setting.fields)
+
+
+def message_json(kind: Kind, data: bytes, declared: Iterable[str]) -> dict[str, Any]:
+    """Return what is said with a setting of this kind as JSON; of metadata and clusters these parts of the state."""
+    message = unversioned_message(kind, data)
+    if isinstance(message, clusters_pb2.Cluster):
+        return as_json(message.spec) | ({"state": state_of(message)} if "state" in declared else {})
+    return declared_metadata(message, declared) if kind is Kind.METADATA else as_json(message)
 
 
 def declared_metadata(message: Any, names: Iterable[str]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from flyteform.provision.resources.attributes import (
     TaskResources,
 )
 from flyteform.provision.resources.base import Resource, collecting, is_flytekit
+from flyteform.provision.resources.clusters import Cluster, ClusterIdentity, ClusterStorage
 from flyteform.provision.resources.entities import Metadata, Project, Task, Workflow
 from flyteform.provision.resources.launch_plans import Concurrency, Email, LaunchPlan, Notification, PagerDuty, Slack
 from flyteform.provision.resources.registered import (
@@ -24,8 +25,11 @@ from flyteform.provision.resources.registered import (
 )
 
 __all__ = [
+    "Cluster",
     "ClusterAssignment",
+    "ClusterIdentity",
     "ClusterResources",
+    "ClusterStorage",
     "Concurrency",
     "Email",
     "ExecutionClusterLabel",

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from flyteform.client.admin import connect
 from flyteform.errors import FlyteformError, UnavailableError
 from flyteform.provision.judge import judge
-from flyteform.provision.model import Action, Change, Desired, Plan, ProjectSettings
+from flyteform.provision.model import PLACELESS, Action, Change, Desired, Plan, ProjectSettings
 from flyteform.provision.observe import observe
-from flyteform.provision.plan import plan_changes, removals
+from flyteform.provision.plan import check_idle, plan_changes, removals
 from flyteform.provision.write import Uploads, Writer
 
 if TYPE_CHECKING:
@@ -70,7 +70,8 @@ class Platform:
     async def _planned(self, subject: Subject) -> tuple[tuple[Change, ...], Observed]:
         observed = await self.observe(subject.desired)
         desired = subject.desired
-        if subject.address.project not in observed.projects and not desired.projects:
+        placed = subject.address.kind not in PLACELESS
+        if placed and subject.address.project not in observed.projects:
             desired = replace(desired, projects=(ProjectSettings(subject.address.project),))
         changes = plan_changes(desired, observed, ())
         return tuple(change for change in changes if change.address == subject.address), observed
@@ -84,7 +85,9 @@ class Platform:
     async def take_out_of_use(self, address: Address) -> None:
         """Archive or deactivate; what is gone already is no error."""
         observed = await self.observe(Desired(), (address,))
-        await self._take(Desired(), tuple(removals((address,), observed, reason="destroyed")))
+        changes = tuple(removals((address,), observed, reason="destroyed"))
+        check_idle(changes, observed)
+        await self._take(Desired(), changes)
 
     async def _take(self, desired: Desired, changes: tuple[Change, ...]) -> None:
         plan = Plan(self.client.config.endpoint, desired, changes)

@@ -10,7 +10,7 @@ from flyteform.errors import NotFoundError
 from flyteform.provision.identifiers import identifier_of
 from flyteform.provision.impact.diff import compiled_workflow
 from flyteform.provision.model import Desired, Entity, Kind, ProjectSettings
-from flyteform.provision.unversioned import UNVERSIONED
+from flyteform.provision.unversioned import UNVERSIONED, comparable
 from flyteform.pulumi.provider.worlds import outputs_observed
 from flyteform.pulumi.specs import content_of
 
@@ -47,9 +47,8 @@ async def refreshed(platform: Platform, described: ResourceType, address: Addres
         inputs |= {name: outputs[name] for name in described.inputs if name in inputs}
         outputs = {name: value for name, value in outputs.items() if name in old.outputs}
     elif address.kind in UNVERSIONED:
-        if address.kind is Kind.METADATA:
-            declared = old.inputs.get("spec") or {}
-            outputs["spec"] = {name: value for name, value in outputs["spec"].items() if name in declared}
+        declared = old.inputs.get("spec") or {}
+        outputs["spec"] = comparable(address, outputs["spec"], declared)
         inputs["spec"] = outputs["spec"]
     elif "active" in old.outputs:
         outputs["active"] = old.outputs["active"]
@@ -64,7 +63,10 @@ async def imported(platform: Platform, described: ResourceType, address: Address
         return None if outputs is None else (_given(described, outputs), outputs)
     if address.kind in UNVERSIONED:
         outputs = outputs_observed(described, address, None, await platform.observe(Desired(), (address,)))
-        return None if outputs is None else (_given(described, outputs) | {"domain": address.domain}, outputs)
+        if outputs is None:
+            return None
+        domain = {} if address.kind is Kind.CLUSTER else {"domain": address.domain}
+        return _given(described, outputs) | domain, outputs
     entity = await _registered(platform.client, address, version)
     if entity is None:
         return None

@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from flyteform.provision.model import Address, Desired, Kind, ProjectSettings, project_address
+from flyteform.provision.model import (
+    PLACELESS,
+    Address,
+    Desired,
+    Kind,
+    ProjectSettings,
+    cluster_address,
+    project_address,
+)
 from flyteform.provision.unversioned import UNVERSIONED
 from flyteform.pulumi.bundles import KeptBundles
 from flyteform.pulumi.provider.errors import UnreadableInputError
@@ -59,6 +67,8 @@ def address_of(described: ResourceType, values: Mapping[str, Any]) -> Address:
     """Return the address that inputs or outputs name."""
     if described.kind is Kind.PROJECT:
         return project_address(values["project"])
+    if described.kind is Kind.CLUSTER:
+        return cluster_address(values["name"])
     return Address(described.kind, values["project"], values["domain"], values["name"])
 
 
@@ -75,19 +85,19 @@ def content_of_inputs(inputs: Mapping[str, Any]) -> Content:
 
 
 def identify(address: Address) -> str:
-    """Return the id of a resource: `PROJECT`, or `PROJECT/DOMAIN/NAME`; `pulumi import` takes the same."""
-    return address.project if address.kind is Kind.PROJECT else f"{address.project}/{address.domain}/{address.name}"
+    """Return the id of a resource: its name, or `PROJECT/DOMAIN/NAME`; `pulumi import` takes the same."""
+    return address.name if address.kind in PLACELESS else f"{address.project}/{address.domain}/{address.name}"
 
 
 def address_named(described: ResourceType, identifier: str) -> Address:
     """Read an id; `UnreadableInputError` if it is none of this type."""
     parts = identifier.split("/", 2)
-    if described.kind is Kind.PROJECT and len(parts) == 1 and identifier:
-        return project_address(identifier)
+    if described.kind in PLACELESS and len(parts) == 1 and identifier:
+        return project_address(identifier) if described.kind is Kind.PROJECT else cluster_address(identifier)
     complete = all(parts) or (described.kind is Kind.SETTINGS and bool(parts[0]) and bool(parts[-1]))
-    if described.kind is not Kind.PROJECT and len(parts) == 3 and complete:  # noqa: PLR2004 - project, domain, name
+    if described.kind not in PLACELESS and len(parts) == 3 and complete:  # noqa: PLR2004 - project, domain, name
         return Address(described.kind, *parts)
-    form = "PROJECT" if described.kind is Kind.PROJECT else "PROJECT/DOMAIN/NAME"
+    form = described.kind.name if described.kind in PLACELESS else "PROJECT/DOMAIN/NAME"
     raise UnreadableInputError("id", f"{identifier!r} is no id of a {described.kind.label}: write {form}")
 
 

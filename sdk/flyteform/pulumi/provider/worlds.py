@@ -11,7 +11,7 @@ from flyteform.provision.observed import Observed, ObservedProject, ObservedVers
 from flyteform.provision.unversioned import UNVERSIONED
 from flyteform.pulumi.provider.subjects import address_of, content_of_inputs
 from flyteform.pulumi.provider.values import UNKNOWN
-from flyteform.pulumi.specs import as_json, declared_metadata, entity_of, setting_of, unversioned_message
+from flyteform.pulumi.specs import entity_of, message_json, setting_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,6 +75,8 @@ def outputs_observed(
     described: ResourceType, address: Address, version: str | None, observed: Observed
 ) -> dict[str, Any] | None:
     """Return the outputs that the platform gives a resource, None if it is not there."""
+    if described.kind is Kind.CLUSTER:
+        return _cluster_outputs(address, observed)
     project = observed.projects.get(address.project)
     if project is None:
         return None
@@ -112,16 +114,26 @@ def _setting_outputs(address: Address, observed: Observed) -> dict[str, Any] | N
     data = observed.settings.get(address)
     if data is None:
         return None
-    message = unversioned_message(address.kind, data)
-    metadata = address.kind is Kind.METADATA
-    spec = declared_metadata(message, ("description", "state")) if metadata else as_json(message)
     return {
         "project": address.project,
         "domain": address.domain,
         "name": address.name,
-        "spec": spec,
+        "spec": message_json(address.kind, data, ("description", "state")),
         "state": ACTIVE,
     }
+
+
+def _cluster_outputs(address: Address, observed: Observed) -> dict[str, Any] | None:
+    data = observed.settings.get(address)
+    return (
+        None
+        if data is None
+        else {
+            "name": address.name,
+            "spec": message_json(address.kind, data, ("state",)),
+            "state": ACTIVE,
+        }
+    )
 
 
 def _remembered_setting(address: Address, outputs: Mapping[str, Any]) -> dict[Address, bytes]:

@@ -61,7 +61,7 @@ def _without_impacts(change: Change) -> Change:
     [
         (("version",), 2),
         (("changes", 0, "action"), "explode"),
-        (("changes", 0, "kind"), "cluster"),
+        (("changes", 0, "kind"), "planet"),
         (("summary", "create"), -1),
         (("changes", 0, "fields"), [{"path": "x"}]),
     ],

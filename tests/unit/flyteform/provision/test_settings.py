@@ -52,6 +52,7 @@ EVERYTHING = (
     + """
 Settings(TaskResources(defaults=Resources(cpu="1"), limits=Resources(cpu="4", mem="4Gi")), project=acme)
 Settings(ClusterResources({"quota": "5"}), project=acme, domain="development")
+Cluster("own", labels=["gpu"])
 Settings(ExecutionQueues(["fast", "slow"]), project=acme, domain="development")
 Settings(ExecutionClusterLabel("gpu"), project=acme, domain="development")
 Settings(
