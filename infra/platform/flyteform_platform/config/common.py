@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from itertools import pairwise
 from typing import Self
 
 from pydantic import Field, model_validator
@@ -99,6 +100,8 @@ class EdgeSettings(Section):
     dns_zone: str = ""
     certificate_secret: str = ""
     issuer_email: str = ""
+    # Where clients reach HTTP if not at https://<domain>: a balancer of your own.
+    url: str = Field(default="", pattern=r"^(https?://[^/\s]+)?$")
 
 
 class Amounts(Section):
@@ -201,6 +204,11 @@ class Addons(Section):
     metallb: Addon = Addon(enabled=False)
 
     @property
+    def has_certificates(self) -> bool:
+        """Whether there is cert-manager."""
+        return self.cert_manager.enabled or self.cert_manager.present
+
+    @property
     def has_gateway(self) -> bool:
         """Whether there are gateways."""
         return self.envoy_gateway.enabled or self.envoy_gateway.present
@@ -242,6 +250,15 @@ class PlatformConfig(Section):
             named = {"base": self.stacks.base, "controlplane": self.stacks.control_plane}[other]
             if role in self.roles and maker not in self.roles and not named:
                 raise ValueError(f"stacks.{other} is missing: the role {role} needs what that stack makes")
+        return self
+
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        """Identities may touch what begins with `<project>-<domain>-`: no other domain's name may begin so."""
+        spaces = sorted(f"{project.name}-{domain}" for project in self.projects for domain in project.domains)
+        for first, second in pairwise(spaces):
+            if f"{second}-".startswith(f"{first}-"):
+                raise ValueError(f"projects: {first} and {second} are not apart, rename one of the projects")
         return self
 
     @model_validator(mode="after")

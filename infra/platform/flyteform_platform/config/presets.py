@@ -37,7 +37,7 @@ def _base(config: PlatformConfig) -> list[str]:
 
 
 def _planes(config: PlatformConfig) -> list[str]:
-    rules = {}
+    rules = {"edge.url with https": not config.edge.url.startswith("http:")}
     if "base" in config.roles:
         rules["roles apart: base in a stack without the planes"] = not (
             {"controlplane", "dataplane"} & set(config.roles)
