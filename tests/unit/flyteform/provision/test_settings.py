@@ -173,14 +173,13 @@ async def test_skip_is_flytes_own_policy(tmp_path: Path) -> None:
 
 
 async def test_what_a_stock_platform_lacks_is_refused_in_the_plan(tmp_path: Path) -> None:
-    """A policy that Flyte has not is one clear error before anything is written; without it all works there."""
+    """A policy or cluster that Flyte has not is one clear error before anything is written; without them all works."""
     path = write_project(tmp_path / "work", pipelines=EVERYTHING)
     async with control_plane(tmp_path, stock=True) as client:
         with pytest.raises(UnsupportedError, match="needs a flyteform control plane"):
             await make_plan(path, client, MemoryStateStore())
-        path.write_text(
-            EVERYTHING.replace('Concurrency(2, "WAIT")', 'Concurrency(2, "SKIP")').replace("catch_up=3,", "")
-        )
+        text = EVERYTHING.replace('Cluster("own", labels=["gpu"])\n', "")
+        path.write_text(text.replace('Concurrency(2, "WAIT")', 'Concurrency(2, "SKIP")').replace("catch_up=3,", ""))
         store = MemoryStateStore()
         await applied(path, client, store)
         assert not (await make_plan(path, client, store)).has_changes
