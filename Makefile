@@ -99,6 +99,10 @@ bench: setup compat ## measure against peers and floors, printing ratios
 proto: setup ## generate the code of flyteform.v1
 	$(BIN)/python tools/generate_proto.py
 
+.PHONY: images
+images: setup ## build the container images with podman, buildah or docker: ARGS="--registry R --tag T"
+	$(BIN)/python tools/build_images.py $(ARGS)
+
 .PHONY: format
 format: setup ## mend what lint and format can mend by themselves
 	$(BIN)/ruff check --fix

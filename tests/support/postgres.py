@@ -35,12 +35,17 @@ class Postgres:
     binaries: Path
     directory: Path
     port: int
+    address: str = "127.0.0.1"
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it and wait until it answers."""
         command = [self.binaries / "postgres", "-D", self.directory / "data", "-p", str(self.port)]
-        settings = ("listen_addresses=127.0.0.1", f"unix_socket_directories={self.directory}", "max_connections=200")
+        settings = (
+            f"listen_addresses={','.join({'127.0.0.1', self.address})}",
+            f"unix_socket_directories={self.directory}",
+            "max_connections=200",
+        )
         arguments = [part for setting in settings for part in ("-c", setting)]
         with (self.directory / "log").open("ab") as log:
             self.process = subprocess.Popen([*command, *arguments], stdout=log, stderr=log, **_unprivileged())
@@ -58,6 +63,10 @@ class Postgres:
         name = f"test_{next(_numbers)}"
         asyncio.run(self._execute(f"CREATE DATABASE {name}"))
         return self.url(name)
+
+    def execute(self, statement: str) -> None:
+        """Carry out a statement as the administrator; not from within an event loop."""
+        asyncio.run(self._execute(statement))
 
     def url(self, database: str) -> str:
         """Return the URL of a database."""
@@ -81,15 +90,21 @@ class Postgres:
 
 
 @contextmanager
-def running_postgres() -> Iterator[Postgres]:
-    """Run a server for the length of the block."""
+def running_postgres(address: str = "127.0.0.1", allowed: str = "") -> Iterator[Postgres]:
+    """Run a server for the length of the block: on loopback, or also where the pods of a test cluster reach it.
+
+    `allowed` are the addresses (CIDR) from which users with passwords may come.
+    """
     # Not below pytest's own folders: the unprivileged user may not enter those.
     directory = Path(tempfile.mkdtemp(prefix="flyteform-postgres-"))
     try:
-        server = Postgres(_binaries(directory), directory, _free_port())
+        server = Postgres(_binaries(directory), directory, _free_port(), address)
         if os.geteuid() == 0:
             shutil.chown(directory, "nobody")
         _initialize(server)
+        if allowed:
+            with (directory / "data" / "pg_hba.conf").open("a") as rules:
+                rules.write(f"host all all {allowed} scram-sha-256\n")
         server.start()
         try:
             yield server

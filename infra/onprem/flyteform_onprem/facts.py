@@ -112,7 +112,7 @@ async def _facts(api: KubernetesApi) -> ClusterFacts:
 
 async def _keys(api: KubernetesApi) -> dict[str, Any]:
     try:
-        return await api.get("/openid/v1/jwks")
+        return await api.service_account_keys()
     except NotFoundError:
         return {"keys": []}
 

@@ -49,6 +49,7 @@ def foundation(config: OnPremConfig, facts: ClusterFacts, kubeconfig: Input[str]
             issuer="" if edge.certificate_secret else ISSUER,
             certificate_secret=edge.certificate_secret,
             sources=config.network.sources,
+            own_url=edge.url,
         ),
         profile=_profile(config),
         tags=config.tags,

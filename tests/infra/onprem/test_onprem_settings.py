@@ -67,11 +67,12 @@ CONTROL_PLANE = [
     Row("ServiceMonitor", "spec.endpoints[0].oauth2.tokenUrl", _there),
     Row("PrometheusRule", "spec.groups[0].rules", _there),
 ]
+_TOKEN = f"{_POD}.volumes[2].projected.sources[0].serviceAccountToken"
 DATA_PLANE = [
     *_restricted("Deployment"),
     Row("CustomResourceDefinition", "protect"),
     Row("Deployment", "spec.replicas", _at_least_two),
-    Row("Deployment", f"{_POD}.volumes[2].projected.sources[0].serviceAccountToken.expirationSeconds", 600),
+    Row("Deployment", f"{_TOKEN}.expirationSeconds", 600, "flyteform-dataplane"),
     Row("ResourceQuota", "spec.hard.pods", _there),
     Row("LimitRange", "spec.limits[0].default.memory", _there),
     Row("ServiceAccount", "automountServiceAccountToken", expected=False),

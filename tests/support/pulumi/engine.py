@@ -50,6 +50,8 @@ class Engine:
     sends_unknown_configuration: bool = True
     saves_each_step: bool = True
     running: Run | None = None
+    # Providers that run in this process, by package.
+    plugins: dict[str, Callable[[], Any]] = field(default_factory=lambda: {"cloud": Cloud})
 
     @property
     def program(self) -> Path:
@@ -229,8 +231,8 @@ class Run:
         return plugin
 
     async def _start(self, package: str) -> Any:
-        if package == "cloud":
-            return Cloud()
+        if package in self._engine.plugins:
+            return self._engine.plugins[package]()
         log = self._engine.folder / "plugin.log"
         return await Plugin.start(package, self._address, self.environment, log, self._engine.command)
 

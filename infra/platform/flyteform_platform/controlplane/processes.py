@@ -42,7 +42,14 @@ if TYPE_CHECKING:
 _CONFIG: Final = "/etc/flyteform/config"
 _TRUST: Final = "/etc/flyteform/trust"
 CONFIG: Final = "flyteform-config"
-_COPY: Final = f"umask 077; mkdir -p {STATE}/auth; cp -L /etc/flyteform/login/* {_TRUST}/trusted.json {STATE}/auth/"
+_COPY: Final = f"""
+import os, pathlib
+os.umask(0o077)
+state = pathlib.Path("{STATE}/auth")
+state.mkdir(exist_ok=True)
+for source in [*pathlib.Path("/etc/flyteform/login").glob("[!.]*"), pathlib.Path("{_TRUST}/trusted.json")]:
+    state.joinpath(source.name).write_bytes(source.read_bytes())
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +153,7 @@ class Processes:
             name="login",
             image=plane.image,
             image_pull_policy=plane.pull_policy,
-            command=["/bin/sh", "-c", _COPY],
+            command=["python", "-c", _COPY],
             resources=resources_of(plane.resources),
             security_context=container_security(),
             volume_mounts=[mounted(each) for each in mounts],

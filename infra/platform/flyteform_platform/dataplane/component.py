@@ -18,6 +18,7 @@ from flyteform_platform.dataplane.names import ACCOUNT, COMPONENT, NAME, OBJECTS
 from flyteform_platform.dataplane.profile import profile_document
 from flyteform_platform.dataplane.projects import ProjectNamespaces
 from flyteform_platform.dataplane.rules import own_rules, policy_rules, work_rules
+from flyteform_platform.dataplane.webhook import SecretsWebhook
 from flyteform_platform.parts.deployments import budget, deployment, metadata
 from flyteform_platform.parts.documents import checksum
 from flyteform_platform.parts.labels import labels, namespace_labels
@@ -104,6 +105,8 @@ class DataPlane(pulumi.ComponentResource):
             replicas=self._config.data_plane.replicas,
         )
         budget(NAME, self._namespace, COMPONENT, self._opts)
+        if self._config.addons.has_certificates:
+            SecretsWebhook(self._config, self._foundation, self._opts).make()
 
     def _pods(self, checksum: pulumi.Output[str]) -> Pods:
         plane, foundation = self._config.data_plane, self._foundation
@@ -150,6 +153,8 @@ class DataPlane(pulumi.ComponentResource):
             f"{_TOKEN}/token",
             "--profile",
             f"{_PROFILE}/profile.yaml",
+            # This program makes the namespaces; the operator has no right to.
+            "--no-resource-sync",
         )
 
     def _access(self) -> None:

@@ -76,7 +76,13 @@ class ProjectNamespaces:
     def _template(self, scope: Scope, identity: Identity, opts: pulumi.ResourceOptions) -> None:
         """Make the template of the tasks' pods: their labels, and static keys where there is no identity."""
         keys = {**self.foundation.metadata.keys, **self.foundation.raw.keys}
-        container: dict[str, Any] = {"name": "default", "image": "flyteform.invalid/default"}
+        container: dict[str, Any] = {
+            "name": "default",
+            "image": "flyteform.invalid/default",
+            "security_context": core.SecurityContextArgs(
+                allow_privilege_escalation=False, capabilities=core.CapabilitiesArgs(drop=["ALL"])
+            ),
+        }
         if keys:
             about = metadata(OBJECTS_SECRET, scope.namespace, _COMPONENT)
             core.Secret(f"{scope.namespace}-objects", metadata=about, string_data=keys, opts=opts)
@@ -90,6 +96,9 @@ class ProjectNamespaces:
                 spec=core.PodSpecArgs(
                     automount_service_account_token=False,
                     enable_service_links=False,
+                    security_context=core.PodSecurityContextArgs(
+                        run_as_non_root=True, seccomp_profile=core.SeccompProfileArgs(type="RuntimeDefault")
+                    ),
                     containers=[core.ContainerArgs(**container)],
                 ),
             ),

@@ -110,6 +110,7 @@ def template(pods: Pods) -> core.PodTemplateSpecArgs:
         name=pods.component,
         image=pods.image,
         image_pull_policy=pods.pull_policy,
+        command=["python"],
         args=list(pods.command),
         ports=[core.ContainerPortArgs(name=name, container_port=port) for name, port in pods.ports.items()],
         env=variables(pods.environment, pods.secrets),

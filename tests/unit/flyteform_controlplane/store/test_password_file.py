@@ -37,13 +37,13 @@ def test_password_is_read_anew(tmp_path: Path) -> None:
     with running_postgres() as server:
         rules = server.directory / "data" / "pg_hba.conf"
         rules.write_text("host all guarded 127.0.0.1/32 scram-sha-256\n" + rules.read_text())
-        asyncio.run(server._execute("CREATE ROLE guarded LOGIN PASSWORD 'first'; SELECT pg_reload_conf()"))  # noqa: SLF001
+        server.execute("CREATE ROLE guarded LOGIN PASSWORD 'first'; SELECT pg_reload_conf()")
         file = tmp_path / "password"
         with pytest.raises(UnavailableError, match=str(file)):
             asyncio.run(_opened(server.port, file))
         file.write_text("first\n")
         assert asyncio.run(_opened(server.port, file)) == "guarded"
-        asyncio.run(server._execute("ALTER ROLE guarded PASSWORD 'second'"))  # noqa: SLF001
+        server.execute("ALTER ROLE guarded PASSWORD 'second'")
         with pytest.raises(UnavailableError, match="cannot be reached"):
             asyncio.run(_opened(server.port, file))
         file.write_text("second")

@@ -1,0 +1,198 @@
+"""What a site has beside its cluster: PostgreSQL, S3, images, and a way in for callers."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import os
+import shutil
+import subprocess
+import sys
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from support.kubernetes import kubectl
+from support.postgres import Postgres, running_postgres
+from support.pulumi.engine import Engine
+from support.pulumi.manifests import KubernetesPlugin
+from support.s3 import KEY, S3_PORT, SECRET, S3Server, running_s3
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+
+ROOT = Path(__file__).parents[2]
+NODE = "10.88.0.1"  # where pods reach servers of the tests
+PODS = "10.88.0.0/16"
+PLATFORM_IMAGE, TASK_IMAGE = "localhost/platform:test", "localhost/task:test"
+NAMESPACE = "flyteform"
+OURS = ("flyteform", "flyteform-dataplane", "flytesnacks-development")
+PASSWORDS = {"admin": "admin-password-of-the-tests", "catalog": "catalog-password-of-the-tests"}
+_PROGRAM = ROOT / "tests" / "cluster" / "onprem"
+
+
+@dataclass(frozen=True)
+class Site:
+    """The servers beside the cluster."""
+
+    postgres: Postgres
+    s3: S3Server
+
+
+@contextmanager
+def site() -> Iterator[Site]:
+    """Run PostgreSQL with two databases and two users, and S3 with two buckets, where pods reach them."""
+    with running_postgres(NODE, PODS) as postgres, running_s3(NODE) as s3:
+        for name, password in PASSWORDS.items():
+            postgres.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{password}'")
+            postgres.execute(f"CREATE DATABASE {name} OWNER {name}")
+        for bucket in ("site-metadata", "site-raw"):
+            make_bucket(s3, bucket)
+        yield Site(postgres, s3)
+
+
+def make_bucket(s3: S3Server, name: str) -> None:
+    """Make a bucket."""
+    weed = Path(sys.executable).parent / "weed"
+    master = f"{s3.address}:{s3.ports['master.port']}.{s3.ports['master.port.grpc']}"
+    filer = f"{s3.address}:{s3.ports['filer.port']}.{s3.ports['filer.port.grpc']}"
+    command = [weed, "shell", f"-master={master}", f"-filer={filer}"]
+    done = subprocess.run(
+        command, input=f"s3.bucket.create -name {name}\n", text=True, capture_output=True, check=False
+    )
+    assert f"created bucket {name}" in done.stdout, done.stdout + done.stderr
+
+
+def import_image() -> None:
+    """Give the cluster's node an image with both planes, made from the checkout."""
+    code = (
+        "import sys; from pathlib import Path; from tools.kubernetes import node, packages\n"
+        "from tools.kubernetes.settings import Cluster\n"
+        "node.import_image(Cluster.read(Path(sys.argv[1])), packages.platform_image(sys.argv[2]))"
+    )
+    run = Path(os.environ["KUBECONFIG"]).parent
+    subprocess.run([sys.executable, "-c", code, str(run), PLATFORM_IMAGE], cwd=ROOT, check=True)
+
+
+@dataclass(frozen=True)
+class Door:
+    """Where callers outside of the cluster reach it."""
+
+    grpc: str
+    http: str
+
+
+@asynccontextmanager
+async def door() -> AsyncIterator[Door]:
+    """Forward two ports to the control plane's service, whenever there is one: what a site's balancer does."""
+    servers = [await asyncio.start_server(_forward_to(port), NODE, 0) for port in (8089, 8088)]
+    grpc, http = (server.sockets[0].getsockname()[1] for server in servers)
+    try:
+        yield Door(f"{NODE}:{grpc}", f"http://{NODE}:{http}")
+    finally:
+        for server in servers:
+            server.close()
+
+
+def _forward_to(port: int) -> Any:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError, AssertionError):
+            found = await asyncio.to_thread(kubectl, "get", "service", "flyteform", f"-n{NAMESPACE}", "--output=json")
+            inner, outer = await _connected(json.loads(found)["spec"]["clusterIP"], port)
+            with suppress(OSError):
+                await asyncio.gather(_copy(reader, outer), _copy(inner, writer))
+        writer.close()
+
+    return serve
+
+
+async def _connected(host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Connect to a service, which may refuse for a moment after its pods are ready."""
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                return await asyncio.wait_for(asyncio.open_connection(host, port), 5)
+            except (OSError, TimeoutError):
+                await asyncio.sleep(0.2)
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    with suppress(OSError):
+        writer.write_eof()
+
+
+def nowhere(folder: Path) -> tuple[Site, Door]:
+    """Return a site where nothing runs: for clusters without pods, in which nobody would call it."""
+    servers = Postgres(folder, folder, 5432), S3Server(folder, {S3_PORT: 8333})
+    return Site(*servers), Door("127.0.0.1:1", "http://127.0.0.1:1")
+
+
+def engine(folder: Path, place: Site, entry: Door, *, program: Path = _PROGRAM, **control_plane: Any) -> Engine:
+    """Return an engine for a program of the tests, with a stack for this site."""
+    copy = folder / "program"
+    if not copy.exists():
+        shutil.copytree(program, copy, ignore=shutil.ignore_patterns("flyteform_*"))
+    amounts = {"cpu": "50m", "memory": "512Mi"}
+    image = {"image": PLATFORM_IMAGE, "pullPolicy": "Never", "resources": amounts}
+    platform = {
+        "name": "site",
+        "preset": "dev",
+        "edge": {"domain": "flyte.example.org", "url": entry.http, "certificateSecret": "none"},
+        "controlplane": {**image, "replicas": {"minimum": 1, "maximum": 1}, **control_plane},
+        "dataplane": {**image, "name": "site"},
+        "projects": [{"name": "flytesnacks", "domains": ["development"]}],
+        "addons": {
+            name: {"enabled": False} for name in ("externalSecrets", "certManager", "envoyGateway", "monitoring")
+        },
+        "onprem": {
+            "postgres": {
+                "external": {
+                    "sslmode": "disable",
+                    **{
+                        name: {"host": NODE, "port": place.postgres.port, "name": name, "user": name}
+                        for name in PASSWORDS
+                    },
+                }
+            },
+            "s3": {"external": {"endpoint": place.s3.endpoint, "metadata": "site-metadata", "raw": "site-raw"}},
+            "servicePorts": [443, 6443, place.s3.ports[S3_PORT]],
+        },
+    }
+    secrets = {"s3AccessKeyId": KEY, "s3SecretAccessKey": SECRET} | {
+        f"{name}Password": password for name, password in PASSWORDS.items()
+    }
+    config = {
+        "platform": json.dumps(platform),
+        "kubeconfig": Path(os.environ["KUBECONFIG"]).read_text(),
+        "endpoint": entry.grpc,
+        "image": TASK_IMAGE,
+        **secrets,
+    }
+    return Engine(
+        copy,
+        config={f"program:{key}": value for key, value in config.items()},
+        environment={"FLYTEFORM_BUNDLES": str(folder / "bundles"), "HOME": str(folder)},
+        plugins={"kubernetes": KubernetesPlugin},
+    )
+
+
+def user_secret() -> str:
+    """Return the secret of the platform's users."""
+    found = json.loads(kubectl("get", "secret", "flyteform-login", f"-n{NAMESPACE}", "--output=json"))
+    return base64.b64decode(found["data"]["flyteform.secret"]).decode()
+
+
+def left_behind() -> list[str]:
+    """Return what there still is of a platform."""
+    listed = json.loads(kubectl("get", "namespaces", "--output=json"))["items"]
+    spaces = [each["metadata"]["name"] for each in listed if each["metadata"]["name"] in OURS]
+    kinds = "customresourcedefinitions,clusterroles,clusterrolebindings"
+    rest = kubectl("get", kinds, "--selector=app.kubernetes.io/part-of=flyteform", "--output=name")
+    return [*spaces, *rest.split()]
