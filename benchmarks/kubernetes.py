@@ -10,9 +10,10 @@ and 174 to 195 MiB.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
-import subprocess
+import signal
 import sys
 import tempfile
 import time
@@ -24,6 +25,7 @@ from benchmarks.measure import report
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
+from flyteform.errors import UnavailableError
 from flyteform_dataplane.kubernetes.api import connect
 from flyteform_dataplane.kubernetes.informer import Informer
 from support.closures import Flow, integers
@@ -57,6 +59,7 @@ class Cost:
 
 def main() -> None:
     """Start a cluster, measure, and remove it."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was started is stopped all the same
     scale = float(os.environ.get("FLYTEFORM_BENCH_SCALE", "1"))
     with tempfile.TemporaryDirectory() as folder, simulated(Path(folder)):
         install()
@@ -142,8 +145,9 @@ class Bench:
 
     async def clear(self) -> None:
         """Remove all pods: those of one measurement are no burden for the next."""
-        command = ["kubectl", "delete", "pods", "--all", f"--namespace={NAMESPACE}", "--grace-period=0", "--force"]
-        await asyncio.to_thread(subprocess.run, command, check=True, capture_output=True)
+        while (await self._api.get_metadata(_PODS, limit="1"))["items"]:
+            with contextlib.suppress(UnavailableError):  # many take longer than a request may
+                await self._api.delete(_PODS, {"gracePeriodSeconds": 0})
 
     async def _begin(self) -> tuple[float, float, float]:
         return await self._requests(), _cpu_seconds(), time.perf_counter()
