@@ -52,6 +52,8 @@ def prove(seed: int) -> Simulation:
         aborted = state.phase is WorkflowPhase.ABORTED and script.abort_at is not None
         if not aborted and not limits.near:
             judge(plan, state)
+        if limits.far and limits.node:
+            assert "execution given up" not in simulation.counted, "a node's deadline comes before the execution's"
         if faults is CALM:
             assert set(simulation.runs.values()) <= {1}, "an attempt ran twice"
     except Exception as error:

@@ -54,9 +54,9 @@ def near_limits(source: random.Random) -> Limits:
     """Make deadlines that anything may meet, by chance."""
     return Limits(
         attempt=source.choice((0.0, source.uniform(5, 12))),
-        node=source.choice((0.0, source.uniform(10, 150))),
+        node=source.choice((0.0, source.uniform(5, 60))),
         workflow=source.choice((0.0, source.uniform(10, 120))),
-        queue=source.choice((0.0, source.uniform(1, 15))),
+        queue=source.choice((0.0, source.uniform(1, 6))),
         near=True,
     )
 
