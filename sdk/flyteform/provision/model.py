@@ -244,7 +244,7 @@ class Plan:
         for change in self.changes:
             actions.setdefault(change.address, set()).add(change.action)
         create = sum(Action.CREATE in found for found in actions.values())
-        archive = sum(bool(found & REMOVALS) for found in actions.values())
+        archive = sum(bool(found & REMOVALS) and Action.CREATE not in found for found in actions.values())
         unchanged = sum(found == {Action.NO_OP} for found in actions.values())
         return Counts(create, len(actions) - create - archive - unchanged, archive, unchanged)
 
