@@ -20,7 +20,7 @@ from flyteform.client.config import ClientConfig
 from flyteform.client.login import ClientSecretLogin
 from flyteform.types import to_literal
 from support.kubernetes import kubectl
-from support.onprem import OURS, Door, Site, door, engine, import_image, left_behind, site, user_secret
+from support.onprem import OURS, Door, Site, door, engine, import_images, left_behind, site, user_secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 @pytest.fixture(scope="module")
 def place() -> Iterator[Site]:
     """Run what a site has, with the image of the checkout on its node."""
-    import_image()
+    import_images()
     with site() as made:
         yield made
 

@@ -66,15 +66,17 @@ def make_bucket(s3: S3Server, name: str) -> None:
     assert f"created bucket {name}" in done.stdout, done.stdout + done.stderr
 
 
-def import_image() -> None:
-    """Give the cluster's node an image with both planes, made from the checkout."""
+def import_images() -> None:
+    """Give the cluster's node an image with both planes and one for tasks, made from the checkout."""
     code = (
         "import sys; from pathlib import Path; from tools.kubernetes import node, packages\n"
         "from tools.kubernetes.settings import Cluster\n"
-        "node.import_image(Cluster.read(Path(sys.argv[1])), packages.platform_image(sys.argv[2]))"
+        "cluster = Cluster.read(Path(sys.argv[1]))\n"
+        "node.import_image(cluster, packages.platform_image(sys.argv[2]))\n"
+        "node.import_image(cluster, packages.task_image(sys.argv[3]))"
     )
     run = Path(os.environ["KUBECONFIG"]).parent
-    subprocess.run([sys.executable, "-c", code, str(run), PLATFORM_IMAGE], cwd=ROOT, check=True)
+    subprocess.run([sys.executable, "-c", code, str(run), PLATFORM_IMAGE, TASK_IMAGE], cwd=ROOT, check=True)
 
 
 @dataclass(frozen=True)
@@ -99,24 +101,27 @@ async def door() -> AsyncIterator[Door]:
 
 def _forward_to(port: int) -> Any:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError, AssertionError):
-            found = await asyncio.to_thread(kubectl, "get", "service", "flyteform", f"-n{NAMESPACE}", "--output=json")
-            inner, outer = await _connected(json.loads(found)["spec"]["clusterIP"], port)
-            with suppress(OSError):
-                await asyncio.gather(_copy(reader, outer), _copy(inner, writer))
+        with suppress(OSError, AssertionError, TimeoutError):
+            async with asyncio.timeout(60):
+                inner, outer = await asyncio.open_connection(await asyncio.to_thread(_ready_pod), port)
+            await asyncio.gather(_copy(reader, outer), _copy(inner, writer))
         writer.close()
 
     return serve
 
 
-async def _connected(host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Connect to a service, which may refuse for a moment after its pods are ready."""
-    async with asyncio.timeout(60):
-        while True:
-            try:
-                return await asyncio.wait_for(asyncio.open_connection(host, port), 5)
-            except (OSError, TimeoutError):
-                await asyncio.sleep(0.2)
+def _ready_pod() -> str:
+    """Return the address of a pod that serves: the node reaches pods by their own addresses."""
+    selector = "--selector=app.kubernetes.io/component=controlplane"
+    found = json.loads(kubectl("get", "pods", f"-n{NAMESPACE}", selector, "--output=json"))["items"]
+    ready = [
+        each["status"]["podIP"]
+        for each in found
+        for condition in each["status"].get("conditions", ())
+        if condition["type"] == "Ready" and condition["status"] == "True"
+    ]
+    assert ready, "no pod of the control plane is ready"
+    return str(ready[0])
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
