@@ -79,6 +79,8 @@ class ProjectNamespaces:
         container: dict[str, Any] = {
             "name": "default",
             "image": "flyteform.invalid/default",
+            # Said here, as the API server would say Always for an image without a tag.
+            "image_pull_policy": "IfNotPresent",
             "security_context": core.SecurityContextArgs(
                 allow_privilege_escalation=False, capabilities=core.CapabilitiesArgs(drop=["ALL"])
             ),
