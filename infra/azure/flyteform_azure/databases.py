@@ -10,7 +10,8 @@ from pulumi_azure_native import authorization, dbforpostgresql, managedidentity
 from flyteform_azure.identities import federate
 from flyteform_azure.keys import make_identity
 from flyteform_azure.network import private_zone
-from flyteform_platform.controlplane.names import NAME as CONTROL_PLANE
+from flyteform_platform.controlplane.names import ACCOUNT as CONTROL_PLANE
+from flyteform_platform.controlplane.names import RELEASE_ACCOUNT
 
 if TYPE_CHECKING:
     import pulumi
@@ -38,7 +39,10 @@ def make_databases(context: Context, network: Network, cluster: AksCluster, keys
         server = _server(context, name, network, zone.id, keys)
         _settings(context, name, server)
         identity = make_identity(context, f"{name}-database")
-        federate(context, cluster, f"{name}-database", identity, context.config.control_plane.namespace, CONTROL_PLANE)
+        pods = context.config.control_plane.namespace
+        bound = federate(context, cluster, f"{name}-database", identity, pods, CONTROL_PLANE)
+        # What migrates the databases at a release logs in as the control plane does.
+        federate(context, cluster, f"{name}-database-release", identity, pods, RELEASE_ACCOUNT, after=bound)
         dbforpostgresql.AdministratorsMicrosoftEntra(
             name,
             object_id=identity.principal_id,

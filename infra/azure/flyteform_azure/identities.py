@@ -9,7 +9,7 @@ from pulumi_azure_native import managedidentity
 
 from flyteform_azure.context import BLOB_CONTRIBUTOR, BLOB_DELEGATOR, BLOB_READER, DNS_CONTRIBUTOR
 from flyteform_azure.keys import make_identity
-from flyteform_platform.controlplane.names import NAME as CONTROL_PLANE
+from flyteform_platform.controlplane.names import ACCOUNT as CONTROL_PLANE
 from flyteform_platform.dataplane.names import ACCOUNT as DATA_PLANE
 from flyteform_platform.dataplane.projects import project_scopes
 
@@ -43,9 +43,11 @@ def federate(
     identity: managedidentity.UserAssignedIdentity,
     namespace: str,
     account: str,
-) -> None:
-    """Let the pods of one service account in this cluster be the identity."""
-    managedidentity.FederatedIdentityCredential(
+    *,
+    after: managedidentity.FederatedIdentityCredential | None = None,
+) -> managedidentity.FederatedIdentityCredential:
+    """Let the pods of one service account in this cluster be the identity. Azure makes one of an identity at a time."""
+    return managedidentity.FederatedIdentityCredential(
         name,
         federated_identity_credential_resource_name=f"{namespace}-{account}",
         resource_name_=identity.name,
@@ -53,7 +55,7 @@ def federate(
         issuer=cluster.resource.oidc_issuer_profile.apply(lambda found: str(found.issuer_url) if found else ""),
         subject=f"system:serviceaccount:{namespace}:{account}",
         audiences=["api://AzureADTokenExchange"],
-        opts=context.options(),
+        opts=context.options(after=[after] if after else ()),
     )
 
 

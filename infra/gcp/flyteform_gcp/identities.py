@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from pulumi_gcp import serviceaccount, storage
 
-from flyteform_platform.controlplane.names import NAME as CONTROL_PLANE
+from flyteform_platform.controlplane.names import ACCOUNT as CONTROL_PLANE
+from flyteform_platform.controlplane.names import RELEASE_ACCOUNT
 from flyteform_platform.dataplane.names import ACCOUNT as DATA_PLANE
 from flyteform_platform.dataplane.projects import project_scopes
 
@@ -33,7 +34,8 @@ def make_accounts(context: Context) -> Accounts:
     """Make both accounts, each for the pods of one service account in the cluster."""
     config = context.config
     return Accounts(
-        _account(context, "controlplane", config.control_plane.namespace, CONTROL_PLANE),
+        # What migrates the databases at a release logs in as the control plane does.
+        _account(context, "controlplane", config.control_plane.namespace, CONTROL_PLANE, RELEASE_ACCOUNT),
         _account(context, "dataplane", config.data_plane.namespace, DATA_PLANE),
     )
 
@@ -90,7 +92,7 @@ class _Grants:
         )
 
 
-def _account(context: Context, name: str, namespace: str, service_account: str) -> serviceaccount.Account:
+def _account(context: Context, name: str, namespace: str, *pods: str) -> serviceaccount.Account:
     config = context.config
     account = serviceaccount.Account(
         name,
@@ -98,13 +100,14 @@ def _account(context: Context, name: str, namespace: str, service_account: str) 
         display_name=f"{name} of {config.name}",
         opts=context.options(),
     )
-    serviceaccount.IAMMember(
-        f"{name}-pods",
-        service_account_id=account.name,
-        role="roles/iam.workloadIdentityUser",
-        member=f"serviceAccount:{config.gcp.project}.svc.id.goog[{namespace}/{service_account}]",
-        opts=context.options(),
-    )
+    for service_account in pods:
+        serviceaccount.IAMMember(
+            f"{name}-{service_account}",
+            service_account_id=account.name,
+            role="roles/iam.workloadIdentityUser",
+            member=f"serviceAccount:{config.gcp.project}.svc.id.goog[{namespace}/{service_account}]",
+            opts=context.options(),
+        )
     # It signs URLs in its own name, and in nobody else's.
     serviceaccount.IAMMember(
         f"{name}-signs",
