@@ -159,6 +159,7 @@ def _launch(console: Console, name: str, **fields: Any) -> WorkflowExecutionIden
 def _report(console: Console, objects: Path, execution: WorkflowExecutionIdentifier) -> None:
     run = Propeller(Events(console), objects, execution)
     deck = objects / "deck.html"
+    objects.mkdir(exist_ok=True)
     deck.write_text("<b>deck</b>")
     run.workflow(WorkflowExecution.RUNNING)
     run.node("n0", NodeExecution.QUEUED, NodeExecution.RUNNING)

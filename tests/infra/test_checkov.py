@@ -17,25 +17,19 @@ if TYPE_CHECKING:
 _TEMPLATE = (
     "it is merged with what a task brings: image, resources and security are its container's, see docs/guide/pods.md"
 )
-# Rule and kind (with the name, where it is one object's), and why it may fail.
+# Rule and kind, and why it may fail.
+_NO_PORT = "the operator serves no port; it exits when it loses its lease, and another one goes on"
+_PULLED = "a task's image is named by a tag that is not moved, or by its digest: what is there is right"
 EXCEPTIONS = {
     **{(f"CKV_K8S_{number}", "PodTemplate"): _TEMPLATE for number in (8, 9, 10, 11, 12, 13, 14, 22, 43)},
-    (
-        "CKV_K8S_11",
-        "Deployment",
-    ): "a limit on CPU throttles a pod while the node is idle; requests share it when it is not",
+    ("CKV_K8S_8", "Deployment"): _NO_PORT,
+    ("CKV_K8S_9", "Deployment"): _NO_PORT,
+    ("CKV_K8S_11", "Deployment"): "a limit on CPU throttles a pod while the node is idle; requests share it when not",
     ("CKV_K8S_11", "Job"): "as for Deployment",
-    (
-        "CKV_K8S_35",
-        "Deployment",
-    ): "S3 on premises has keys, which its client takes from the environment; clouds have none",
+    ("CKV_K8S_15", "PodTemplate"): _PULLED,
+    ("CKV_K8S_35", "Deployment"): "S3 on premises has keys, which its client takes from the environment",
     ("CKV_K8S_38", "Deployment"): "the operator calls the API server, which is its work",
     ("CKV_K8S_38", "Job"): "the release writes the login's Secret, once",
-    (
-        "CKV_K8S_8",
-        "Deployment",
-    ): "the operator serves no port; it exits when it loses its lease, and another one goes on",
-    ("CKV_K8S_9", "Deployment"): "as for CKV_K8S_8: nobody calls the operator",
 }
 STACKS = (
     ("aws", "prod-platform"),
