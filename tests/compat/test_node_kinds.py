@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 WORKFLOWS = Path(__file__).parent / "workflows"
+PROJECT = ("-p", "flytesnacks", "-d", "development")
 # What the stock client prints of an execution: its error, its outputs and its nodes.
 LOOK = """
 import json, sys
@@ -78,10 +79,9 @@ def platform(programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield started
 
 
-def run(programs: Path, platform: Platform, workflow: str, *arguments: str) -> dict[str, Any]:
+def run(programs: Path, platform: Platform, workflow: str, *arguments: str, file: str = "nodes.py") -> dict[str, Any]:
     """Run a workflow to its end and return what the stock client sees of it."""
-    project = ("-p", "flytesnacks", "-d", "development")
-    started = call(platform, programs / "pyflyte", "run", "--remote", *project, "nodes.py", workflow, *arguments)
+    started = call(platform, programs / "pyflyte", "run", "--remote", *PROJECT, file, workflow, *arguments)
     execution = re.search(r"/executions/([a-z][a-z0-9-]+)", started)
     assert execution is not None, started
     seen: dict[str, Any] = json.loads(
@@ -191,3 +191,11 @@ def test_recovery_of_the_stock_client(programs: Path, platform: Platform, tmp_pa
     listed = json.loads(platform.get("/api/v1/executions/flytesnacks/development?limit=99"))["executions"]
     metadata = [one["spec"]["metadata"] for one in listed]
     assert sorted(one.get("nesting", 0) for one in metadata if one.get("mode") == "RECOVERED") == [0, 1]
+
+
+def test_a_reference(programs: Path, platform: Platform) -> None:
+    """A launch plan that is known by its name alone, registered before by others, is launched as a child."""
+    call(platform, programs / "pyflyte", "register", *PROJECT, "--version", "v1", "published.py")
+    seen = run(programs, platform, "refers", "--n", "5", file="referring.py")
+    assert (seen["error"], seen["outputs"]) == (None, {"o0": "15"})
+    assert seen["nodes"]["n0"] == NodeExecution.SUCCEEDED
