@@ -180,7 +180,7 @@ async def test_a_drain_in_mid_load_lets_run_what_runs(platform: Platform) -> Non
     first = [await platform.launch(task, f"before{at}", at=at % 2) for at in range(12)]
     await platform.operator.until("east", lambda found: found.held > 0 and not found.leased)
     await platform.operator.drain("east")
-    held = (await platform.operator.get("east")).held
+    held = (await platform.operator.until("east", lambda found: not found.leased)).held
     second = [await platform.launch(task, f"after{at}", at=at % 2) for at in range(12)]
     await platform.operator.until("west", lambda found: found.held == 24 - held)
     draining = await platform.operator.get("east")

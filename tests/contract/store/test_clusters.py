@@ -158,16 +158,17 @@ async def test_states_follow_the_operator_and_the_heartbeats(world: World) -> No
 
 
 async def test_a_drained_cluster_has_nothing_left(world: World) -> None:
-    """Draining returns what is not acknowledged and keeps what is; without any it is drained and can be deleted."""
+    """What it has acknowledged stays, what it was offered only for as long as the offer; then it can be deleted."""
     await world.connect("east")
     kept = await world.lease("kept", "east", held=True)
     moved = await world.lease("moved", "east", held=False)
     drain = pb.DrainClusterRequest(name="east")
     draining = (await world.service.DrainCluster(drain, None)).cluster
-    assert (draining.held, draining.leased, draining.drained) == (1, 0, False)
-    with pytest.raises(FailedPreconditionError, match="1 executions"):
+    assert (draining.held, draining.leased, draining.drained) == (1, 1, False)
+    with pytest.raises(FailedPreconditionError, match="2 executions"):
         await world.service.DeleteCluster(pb.DeleteClusterRequest(name="east"), None)
     async with world.database.transaction() as tx:
+        await dispatch.expire(tx, datetime.now(UTC) + timedelta(hours=1))
         states = {one.execution: one.state.value for one in await dispatch.get_many(tx, [kept, moved])}
         assert states == {kept: "ACKED", moved: "QUEUED"}
         record = await dispatch.get(tx, kept)

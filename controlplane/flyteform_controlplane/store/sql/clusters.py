@@ -119,7 +119,8 @@ async def storage_prefixes(tx: AsyncConnection) -> dict[str, str]:
 async def hold_back(tx: AsyncConnection, name: str, state: ClusterState | None, at: datetime) -> bool:
     """Write that an operator drains or cordons a cluster, or (None) lets it work again; False if there is none.
 
-    What it was offered and has not acknowledged returns to the queue.
+    What it has been offered it may still acknowledge: to move it now could start it twice. If no acknowledgement comes
+    the lease's end moves it.
     """
     idle = case(
         (clusters.c.lost_since.is_not(None), ClusterState.LOST.value),
@@ -128,8 +129,6 @@ async def hold_back(tx: AsyncConnection, name: str, state: ClusterState | None, 
     )
     values = {"state": idle if state is None else state.value, "updated_at": at}
     done = await tx.execute(update(clusters).where(clusters.c.name == name).values(values))
-    if state is not None:
-        await dispatch.return_offers(tx, [name], at)
     return done.rowcount > 0
 
 
