@@ -145,7 +145,7 @@ def assemble(
             DataProxyService(kept, admin, max_expiry=config.max_upload_expiry),
         ),
         _service(
-            datacatalog_pb2.DESCRIPTOR, "DataCatalog", CatalogService(database, objects, readable=stores.readable)
+            datacatalog_pb2.DESCRIPTOR, "DataCatalog", CatalogService(database, objects, unreadable=stores.unreadable)
         ),
         _service(cacheservice_pb2.DESCRIPTOR, "CacheService", CacheService(database)),
         _service(agent_pb2.DESCRIPTOR, "AgentMetadataService", AgentService(config.agents)),

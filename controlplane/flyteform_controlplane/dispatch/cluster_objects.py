@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from grpc import StatusCode
@@ -15,7 +14,7 @@ from flyteform_controlplane.errors import UnavailableError
 from flyteform_controlplane.store.sql import clusters
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Collection
     from datetime import timedelta
 
     from flyteform.objects.ports import Method, ObjectStore
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
 # What an answer on the link may carry; a client that wants more is given a URL.
 _LARGEST_CONTENT: Final = 16 * 1024 * 1024
-_FRESH_SECONDS: Final = 1.0
 # The class below has a method `list`.
 Objects: TypeAlias = list[link_pb2.StagedObject]
 
@@ -41,7 +39,6 @@ class ClusterObjects:
         self._database = database
         self._questions = questions
         self._prefixes: dict[str, str] = {}
-        self._read_at = float("-inf")
 
     @property
     def prefix(self) -> str:
@@ -117,21 +114,26 @@ class ClusterObjects:
             found = self._holder(uri)
         return found
 
-    async def _refresh(self) -> None:
-        if time.monotonic() - self._read_at > _FRESH_SECONDS:
-            async with self._database.reading() as tx:
-                self._prefixes = await clusters.storage_prefixes(tx)
-            self._read_at = time.monotonic()
+    async def unreadable(self, uris: Collection[str], cluster: str) -> str | None:
+        """Return the first of these that the tasks of a cluster cannot read; None if they can read all.
 
-    async def readable(self, uri: str, cluster: str) -> bool:
-        """Say whether the tasks of a cluster can read an object; what is in nobody's store may be anybody's to read."""
-        holder = await self.holder(uri)
-        if holder is not None:
-            return holder == cluster
-        if cluster not in self._prefixes:
+        What is in nobody's store may be anybody's to read.
+        """
+        foreign = [uri for uri in uris if not within(uri, self._own.prefix)]
+        if cluster not in self._prefixes or any(self._holder(uri) is None for uri in foreign):
             await self._refresh()
-        own = self._prefixes.get(cluster, self._own.prefix)
-        return within(own, self._own.prefix) or not within(uri, self._own.prefix)
+        own = within(self._prefixes.get(cluster, self._own.prefix), self._own.prefix)
+        return next((uri for uri in uris if not self._readable(uri, cluster, own=own)), None)
+
+    def _readable(self, uri: str, cluster: str, *, own: bool) -> bool:
+        if within(uri, self._own.prefix):
+            return own
+        return self._holder(uri) in {None, cluster}
+
+    async def _refresh(self) -> None:
+        # Another replica may have learned of a store a moment ago: what is not known is always looked up.
+        async with self._database.reading() as tx:
+            self._prefixes = await clusters.storage_prefixes(tx)
 
     def _holder(self, uri: str) -> str | None:
         return next((name for name, prefix in self._prefixes.items() if within(uri, prefix)), None)

@@ -24,7 +24,7 @@ from flyteform_controlplane.services.reservations import Reservations
 from flyteform_controlplane.store.sql import catalog as store
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
     from datetime import datetime
 
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -44,13 +44,13 @@ class CatalogService(datacatalog_pb2_grpc.DataCatalogServicer):
         database: Database,
         objects: ObjectStore,
         *,
-        readable: Callable[[str, str], Awaitable[bool]] | None = None,
+        unreadable: Callable[[Collection[str], str], Awaitable[str | None]] | None = None,
         now: Callable[[], datetime] = present,
     ) -> None:
         self._database = database
         self._objects = objects
-        # Says whether a cluster can read what a URI names.
-        self._readable = readable
+        # Says which of the objects that URIs name a cluster cannot read.
+        self._unreadable = unreadable
         self._now = now
         self._reservations = Reservations(database, now)
 
@@ -206,11 +206,11 @@ class CatalogService(datacatalog_pb2_grpc.DataCatalogServicer):
         return found.message
 
     async def _check_readable(self, artifact: messages.Artifact, cluster: str) -> None:
-        if not cluster or self._readable is None:
+        if not cluster or self._unreadable is None:
             return
-        for uri in collect_texts(artifact, URI):
-            if not await self._readable(uri, cluster):
-                raise MissingEntityError(f"the data of artifact {artifact.id!r} lies where {cluster!r} cannot read it")
+        uris = collect_texts(artifact, URI)
+        if uris and await self._unreadable(uris, cluster) is not None:
+            raise MissingEntityError(f"the data of artifact {artifact.id!r} lies where {cluster!r} cannot read it")
 
     async def _read(self, found: store.ArtifactRow, location: str) -> bytes:
         try:
