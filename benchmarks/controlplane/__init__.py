@@ -21,7 +21,11 @@ from benchmarks.controlplane.lists import deep_lists, fill_postgres, fill_sqlite
 from benchmarks.controlplane.load import Client, Round
 from benchmarks.controlplane.replicas import two_against_one
 from benchmarks.controlplane.requests import SUBJECTS
-from benchmarks.controlplane.servers import Server, control_plane, empty_method, postgres
+from benchmarks.controlplane.servers import Server, control_plane, empty_method
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
+
+from support.postgres import Postgres, running_postgres
 
 CLIENTS = (1, 8, 16, 64)
 SECONDS = 0.6
@@ -52,28 +56,43 @@ def main() -> None:
             empty = _rounds(server, -1, clients, seconds, 1)
         _print("empty grpc.aio method", clients, empty, None, None)
         if not {"--postgres", "--replicas"}.intersection(sys.argv):
-            rates = dict.fromkeys(clients, sqlite_rates(folder))
-            with control_plane(folder / "on-sqlite") as server:
-                _database("SQLite", server, clients, seconds, empty, rates)
-            fill_sqlite(folder / "on-sqlite" / "control.db", executions)
-            # Another process, which knows nothing of the list yet.
-            with control_plane(folder / "on-sqlite") as server:
-                deep_lists("SQLite", server.address, executions)
+            _on_sqlite(folder, clients, seconds, executions, empty)
         if "--sqlite" not in sys.argv:
-            with postgres(folder) as address:
-                rates = {number: postgres_rates(address, number) for number in clients}
-                if "--replicas" in sys.argv:
-                    two_against_one(folder, address)
-                    return
-                with control_plane(folder / "on-postgres", f"postgresql+asyncpg://{address}") as server:
-                    rows = _database("PostgreSQL", server, clients, seconds, empty, rates)
-                    report_goals(
-                        {name: row.rate for name, row in rows.items()}, {name: row.cpu for name, row in rows.items()}
-                    )
-                fill_postgres(address, executions)
-                with control_plane(folder / "on-postgres", f"postgresql+asyncpg://{address}") as server:
-                    deep_lists("PostgreSQL", server.address, executions)
-                two_against_one(folder, address)
+            # The PostgreSQL of the tests: this machine's or the wheel's, durable as it comes (fsync on).
+            with running_postgres() as server:
+                _on_postgres(folder, server, clients, seconds, executions, empty)
+
+
+def _on_sqlite(folder: Path, clients: tuple[int, ...], seconds: float, executions: int, empty: dict[int, Row]) -> None:
+    rates = dict.fromkeys(clients, sqlite_rates(folder))
+    with control_plane(folder / "on-sqlite") as server:
+        _database("SQLite", server, clients, seconds, empty, rates)
+    fill_sqlite(folder / "on-sqlite" / "control.db", executions)
+    # Another process, which knows nothing of the list yet.
+    with control_plane(folder / "on-sqlite") as server:
+        deep_lists("SQLite", server.address, executions)
+
+
+def _on_postgres(
+    folder: Path, postgres: Postgres, clients: tuple[int, ...], seconds: float, executions: int, empty: dict[int, Row]
+) -> None:
+    if "--replicas" in sys.argv:
+        two_against_one(folder, _url(postgres))
+        return
+    url = _url(postgres)
+    rates = {number: postgres_rates(url, number) for number in clients}
+    with control_plane(folder / "on-postgres", url) as server:
+        rows = _database("PostgreSQL", server, clients, seconds, empty, rates)
+    report_goals({name: row.rate for name, row in rows.items()}, {name: row.cpu for name, row in rows.items()})
+    fill_postgres(url, executions)
+    with control_plane(folder / "on-postgres", url) as server:
+        deep_lists("PostgreSQL", server.address, executions)
+    two_against_one(folder, _url(postgres))
+
+
+def _url(postgres: Postgres) -> str:
+    """Return the URL of a new database."""
+    return postgres.create_database().replace("+asyncpg", "")
 
 
 def _database(

@@ -38,9 +38,9 @@ def sqlite_rates(folder: Path) -> tuple[float, float]:
     return rates[0], rates[1]
 
 
-def postgres_rates(address: str, clients: int) -> tuple[float, float]:
+def postgres_rates(url: str, clients: int) -> tuple[float, float]:
     """Return INSERTs and SELECTs per second of so many clients with a connection each."""
-    return uvloop.run(_postgres_rates(f"postgresql://{address}", clients))
+    return uvloop.run(_postgres_rates(url, clients))
 
 
 async def _postgres_rates(url: str, clients: int) -> tuple[float, float]:

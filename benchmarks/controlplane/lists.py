@@ -42,7 +42,7 @@ def fill_sqlite(path: Path, count: int) -> None:
     connection.close()
 
 
-def fill_postgres(address: str, count: int) -> None:
+def fill_postgres(url: str, count: int) -> None:
     """Put so many executions into the database."""
     source = f"executions CROSS JOIN generate_series(1, {count}) i WHERE execution_name = 'page0'"
     at = "timestamptz '2020-01-01' + i * interval '1 second'"
@@ -51,7 +51,7 @@ def fill_postgres(address: str, count: int) -> None:
     async def fill() -> None:
         import asyncpg
 
-        connection = await asyncpg.connect(f"postgresql://{address}")
+        connection = await asyncpg.connect(url)
         await connection.execute(statement)
         await connection.execute("VACUUM ANALYZE executions")
         await connection.close()

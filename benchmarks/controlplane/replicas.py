@@ -12,7 +12,7 @@ from flyteidl.admin import execution_pb2, launch_plan_pb2
 
 from benchmarks.controlplane.load import Client, Round
 from benchmarks.controlplane.requests import ADMIN, SUBJECTS, launch_plan, page
-from benchmarks.controlplane.servers import Server, another_database, control_plane
+from benchmarks.controlplane.servers import Server, control_plane
 from benchmarks.measure import report
 
 if TYPE_CHECKING:
@@ -29,12 +29,11 @@ PERIOD = 1.0
 WAIT_SECONDS = 30.0
 
 
-def two_against_one(folder: Path, address: str) -> None:
+def two_against_one(folder: Path, url: str) -> None:
     """Print how many calls two processes answer in times of one, with as many clients, and what a call costs.
 
-    `address` is PostgreSQL's, with any database of it: this makes one of its own.
+    `url` is an empty database's.
     """
-    url = f"postgresql+asyncpg://{another_database(address, 'replicas')}"
     with control_plane(folder / "one", url) as one, control_plane(folder / "two", url) as two:
         servers = [one, two]
         clients = [Client(server.address) for server in servers]
