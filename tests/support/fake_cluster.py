@@ -23,6 +23,11 @@ class FakeCluster:
         self._version = 0
         self._watchers: dict[asyncio.Queue[tuple[str, Json]], str] = {}
 
+    @property
+    def watches(self) -> int:
+        """How many watches are going on."""
+        return len(self._watchers)
+
     async def get(self, path: str, **query: str) -> Json:
         """Return an object, or all of a collection."""
         if path in self.objects:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from flyteform.errors import ConflictError, FlyteformError, NotFoundError
+from flyteform_dataplane.kubernetes.scopes import Namespaces, listed
 from flyteform_dataplane.kubernetes.sharding import SHARD_LABEL
 from flyteform_dataplane.kubernetes.workflows.resources import COLLECTION, FINISHED_ANNOTATION, TERMINATED
 
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from flyteform_dataplane.kubernetes.profile import Json
 
 logger = logging.getLogger(__name__)
-
-_PAGE = "500"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +61,13 @@ class Collector:
         shards: Callable[[], Mapping[int, int]],
         retention: Retention,
         *,
+        namespaces: Namespaces | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._api = api
         self._shards = shards
         self._retention = retention
+        self._namespaces = namespaces or Namespaces()
         self._now = now
 
     async def run(self) -> None:
@@ -95,15 +96,9 @@ class Collector:
 
     async def _finished(self, shards: Sequence[int]) -> list[Finished]:
         over = ",".join(f"{label}={value}" for label, value in TERMINATED.items())
-        query = {"limit": _PAGE, "labelSelector": f"{over},{SHARD_LABEL} in ({','.join(map(str, shards))})"}
-        found: list[Finished] = []
-        token = ""
-        while True:
-            page = await self._api.get_metadata(COLLECTION, **query, **({"continue": token} if token else {}))
-            found += [_finished(item) for item in page["items"]]
-            token = page["metadata"].get("continue", "")
-            if not token:
-                return found
+        selector = f"{over},{SHARD_LABEL} in ({','.join(map(str, shards))})"
+        found = listed(self._api, COLLECTION, self._namespaces, selector)
+        return [_finished(item) async for item in found]
 
 
 def _finished(item: Json) -> Finished:

@@ -14,11 +14,11 @@ from flyteform.errors import AlreadyExistsError, FlyteformError, InvalidInputErr
 from flyteform_dataplane.engine.failures import Failure, FailureKind
 from flyteform_dataplane.errors import UserError
 from flyteform_dataplane.kubernetes.copying import EXIT_ANNOTATION
-from flyteform_dataplane.kubernetes.informer import Informer
 from flyteform_dataplane.kubernetes.loglinks import log_links
 from flyteform_dataplane.kubernetes.names import execution_of, label_value, namespace_of, place_of
 from flyteform_dataplane.kubernetes.pods import ATTEMPT_ANNOTATION, EXECUTION_LABEL, MANAGED_LABEL, MANAGER, pod_of
 from flyteform_dataplane.kubernetes.podtemplates import PodTemplates
+from flyteform_dataplane.kubernetes.scopes import Informers, Namespaces
 from flyteform_dataplane.kubernetes.states import Copying, Ended, Failed, Running, Waiting, state_of
 from flyteform_dataplane.kubernetes.trimming import trimmed_pod
 from flyteform_dataplane.ports import AttemptPhase, AttemptUpdate
@@ -71,7 +71,8 @@ class _Attempt:
 class PodExecutor:
     """The pods of one cluster. What it has to know after a crash is in the cluster itself.
 
-    `owner` gives the unique id of an execution's resource by its key, empty where that is not known.
+    `namespaces` are where its pods may be, everywhere if it is not given. `owner` gives the unique id of an
+    execution's resource by its key, empty where that is not known.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class PodExecutor:
         api: KubernetesApi,
         profile: PodProfile,
         *,
+        namespaces: Namespaces | None = None,
         owner: Callable[[str], str] = lambda _: "",
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -89,10 +91,10 @@ class PodExecutor:
         self._attempts: dict[str, _Attempt] = {}
         self._ended: OrderedDict[str, AttemptUpdate] = OrderedDict()
         self._letting: set[asyncio.Task[None]] = set()
-        self._templates = PodTemplates(api, profile)
-        self._informer = Informer(
-            api, "/api/v1/pods", self._seen, selector=f"{MANAGED_LABEL}={MANAGER}", keep=trimmed_pod
-        )
+        namespaces = namespaces or Namespaces()
+        self._templates = PodTemplates(api, profile, namespaces)
+        mine = f"{MANAGED_LABEL}={MANAGER}"
+        self._informer = Informers(api, "/api/v1/pods", self._seen, namespaces, selector=mine, keep=trimmed_pod)
 
     async def open(self) -> None:
         """Begin to watch; returns when all pods and templates that there are have been seen."""
@@ -148,7 +150,9 @@ class PodExecutor:
 
     async def _create(self, attempt: _Attempt, request: PodRequest) -> None:
         try:
-            template = self._templates.find(request.task, place_of(request.name)[0])
+            namespace = place_of(request.name)[0]
+            await self._templates.known(namespace)
+            template = self._templates.find(request.task, namespace)
             manifest = pod_of(request, self._profile, template, self._owner(execution_of(request.name)))
             await self._patiently(attempt.name, lambda: self._post(manifest))
         except UserError as error:

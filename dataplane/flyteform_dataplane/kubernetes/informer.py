@@ -7,7 +7,7 @@ import logging
 import random
 from typing import TYPE_CHECKING, Protocol
 
-from flyteform.errors import FlyteformError
+from flyteform.errors import FlyteformError, InvalidInputError
 from flyteform_dataplane.kubernetes.api import ExpiredError, ThrottledError
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ class Informer:
         self._random = source or random.Random()  # noqa: S311 - spreads retries, guards nothing
         self._objects: dict[tuple[str, str], Json] = {}
         self._synced = asyncio.Event()
+        self._answered = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -89,6 +90,10 @@ class Informer:
         """Wait until the first list has been taken in."""
         await self._synced.wait()
 
+    async def answered(self) -> None:
+        """Wait until the first list has been taken in, or was refused: it is tried again all the same."""
+        await self._answered.wait()
+
     def get(self, namespace: str, name: str) -> Json | None:
         """Return an object as it was seen last."""
         return self._objects.get((namespace, name))
@@ -104,12 +109,15 @@ class Informer:
             try:
                 version = version or await self._list()
                 self._synced.set()
+                self._answered.set()
                 pause = _FIRST_PAUSE
                 version = await self._watch(version)
             except ExpiredError:
                 version = ""
             except FlyteformError as error:
                 # A watch that broke off goes on where it was: what was missed meanwhile comes first.
+                if isinstance(error, InvalidInputError):
+                    self._answered.set()
                 pause = min(2 * pause, _LONGEST_PAUSE)
                 after = error.after if isinstance(error, ThrottledError) else pause * self._random.uniform(0.5, 1)
                 logger.warning("watching %s broke off, again in %.1f s: %s", self._path, after, error.message)

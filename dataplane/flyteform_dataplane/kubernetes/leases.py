@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from flyteform.errors import AlreadyExistsError, ConflictError, FlyteformError, NotFoundError
+from flyteform_dataplane.kubernetes.scopes import Namespaces
 from flyteform_dataplane.kubernetes.sharding import LINK, Roster, renewed, surplus, without
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ logger = logging.getLogger(__name__)
 _API_VERSION = "coordination.k8s.io/v1"
 _TRIES = 8
 ROSTER_ANNOTATION = "flyteform.dev/roster"
+NAMESPACES_ANNOTATION = "flyteform.dev/namespaces"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +56,14 @@ class Membership:
     """Takes part in the sharing of the work until `run` is cancelled, which is the graceful hand-over."""
 
     def __init__(
-        self, api: KubernetesApi, settings: LeaseSettings, work: Work, *, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+        self, api: KubernetesApi, settings: LeaseSettings, work: Work, *, namespaces: Namespaces | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
+        """`namespaces` that one member has learned of are told to all, and outlast it."""
         self._api = api
         self._settings = settings
         self._work = work
+        self._namespaces = namespaces or Namespaces()
         self._clock = clock
         self._collection = f"/apis/{_API_VERSION}/namespaces/{settings.namespace}/leases"
         self._path = f"{self._collection}/{settings.name}"
@@ -140,6 +145,7 @@ class Membership:
             self._record = {}
         annotations = self._record.get("metadata", {}).get("annotations", {})
         self._roster = Roster.load(annotations.get(ROSTER_ANNOTATION, ""))
+        self._namespaces.learn(annotations.get(NAMESPACES_ANNOTATION, "").split(","))
         for name, beats in self._roster.members.items():
             if self._heard.get(name, (None, 0.0))[0] != beats:
                 self._heard[name] = beats, now
@@ -165,7 +171,7 @@ class Membership:
         metadata: Json = {
             "name": self._settings.name,
             "namespace": self._settings.namespace,
-            "annotations": {ROSTER_ANNOTATION: roster.dump()},
+            "annotations": {ROSTER_ANNOTATION: roster.dump(), **self._known_namespaces()},
         }
         body: Json = {"apiVersion": _API_VERSION, "kind": "Lease", "metadata": metadata, "spec": spec}
         if not self._record:
@@ -174,6 +180,10 @@ class Membership:
             metadata["resourceVersion"] = self._record["metadata"]["resourceVersion"]
             self._record = await self._api.replace(self._path, body)
         self._roster = roster
+
+    def _known_namespaces(self) -> Json:
+        names = ",".join(sorted(self._namespaces.names()))
+        return {NAMESPACES_ANNOTATION: names} if names else {}
 
     async def _leave(self) -> None:
         with suppress(FlyteformError):  # what is not given back runs out by itself

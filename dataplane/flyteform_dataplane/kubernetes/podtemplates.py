@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flyteform_dataplane.errors import UserError
-from flyteform_dataplane.kubernetes.informer import Informer
+from flyteform_dataplane.kubernetes.scopes import Informers, Namespaces
 
 if TYPE_CHECKING:
     from flyteidl.core.tasks_pb2 import TaskTemplate
@@ -17,10 +17,12 @@ if TYPE_CHECKING:
 class PodTemplates:
     """Knows them all, as they are now: a change holds for the pods that are made after it."""
 
-    def __init__(self, api: Collection, profile: PodProfile) -> None:
+    def __init__(self, api: Collection, profile: PodProfile, namespaces: Namespaces | None = None) -> None:
         self._default = profile.default_pod_template_name
         self._namespace = profile.pod_template_namespace
-        self._informer = Informer(api, "/api/v1/podtemplates", lambda _, __: None)
+        self._informer = Informers(
+            api, "/api/v1/podtemplates", lambda _, __: None, namespaces or Namespaces(), besides=[self._namespace]
+        )
 
     async def open(self) -> None:
         """Begin to watch; returns when all that there are have been seen."""
@@ -30,6 +32,10 @@ class PodTemplates:
     async def close(self) -> None:
         """Watch no more."""
         await self._informer.stop()
+
+    async def known(self, namespace: str) -> None:
+        """Wait until those that a pod of a namespace may have are known, should it be one that was learned just now."""
+        await self._informer.synced_in(namespace)
 
     def find(self, task: TaskTemplate, namespace: str) -> Json | None:
         """Return metadata and spec of the template of a task's pod: the one that it names, or the cluster's default.

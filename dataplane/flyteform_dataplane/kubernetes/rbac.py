@@ -30,9 +30,14 @@ PLUGIN_RESOURCES: Final[Mapping[str, tuple[tuple[str, tuple[str, ...]], ...]]] =
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Where the rights hold: in the whole cluster, or in these namespaces only (of projects' domains)."""
+    """Where the rights hold: in the whole cluster, or in these namespaces only (of projects' domains).
+
+    With `later` there is a ClusterRole beside them that nobody has. Whoever makes another namespace binds the operators
+    to it there; the resource sync does, where its templates say so and it may (`sync_rules`).
+    """
 
     namespaces: tuple[str, ...] | None = None
+    later: bool = False
 
 
 CLUSTER: Final = Scope()
@@ -67,13 +72,20 @@ def operator_rules(plugins: Iterable[str] = ()) -> list[Json]:
     return rules
 
 
-def own_rules(lease: str, *, config_maps: Sequence[str] = (), secrets: Sequence[str] = ()) -> list[Json]:
-    """Return what an operator does in its own namespace: the lease that operators share, and what it is named."""
+def own_rules(
+    lease: str, *, config_maps: Sequence[str] = (), secrets: Sequence[str] = (), scope: Scope = CLUSTER
+) -> list[Json]:
+    """Return what an operator does in its own namespace: the lease that operators share, and what it is named.
+
+    Where its other rights end at some namespaces, it reads the pod templates that serve all of them here.
+    """
     rules = [
         # Names cannot be told apart where an object is yet to be made.
         _rule("coordination.k8s.io", ["leases"], "create"),
         {**_rule("coordination.k8s.io", ["leases"], "get", "update"), "resourceNames": [lease]},
     ]
+    if scope.namespaces is not None:
+        rules.append(_rule("", ["podtemplates"], *_WATCHED))
     for resource, names in (("configmaps", config_maps), ("secrets", secrets)):
         if names:
             rules.append({**_rule("", [resource], "get"), "resourceNames": list(names)})
@@ -118,10 +130,12 @@ def operator_manifests(
     secrets: Sequence[str] = (),
 ) -> list[Json]:
     """Return the account of operators with all its roles and bindings."""
-    own = own_rules(lease, config_maps=config_maps, secrets=secrets)
+    own = own_rules(lease, config_maps=config_maps, secrets=secrets, scope=scope)
+    rules = operator_rules(plugins)
     return [
         _account(account),
-        *_granted(account, account.name, operator_rules(plugins), scope),
+        *_granted(account, account.name, rules, scope),
+        *([_cluster_role(account.name, rules)] if scope.later else []),
         *_granted(account, f"{account.name}-own", own, Scope((account.namespace,))),
     ]
 
@@ -145,11 +159,15 @@ def _account(account: Account) -> Json:
     return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}
 
 
+def _cluster_role(name: str, rules: list[Json]) -> Json:
+    return {"apiVersion": _API, "kind": "ClusterRole", "metadata": {"name": name}, "rules": rules}
+
+
 def _granted(account: Account, name: str, rules: list[Json], scope: Scope) -> list[Json]:
     """Return a role with these rules and its binding: one in the cluster, or one in each namespace."""
     if scope.namespaces is None:
         return [
-            {"apiVersion": _API, "kind": "ClusterRole", "metadata": {"name": name}, "rules": rules},
+            _cluster_role(name, rules),
             _binding("ClusterRoleBinding", {"name": name}, "ClusterRole", account),
         ]
     made: list[Json] = []

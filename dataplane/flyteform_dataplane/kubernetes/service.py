@@ -17,6 +17,7 @@ from flyteform_dataplane.kubernetes.leases import LeaseSettings, Membership
 from flyteform_dataplane.kubernetes.limits import RequestLimits
 from flyteform_dataplane.kubernetes.plugin import PodPlugin
 from flyteform_dataplane.kubernetes.podlogs import PodLogs
+from flyteform_dataplane.kubernetes.scopes import Namespaces
 from flyteform_dataplane.kubernetes.sync import ServerSideApplier
 from flyteform_dataplane.kubernetes.workflows.log import WorkflowLog
 from flyteform_dataplane.kubernetes.workflows.shards import Shards
@@ -56,9 +57,10 @@ async def _work(settings: OperatorSettings, api: KubernetesApi, lease_api: Kuber
     """Run the executions of the shards that fall to this operator until cancelled; the pods go on."""
     objects = open_store(settings.objects)
     held: dict[int, int] = {}
-    log = WorkflowLog(api, objects, shards=lambda: held)
-    shards = Shards(api, log, held)
-    pods = PodExecutor(api, settings.profile, owner=log.uid)
+    namespaces = Namespaces(settings.limit_namespaces)
+    log = WorkflowLog(api, objects, shards=lambda: held, namespaces=namespaces)
+    shards = Shards(api, log, held, namespaces)
+    pods = PodExecutor(api, settings.profile, namespaces=namespaces, owner=log.uid)
     plane = Plane(
         cluster=settings.cluster,
         control_plane=settings.control_plane,
@@ -73,15 +75,15 @@ async def _work(settings: OperatorSettings, api: KubernetesApi, lease_api: Kuber
         executions=shards.intake,
         attempt_logs=PodLogs(api),
         kubernetes_version=str((await api.get("/version")).get("gitVersion", "")),
-        resources=ResourceSyncer(ServerSideApplier(api)) if settings.resource_sync else None,
+        resources=ResourceSyncer(ServerSideApplier(api, namespaces)) if settings.resource_sync else None,
         fold_seconds=_FOLD,
     )
     lease = LeaseSettings(settings.namespace, settings.lease, settings.identity)
     async with running(plane) as parts:
         await shards.open(parts.link)
-        collecting = asyncio.create_task(Collector(api, lambda: held, settings.retention).run())
+        collecting = asyncio.create_task(Collector(api, lambda: held, settings.retention, namespaces=namespaces).run())
         try:
-            await Membership(lease_api, lease, shards).run()
+            await Membership(lease_api, lease, shards, namespaces=namespaces).run()
         finally:
             collecting.cancel()
             await shards.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import socket
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
@@ -49,6 +51,8 @@ class OperatorSettings:
     kube_api_qps: float = RequestLimits().qps
     kube_api_burst: int = RequestLimits().burst
     retention: Retention = field(default_factory=Retention)
+    # Where executions are, for one whose rights end there; without any, everywhere. More of them may be learned.
+    limit_namespaces: tuple[str, ...] = ()
     # Whether it applies what the platform keeps in the cluster: namespaces, quotas, limits, service accounts.
     resource_sync: bool = True
     log_level: str = "INFO"
@@ -72,13 +76,23 @@ def parse(arguments: Sequence[str]) -> OperatorSettings:
     parser.add_argument("--kube-api-burst", type=int, default=RequestLimits().burst, metavar="N")
     parser.add_argument("--keep-hours", type=_positive, metavar="N", help="how long finished FlyteWorkflows stay (23)")
     parser.add_argument("--keep-count", type=int, metavar="N", help="how many of each shard at most (1000)")
+    parser.add_argument(
+        "--limit-namespace",
+        action="append",
+        type=_namespace,
+        default=[],
+        metavar="NAME",
+        help="work only there",
+    )
     parser.add_argument("--resource-sync", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--log-level", default="INFO", choices=_LEVELS)
     given = vars(parser.parse_args(arguments))
     profile, connectors = given.pop("profile"), given.pop("connector")
+    spaces = tuple(given.pop("limit_namespace"))
     age, count = given.pop("keep_hours"), given.pop("keep_count")
     return OperatorSettings(
         **given,
+        limit_namespaces=spaces,
         retention=Retention(
             age=Retention().age if age is None else timedelta(hours=age),
             count=Retention().count if count is None else count,
@@ -113,6 +127,12 @@ def _positive(text: str) -> float:
     if not number > 0:
         raise ValueError(text)
     return number
+
+
+def _namespace(text: str) -> str:
+    if not _NAMESPACE.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no namespace")
+    return text
 
 
 def _own_namespace() -> str:

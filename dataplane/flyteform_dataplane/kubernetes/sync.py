@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flyteform.errors import ConflictError, NotFoundError
+from flyteform_dataplane.kubernetes.scopes import Namespaces
 from flyteform_dataplane.sync.resources import MANAGED_BY, OWNER
 
 if TYPE_CHECKING:
@@ -15,8 +16,10 @@ if TYPE_CHECKING:
 class ServerSideApplier:
     """Applies resources. What somebody else has made is added to, and never taken from them."""
 
-    def __init__(self, api: KubernetesApi) -> None:
+    def __init__(self, api: KubernetesApi, namespaces: Namespaces | None = None) -> None:
+        """`namespaces` learns of those that are applied: executions may come there."""
         self._api = api
+        self._namespaces = namespaces or Namespaces()
 
     async def apply(self, resource: Resource) -> None:
         """Make the resource what it shall be; `ConflictError` names the fields that are somebody else's."""
@@ -28,6 +31,8 @@ class ServerSideApplier:
                 f"somebody else has made it, with other values: {error.message}",
                 remedy=f"give it the label {MANAGED_BY}={OWNER}, or keep it out of the templates",
             ) from error
+        if resource.kind == "Namespace":
+            self._namespaces.learn([resource.name])
 
     async def _is_own(self, path: str) -> bool:
         """Say whether it is ours, or not there yet."""

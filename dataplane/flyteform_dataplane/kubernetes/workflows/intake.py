@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from flyteform.proto.flyteform.v1.link_pb2 import Lease
     from flyteform_dataplane.kubernetes.api import KubernetesApi
-    from flyteform_dataplane.kubernetes.informer import Informer
     from flyteform_dataplane.kubernetes.profile import Json
+    from flyteform_dataplane.kubernetes.scopes import Informers, Namespaces
     from flyteform_dataplane.kubernetes.workflows.log import WorkflowLog
     from flyteform_dataplane.runner import Runner
 
@@ -45,13 +45,15 @@ class Intake:
         api: KubernetesApi,
         log: WorkflowLog,
         runner: Runner,
-        workflows: Informer,
+        workflows: Informers,
+        namespaces: Namespaces,
         mine: Callable[[str], bool],
     ) -> None:
         self._api = api
         self._log = log
         self._runner = runner
         self._workflows = workflows
+        self._namespaces = namespaces
         self._mine = mine
         self._arriving: set[str] = set()
         self._unseen: set[str] = set()
@@ -80,6 +82,7 @@ class Intake:
     async def _begin(self, key: str, lease: Lease) -> None:
         at, content = datetime.now(UTC).timestamp(), lease.SerializeToString()
         standing = await self._log.begin(key, content, at)
+        self._namespaces.learn([place_of(key)[0]])
         if standing is Standing.FINISHED and self._told is not None:
             await self._told(lease.id)
         elif standing is Standing.BEGUN:

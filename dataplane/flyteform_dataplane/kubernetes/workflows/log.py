@@ -18,6 +18,7 @@ import msgpack  # type: ignore[import-untyped]
 
 from flyteform.errors import AlreadyExistsError, ConflictError, InvalidInputError, NotFoundError, UnavailableError
 from flyteform.proto.flyteform.v1.link_pb2 import Lease
+from flyteform_dataplane.kubernetes.scopes import Namespaces, listed, look
 from flyteform_dataplane.kubernetes.sharding import SHARD_LABEL, shard_of
 from flyteform_dataplane.kubernetes.workflows.resources import (
     COLLECTION,
@@ -42,7 +43,6 @@ logger = logging.getLogger(__name__)
 LARGEST_LOG = 256 * 1024
 # A log that is no larger stays in the resource of a finished execution until that is collected: it saves a write.
 _SMALL_LOG = 16 * 1024
-_PAGE = "500"
 
 
 class Standing(Enum):
@@ -57,6 +57,7 @@ class WorkflowLog:
     """Appends are durable when they return. `UnavailableError` when the log cannot be written, or is somebody else's.
 
     `shards` are those that are this operator's, each with the epoch in which it took it over; without it all are.
+    `namespaces` are where executions may be, everywhere if it is not given.
     """
 
     def __init__(
@@ -65,11 +66,13 @@ class WorkflowLog:
         objects: ObjectStore,
         *,
         shards: Callable[[], Mapping[int, int]] | None = None,
+        namespaces: Namespaces | None = None,
         largest: int = LARGEST_LOG,
     ) -> None:
         self._api = api
         self._objects = objects
         self._shards = shards
+        self._namespaces = namespaces or Namespaces()
         self._largest = largest
         self._acknowledged: dict[str, int] = {}
         self._sizes: dict[str, int] = {}
@@ -78,7 +81,7 @@ class WorkflowLog:
 
     async def open(self) -> None:
         """Find that there are such resources; `NotFoundError` where their definition is not installed."""
-        await self._api.get_metadata(COLLECTION, limit="1")
+        await look(self._api, COLLECTION, self._namespaces)
 
     async def close(self) -> None:
         """Nothing is kept open."""
@@ -217,15 +220,8 @@ class WorkflowLog:
         if shards is not None and not shards:
             return []
         mine = "" if shards is None else f",{SHARD_LABEL} in ({','.join(map(str, shards))})"
-        query = {"limit": _PAGE, "labelSelector": f"!termination-status{mine}"}
-        found: list[Json] = []
-        token = ""
-        while True:
-            page = await self._api.get_metadata(COLLECTION, **query, **({"continue": token} if token else {}))
-            found += page["items"]
-            token = page["metadata"].get("continue", "")
-            if not token:
-                return found
+        found = listed(self._api, COLLECTION, self._namespaces, f"!termination-status{mine}")
+        return [resource async for resource in found]
 
     def _epoch(self, key: str) -> int | None:
         return 0 if self._shards is None else self._shards().get(shard_of(key))

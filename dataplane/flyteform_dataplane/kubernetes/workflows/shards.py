@@ -7,8 +7,8 @@ import logging
 from typing import TYPE_CHECKING
 
 from flyteform.errors import FlyteformError, NotFoundError
-from flyteform_dataplane.kubernetes.informer import Informer
 from flyteform_dataplane.kubernetes.queues import WorkQueue
+from flyteform_dataplane.kubernetes.scopes import Informers
 from flyteform_dataplane.kubernetes.sharding import LINK, shard_of
 from flyteform_dataplane.kubernetes.workflows.intake import Intake, leaving
 from flyteform_dataplane.kubernetes.workflows.resources import (
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from flyteform_dataplane.kubernetes.api import KubernetesApi
     from flyteform_dataplane.kubernetes.profile import Json
+    from flyteform_dataplane.kubernetes.scopes import Namespaces
     from flyteform_dataplane.kubernetes.workflows.log import WorkflowLog
     from flyteform_dataplane.link import LinkClient
     from flyteform_dataplane.runner import Runner
@@ -43,14 +44,18 @@ _DELETED = "its FlyteWorkflow was deleted"
 class Shards:
     """The work of one operator, for as long as it has posts. What the resources say is all that it knows of others.
 
-    `held` has the shards that are this operator's, with their epochs; the log reads it with every write.
+    `held` has the shards that are this operator's, with their epochs; the log reads it with every write. `namespaces`
+    are where executions are, and where this one learns that they are.
     """
 
-    def __init__(self, api: KubernetesApi, log: WorkflowLog, held: dict[int, int]) -> None:
+    def __init__(self, api: KubernetesApi, log: WorkflowLog, held: dict[int, int], namespaces: Namespaces) -> None:
         self._log = log
         self._held = held
         self._api = api
-        self._workflows = Informer(api, COLLECTION, self._seen, selector=UNFINISHED, metadata_only=True, keep=_trimmed)
+        self._namespaces = namespaces
+        self._workflows = Informers(
+            api, COLLECTION, self._seen, namespaces, selector=UNFINISHED, metadata_only=True, keep=_trimmed
+        )
         self._queue = WorkQueue(self._look_after)
         self._aborted: set[str] = set()
         self._ended: set[str] = set()
@@ -64,7 +69,7 @@ class Shards:
         """Return what takes the leases of the link, for this runner."""
         self._runner = runner
         runner.on_finished(self._finished)
-        self._intake = Intake(self._api, self._log, runner, self._workflows, self._is_mine)
+        self._intake = Intake(self._api, self._log, runner, self._workflows, self._namespaces, self._is_mine)
         return self._intake
 
     async def open(self, link: LinkClient) -> None:

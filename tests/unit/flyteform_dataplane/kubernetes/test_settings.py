@@ -63,6 +63,15 @@ def test_a_wrong_profile_is_refused_with_its_place(profile: Path, text: str, sai
     assert str(profile) in caught.value.message
 
 
+def test_namespaces_are_named_one_by_one(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without any it is the whole cluster; what is no name is a usage error."""
+    assert parse(REQUIRED).limit_namespaces == ()
+    assert parse([*REQUIRED, "--limit-namespace=a-b", "--limit-namespace=c"]).limit_namespaces == ("a-b", "c")
+    with pytest.raises(SystemExit):
+        parse([*REQUIRED, "--limit-namespace=a/b"])
+    assert "'a/b' is no namespace" in capsys.readouterr().err
+
+
 def test_a_profile_that_is_not_there_is_refused(profile: Path) -> None:
     """The message says so."""
     with pytest.raises(InvalidInputError, match="cannot be read: No such file"):
