@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from flyteform_platform.foundation import ClusterProfile
 
 _DNS: Final = 53
-# Where clouds hand out the nodes' own identity: no pod of ours or of a user has business there.
+# Where clouds hand out the nodes' own identity: no pod has business there, but where the cloud puts an agent of its own
+# in its place, that hands out the pod's (`ClusterProfile.agents`).
 METADATA_SERVICE: Final = "169.254.169.254/32"
 
 
@@ -83,8 +84,9 @@ def allow(
 
 
 def inside(profile: ClusterProfile) -> list[Allowed]:
-    """Return the services that are in the cluster itself."""
-    return [Allowed(profile.service_ports, each) for each in profile.service_namespaces]
+    """Return the services that are in the cluster itself, and on its nodes."""
+    agents = [Allowed((each.port,), cidrs=(each.cidr,)) for each in profile.agents]
+    return [*(Allowed(profile.service_ports, each) for each in profile.service_namespaces), *agents]
 
 
 def _ports(allowed: Allowed) -> list[networking.NetworkPolicyPortArgs]:
