@@ -15,8 +15,8 @@ from flyteidl.core.execution_pb2 import WorkflowExecution
 
 from flyteform_dataplane.kubernetes.api import connect
 from flyteform_dataplane.kubernetes.collection import Collector, Retention
-from flyteform_dataplane.kubernetes.rbac import Account, Scope, operator_manifests
 from flyteform_dataplane.kubernetes.sharding import LINK, SHARDS, Roster
+from support.access import operator_rights
 from support.kubernetes import get, kubectl
 from support.leasing import LeasingControl
 from support.operators import NAMESPACE, Operators, chain, install, uninstall, wide
@@ -33,7 +33,6 @@ logger = logging.getLogger(__name__)
 
 SUCCEEDED, ABORTED = WorkflowExecution.SUCCEEDED, WorkflowExecution.ABORTED
 PATIENCE = 120.0
-ACCOUNT = Account("flyteform-operator", "default")
 
 
 @pytest.fixture(scope="module")
@@ -179,79 +178,3 @@ async def test_finished_resources_are_collected(operators: Operators, control: L
         assert await later.collect() == 4
     assert list(resources()) == ["runs"]
     await asyncio.to_thread(wait_until, lambda: len(pods()) == 2, seconds=60, what="their pods are gone")
-
-
-@pytest.mark.timeout(400)
-async def test_the_role_is_enough_and_no_more(
-    cluster: Simulated, control: LeasingControl, tmp_path: Path, operators: Operators
-) -> None:
-    """As its service account, in a namespace of restricted pods, an operator does its work and nothing else."""
-    kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
-    for manifest in operator_manifests(ACCOUNT):
-        kubectl("apply", "-f", "-", given=manifest)
-    config = cluster.kubeconfig_of("default", ACCOUNT.name, tmp_path / "operator.kubeconfig")
-    limited = Operators(tmp_path / "limited", control.address, kubeconfig=config)
-    limited.folder.mkdir()
-    limited.start()
-    try:
-        control.offer([limited.lease(chain(3), "good"), limited.lease(wide(3), "wide"), lasting(limited, "stopped")])
-        await control.until_ended(["good", "wide"], PATIENCE)
-        control.abort("stopped", "enough")
-        await control.until_ended(["stopped"], PATIENCE)
-        assert control.phases == {"good": SUCCEEDED, "wide": SUCCEEDED, "stopped": ABORTED}
-        await asyncio.to_thread(wait_until, lambda: len(pods()) == 6, seconds=60, what="the stopped pods are gone")
-    finally:
-        limited.stop()
-    said = limited.log(1).read_text()
-    assert "forbidden" not in said
-    for verb, group, what in (
-        ("create", "", "namespaces"),
-        ("get", "", "secrets"),
-        ("list", "", "secrets"),
-        ("deletecollection", "", "pods"),
-        ("create", "", "pods/exec"),
-        ("create", "apiextensions.k8s.io", "customresourcedefinitions"),
-        ("create", "rbac.authorization.k8s.io", "clusterrolebindings"),
-        ("list", "coordination.k8s.io", "leases"),
-        ("create", "ray.io", "rayjobs"),
-    ):
-        assert not may(verb, what, group), f"it may {verb} {what}"
-    with pytest.raises(AssertionError, match="forbidden"):
-        kubectl("create", "namespace", "mine", "--kubeconfig", str(config))
-    assert may("create", "pods")
-    assert not operators.running
-
-
-@pytest.mark.timeout(400)
-async def test_rights_in_some_namespaces_end_there(cluster: Simulated) -> None:
-    """With roles by namespace, the rights hold in those, and an enabled plugin adds its jobs' resources only."""
-    account = Account("narrow", "default")
-    kubectl("create", "namespace", "elsewhere")
-    for manifest in operator_manifests(account, scope=Scope((NAMESPACE,)), plugins=["ray"]):
-        kubectl("apply", "-f", "-", given=manifest)
-    assert cluster.api_port
-    assert may("create", "pods", account=account)
-    assert not may("create", "pods", namespace="elsewhere", account=account)
-    assert may("create", "rayjobs", "ray.io", account=account)
-    assert not may("create", "sparkapplications", "sparkoperator.k8s.io", account=account)
-    for name, allowed in (("flyteform-operator", True), ("another", False)):
-        asked = may("update", "leases", "coordination.k8s.io", name=name, namespace="default", account=account)
-        assert asked is allowed
-
-
-def may(
-    verb: str, what: str, group: str = "", *, name: str = "", namespace: str = NAMESPACE, account: Account = ACCOUNT
-) -> bool:
-    """Ask the API server whether the account may do it."""
-    resource, _, subresource = what.partition("/")
-    asked = {"verb": verb, "group": group, "resource": resource, "subresource": subresource, "name": name}
-    review = {
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SubjectAccessReview",
-        "spec": {
-            "user": f"system:serviceaccount:{account.namespace}:{account.name}",
-            "resourceAttributes": {**asked, "namespace": namespace},
-        },
-    }
-    answer = json.loads(kubectl("create", "-f", "-", "--output=json", given=review))
-    return bool(answer["status"]["allowed"])

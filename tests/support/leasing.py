@@ -38,6 +38,8 @@ class LeasingControl(DataPlaneLinkServicer, EventServiceServicer):
         self.finished: set[str] = set()
         self.events = 0
         self.connections = 0
+        self.reports: list[link_pb2.SyncReport] = []
+        self._wanted: link_pb2.ResourceSync | None = None
         self._seen: set[bytes] = set()
         self._leases: dict[str, Lease] = {}
         self._held: set[str] = set()
@@ -76,6 +78,11 @@ class LeasingControl(DataPlaneLinkServicer, EventServiceServicer):
         self._held.discard(name)
         self._send(link_pb2.ToDataPlane(revoke=message))
 
+    def sync(self, wanted: link_pb2.ResourceSync) -> None:
+        """Say what the platform wants in the cluster, now and to whoever is linked later."""
+        self._wanted = wanted
+        self._send(link_pb2.ToDataPlane(resource_sync=wanted))
+
     @property
     def phases(self) -> dict[str, int]:
         """How each execution has ended that has."""
@@ -105,6 +112,8 @@ class LeasingControl(DataPlaneLinkServicer, EventServiceServicer):
             self._outbox.put_nowait(None)
         outbox = self._outbox = asyncio.Queue()
         outbox.put_nowait(link_pb2.ToDataPlane(registered=registered))
+        if self._wanted is not None:
+            outbox.put_nowait(link_pb2.ToDataPlane(resource_sync=self._wanted))
         self._held = {held.name for held in first.register.held}
         for name, lease in self._leases.items():
             if name not in self._held and name not in self.finished:
@@ -148,6 +157,8 @@ class LeasingControl(DataPlaneLinkServicer, EventServiceServicer):
             match message.WhichOneof("message"):
                 case "ack":
                     self._held.add(message.ack.id.name)
+                case "sync_report":
+                    self.reports.append(message.sync_report)
                 case "finished":
                     self.finished.add(message.finished.id.name)
                     async with self._changed:

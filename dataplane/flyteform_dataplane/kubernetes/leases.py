@@ -70,6 +70,8 @@ class Membership:
         self._record: Json = {}
         self._roster = Roster()
         self._begun = False
+        # The highest epoch that was seen: where somebody removes the roster, the next ones come after it.
+        self._highest = 0
         self._heard: dict[str, tuple[int, float]] = {}
         self._renewed_at = 0.0
         self._assigned: dict[str, int] = {}
@@ -125,7 +127,7 @@ class Membership:
                     self._settings.identity,
                     silent=silent,
                     begin=not self._begun,
-                    least=int(time.time()),
+                    least=max(int(time.time()), self._highest + 1),
                     given_up=given_up,
                 )
                 await self._write(roster)
@@ -145,6 +147,7 @@ class Membership:
             self._record = {}
         annotations = self._record.get("metadata", {}).get("annotations", {})
         self._roster = Roster.load(annotations.get(ROSTER_ANNOTATION, ""))
+        self._highest = max(self._highest, *(post.epoch for post in self._roster.posts.values()))
         self._namespaces.learn(annotations.get(NAMESPACES_ANNOTATION, "").split(","))
         for name, beats in self._roster.members.items():
             if self._heard.get(name, (None, 0.0))[0] != beats:
@@ -180,6 +183,7 @@ class Membership:
             metadata["resourceVersion"] = self._record["metadata"]["resourceVersion"]
             self._record = await self._api.replace(self._path, body)
         self._roster = roster
+        self._highest = max(self._highest, *(post.epoch for post in roster.posts.values()))
 
     def _known_namespaces(self) -> Json:
         names = ",".join(sorted(self._namespaces.names()))

@@ -146,8 +146,11 @@ def webhook_manifests(account: Account, configuration: str) -> list[Json]:
 
 
 def sync_manifests(account: Account, bound_roles: Sequence[str] = ()) -> list[Json]:
-    """Return the account of the resource sync with its role and its binding; it makes namespaces, so in the cluster."""
-    return [_account(account), *_granted(account, account.name, sync_rules(bound_roles), CLUSTER)]
+    """Return the account of the resource sync with its role and its binding; it makes namespaces, so in the cluster.
+
+    The account may be the operators' own, as the sync is a part of them: the role has a name of its own.
+    """
+    return [_account(account), *_granted(account, f"{account.name}-sync", sync_rules(bound_roles), CLUSTER)]
 
 
 def _rule(group: str, resources: Sequence[str], *verbs: str) -> Json:
