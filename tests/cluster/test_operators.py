@@ -16,7 +16,6 @@ from flyteidl.core.execution_pb2 import WorkflowExecution
 from flyteform_dataplane.kubernetes.api import connect
 from flyteform_dataplane.kubernetes.collection import Collector, Retention
 from flyteform_dataplane.kubernetes.sharding import LINK, SHARDS, Roster
-from support.access import operator_rights
 from support.kubernetes import get, kubectl
 from support.leasing import LeasingControl
 from support.operators import NAMESPACE, Operators, chain, install, uninstall, wide
