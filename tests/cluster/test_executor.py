@@ -32,7 +32,12 @@ if TYPE_CHECKING:
 NAMESPACE = "flytesnacks-development"
 EXITED = AttemptPhase.EXITED
 FOR_EVER = "import time; time.sleep(1000)"
-PROFILE = PodProfile(cpu="50m", memory="64Mi", pod_security={"runAsNonRoot": True, "runAsUser": 65534})
+PROFILE = PodProfile(
+    cpu="50m",
+    memory="64Mi",
+    pod_security={"runAsNonRoot": True, "runAsUser": 65534},
+    termination_grace_seconds=1,
+)
 
 
 class Watched:

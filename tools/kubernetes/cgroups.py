@@ -15,8 +15,8 @@ _CPUSET = ("cpuset.mems", "cpuset.cpus")
 
 
 def name(cluster: Cluster) -> str:
-    """Return the group's name."""
-    return f"flyteform-{cluster.run.name}"
+    """Return the group's name, which no other cluster of this machine has."""
+    return cluster.namespace
 
 
 def make(cluster: Cluster) -> None:

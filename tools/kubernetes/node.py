@@ -197,6 +197,8 @@ def _kubelet(cluster: Cluster) -> dict[str, object]:
         "failSwapOn": False,
         "oomScoreAdj": 0,
         "maxPods": 200,
+        # A kubelet removes the logs of pods that it does not know: another cluster's, where they share a folder.
+        "podLogsDir": f"{cluster.run}/pod-logs",
         # Tests have many small pods: each may use what the machine has to spare.
         "cpuCFSQuota": False,
         "evictionHard": {
