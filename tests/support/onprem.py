@@ -21,7 +21,7 @@ from support.pulumi.manifests import KubernetesPlugin
 from support.s3 import KEY, S3_PORT, SECRET, S3Server, running_s3
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
 
 ROOT = Path(__file__).parents[2]
@@ -90,24 +90,43 @@ class Door:
 @asynccontextmanager
 async def door() -> AsyncIterator[Door]:
     """Forward two ports to the control plane's service, whenever there is one: what a site's balancer does."""
-    servers = [await asyncio.start_server(_forward_to(port), NODE, 0) for port in (8089, 8088)]
+    running: set[asyncio.Task[None]] = set()
+
+    def forward_to(port: int) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], None]:
+        def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            task = asyncio.create_task(_forward(reader, writer, port))
+            running.add(task)
+            task.add_done_callback(running.discard)
+
+        return accept
+
+    servers = [await asyncio.start_server(forward_to(port), NODE, 0) for port in (8089, 8088)]
     grpc, http = (server.sockets[0].getsockname()[1] for server in servers)
     try:
         yield Door(f"{NODE}:{grpc}", f"http://{NODE}:{http}")
     finally:
         for server in servers:
             server.close()
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
 
 
-def _forward_to(port: int) -> Any:
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError, AssertionError, TimeoutError):
-            async with asyncio.timeout(60):
-                inner, outer = await asyncio.open_connection(await asyncio.to_thread(_ready_pod), port)
-            await asyncio.gather(_copy(reader, outer), _copy(inner, writer))
-        writer.close()
-
-    return serve
+async def _forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int) -> None:
+    """Carry one connection to a pod and back, until either side ends it."""
+    writers = [writer]
+    try:
+        async with asyncio.timeout(60):
+            inner, outer = await asyncio.open_connection(await asyncio.to_thread(_ready_pod), port)
+        writers.append(outer)
+        await asyncio.gather(_copy(reader, outer), _copy(inner, writer))
+    except (OSError, AssertionError, TimeoutError):
+        pass  # nobody serves: the caller sees its connection end
+    finally:
+        for each in writers:
+            each.close()
+            with suppress(OSError):
+                await each.wait_closed()
 
 
 def _ready_pod() -> str:
