@@ -19,6 +19,7 @@ from flyteform_aws.operations import make_alarms, make_backups, make_costs
 from flyteform_aws.registry import make_registries
 from flyteform_platform.dataplane.projects import project_scopes
 from flyteform_platform.foundation import (
+    Agent,
     Bucket,
     Cluster,
     ClusterProfile,
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from flyteform_aws.config import AwsConfig
 
 _GATEWAY_CLASS = "envoy"
+# The agent of EKS Pod Identity.
+_POD_IDENTITY = Agent("169.254.170.23/32")
 _LOGS = (
     "https://{region}.console.aws.amazon.com/cloudwatch/home?region={region}#logsV2:log-groups/log-group/"
     "$252Faws$252Fcontainerinsights$252F{cluster}$252Fapplication/log-events$3FfilterPattern$3D"
@@ -153,5 +156,6 @@ def _profile(config: AwsConfig) -> ClusterProfile:
         gpu=gpu_nodes(),
         gpu_devices={pool.gpu_type: pool.gpu_type for pool in config.node_pools if pool.gpu_type},
         log_links=(LogLink("CloudWatch", uri),),
-        service_cidrs=(*cidrs.private, *cidrs.data),
+        database_cidrs=cidrs.data,
+        agents=(_POD_IDENTITY,),
     )

@@ -174,5 +174,5 @@ def _profile(config: AzureConfig) -> ClusterProfile:
         gpu_devices={pool.gpu_type: pool.gpu_type for pool in config.node_pools if pool.gpu_type},
         storage_class="managed-csi",
         log_links=(LogLink("Azure Monitor", _LOGS.format(tenant=config.azure.tenant, cluster=cluster)),),
-        service_cidrs=(cidrs.nodes, cidrs.endpoints, cidrs.databases, cidrs.api),
+        database_cidrs=(cidrs.databases,),
     )

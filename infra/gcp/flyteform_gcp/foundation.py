@@ -13,11 +13,12 @@ from flyteform_gcp.databases import NAMES, make_databases
 from flyteform_gcp.edge import CERTIFICATES, GATEWAY_CLASS, make_entrance
 from flyteform_gcp.identities import grant_objects, make_accounts
 from flyteform_gcp.keys import make_keys
-from flyteform_gcp.network import make_network, plan
+from flyteform_gcp.network import BALANCERS, make_network, plan
 from flyteform_gcp.nodes import GPU_LABEL, POOL, gpu_nodes, make_nodes, spot_nodes
 from flyteform_gcp.operations import make_alarms, make_backups, make_costs, make_registries
 from flyteform_platform.dataplane.projects import project_scopes
 from flyteform_platform.foundation import (
+    Agent,
     Bucket,
     Cluster,
     ClusterProfile,
@@ -35,6 +36,8 @@ from flyteform_platform.issuers import issuer_keys
 if TYPE_CHECKING:
     from flyteform_gcp.config import GcpConfig
 
+# GKE's own metadata server, which knows the pod and not the node.
+_METADATA = Agent("169.254.169.254/32")
 _ACCOUNT = "iam.gke.io/gcp-service-account"
 _LOGS = (
     "https://console.cloud.google.com/logs/query;query=resource.type%3D%22k8s_container%22%0A"
@@ -127,6 +130,7 @@ def _foundation(config: GcpConfig, made: _Made) -> Foundation:
             gateway_annotations={CERTIFICATES: made.certificates},
             address=made.address,
             sources=config.network.sources,
+            gateway_cidrs=BALANCERS,
         ),
         profile=_profile(config),
         tags=config.tags,
@@ -159,6 +163,6 @@ def _profile(config: GcpConfig) -> ClusterProfile:
         gpu_label=GPU_LABEL,
         gpu_devices={pool.gpu_type: pool.gpu_type for pool in config.node_pools if pool.gpu_type},
         log_links=(LogLink("Cloud Logging", uri),),
-        # Google's APIs are reached by private access, at addresses that Google publishes.
-        service_cidrs=(cidrs.nodes, cidrs.databases, "199.36.153.8/30"),
+        database_cidrs=(cidrs.databases,),
+        agents=(_METADATA,),
     )

@@ -11,6 +11,8 @@ from pulumi_gcp import compute, servicenetworking
 if TYPE_CHECKING:
     from flyteform_gcp.context import Context
 
+# Where Google's load balancers and their health checks call from.
+BALANCERS = ("35.191.0.0/16", "130.211.0.0/22")
 PODS = "pods"
 SERVICES = "services"
 
@@ -100,7 +102,7 @@ def _health_checks(context: Context, network: compute.Network) -> None:
         name=context.name("health-checks"),
         network=network.id,
         direction="INGRESS",
-        source_ranges=["35.191.0.0/16", "130.211.0.0/22"],
+        source_ranges=list(BALANCERS),
         allows=[compute.FirewallAllowArgs(protocol="tcp")],
         target_tags=[context.config.name],
         opts=context.options(),

@@ -150,6 +150,7 @@ class Edge:
     that is there already), or neither, where the cloud's own load balancer is told its certificate: one that is the
     gateway by `gateway_annotations`, one before the gateway's pods by `service_annotations`, with `balancer_ends_tls`.
     `address` is set where callers reach the gateway by a fixed address. `sources` are the CIDRs that may call.
+    `gateway_cidrs` is where a gateway that is no pod calls from: the cloud's own load balancers.
     `grpc_domain` is for gateways that serve gRPC on a host of its own (load balancers that have no gRPC in HTTP
     routes); without it clients use `domain` for everything. The gateway's proxies run in `gateway_namespace`.
     `own_url` is set where callers come by another way than the gateway.
@@ -166,6 +167,7 @@ class Edge:
     sources: tuple[str, ...] = ()
     grpc_domain: str = ""
     gateway_namespace: str = "envoy-gateway-system"
+    gateway_cidrs: tuple[str, ...] = ()
     own_url: str = ""
 
     @property
@@ -191,6 +193,14 @@ class LogLink:
 
 
 @dataclass(frozen=True, slots=True)
+class Agent:
+    """What hands pods their identity in the cloud, on every node: one address, which no network has, and its port."""
+
+    cidr: str
+    port: int = 80
+
+
+@dataclass(frozen=True, slots=True)
 class ClusterProfile:
     """What pods have to know about a cluster's nodes and services.
 
@@ -210,11 +220,26 @@ class ClusterProfile:
     zone_label: str = "topology.kubernetes.io/zone"
     log_links: tuple[LogLink, ...] = ()
     # CIDRs and TCP ports that the platform's pods must reach beside the databases: buckets, the cloud's identity
-    # service, the API server.
+    # service, the API server, a control plane elsewhere. Clouds serve most of these at public addresses of their own.
     service_cidrs: tuple[str, ...] = ("0.0.0.0/0",)
     service_ports: tuple[int, ...] = (443, 6443)
+    # Where the databases are; none: where the services are.
+    database_cidrs: tuple[str, ...] = ()
+    # Without them a pod whose network is denied by default has no identity.
+    agents: tuple[Agent, ...] = ()
+    # What a project's secret is called in the cloud's store, by `name`, `project`, `domain` and `secret`; empty: there
+    # is no store.
+    secret_path: str = ""
     # Namespaces of the cluster in which such services are: addresses of pods are no CIDRs to every network.
     service_namespaces: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """Where Prometheus writes what it measures beside its own disk: an address, and the region it signs calls for."""
+
+    url: Input[str]
+    region: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,4 +260,5 @@ class Foundation:
     identities: Identities
     edge: Edge
     profile: ClusterProfile = ClusterProfile()
+    metrics: Metrics | None = None
     tags: Texts = field(default_factory=dict)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from flyteform_platform.config import PlatformConfig
     from flyteform_platform.foundation import Foundation
 
+# What a chart needs to be there before it.
+_AFTER: Final = {"barman_cloud": ("cloudnative_pg", "cert_manager")}
 _CONTROLLER: Final = "gateway.envoyproxy.io/gatewayclass-controller"
 
 
@@ -43,6 +45,7 @@ class ClusterAddons(pulumi.ComponentResource):
         self._opts = pulumi.ResourceOptions(parent=self, provider=provider)
         self.made: list[pulumi.Resource] = []
         self._releases: dict[str, pulumi.Resource] = {}
+        self._namespaces: dict[str, core.Namespace] = {}
         for field, chart in ALL.items():
             if getattr(config.addons, field).enabled:
                 self._releases[field] = self._release(field, chart)
@@ -52,8 +55,10 @@ class ClusterAddons(pulumi.ComponentResource):
         self.register_outputs({})
 
     def _release(self, field: str, chart: Chart) -> pulumi.Resource:
-        about = meta.ObjectMetaArgs(name=chart.namespace, labels=namespace_labels(chart.level))
-        namespace = core.Namespace(chart.namespace, metadata=about, opts=self._opts)
+        after = [
+            self._namespace(chart),
+            *(self._releases[each] for each in _AFTER.get(field, ()) if each in self._releases),
+        ]
         given = getattr(self._config.addons, field)
         repository = helm.RepositoryOptsArgs(repo=chart.repository) if chart.repository else None
         return helm.Release(
@@ -66,11 +71,22 @@ class ClusterAddons(pulumi.ComponentResource):
             values=merged(self._values(field, chart), given.values),
             atomic=True,
             timeout=600,
-            opts=pulumi.ResourceOptions.merge(self._opts, pulumi.ResourceOptions(depends_on=[namespace])),
+            opts=pulumi.ResourceOptions.merge(self._opts, pulumi.ResourceOptions(depends_on=after)),
         )
 
+    def _namespace(self, chart: Chart) -> core.Namespace:
+        """Make a chart's namespace, once for all charts in it."""
+        if chart.namespace not in self._namespaces:
+            about = meta.ObjectMetaArgs(name=chart.namespace, labels=namespace_labels(chart.level))
+            self._namespaces[chart.namespace] = core.Namespace(chart.namespace, metadata=about, opts=self._opts)
+        return self._namespaces[chart.namespace]
+
     def _values(self, field: str, chart: Chart) -> dict[str, Any]:
-        values = copy.deepcopy(chart.values)
+        values = copy.deepcopy(merged(chart.values, chart.production if self._config.is_production else {}))
+        metrics = self._foundation.metrics
+        if field == "monitoring" and metrics is not None:
+            written = {"url": metrics.url, "sigv4": {"region": metrics.region}}
+            values["prometheus"]["prometheusSpec"]["remoteWrite"] = [written]
         identity = getattr(self._foundation.identities, field, Identity())
         if chart.account and identity.annotations:
             place = values

@@ -171,7 +171,10 @@ class Project(Section):
 
 
 class DataPlane(Section):
-    """The data plane of one cluster. `name` is the cluster's, `labels` those that executions may ask for."""
+    """The data plane of one cluster. `name` is the cluster's, `labels` those that executions may ask for.
+
+    The operator's rights hold in the whole cluster, or in the namespaces of the stack's `projects` alone (`scope`).
+    """
 
     name: Label = "main"
     image: Image = "ghcr.io/flyteform/dataplane:0.1.0"
@@ -182,6 +185,7 @@ class DataPlane(Section):
     labels: tuple[Label, ...] = ()
     weight: float = Field(default=1.0, gt=0)
     plugins: tuple[Label, ...] = ()
+    scope: str = Field(default="cluster", pattern="^(cluster|projects)$")
 
 
 class Addon(Section):
@@ -201,7 +205,9 @@ class Addons(Section):
     envoy_gateway: Addon = Addon()
     monitoring: Addon = Addon()
     cloudnative_pg: Addon = Field(default=Addon(enabled=False), alias="cloudnativePg")
+    barman_cloud: Addon = Addon(enabled=False)
     metallb: Addon = Addon(enabled=False)
+    rook: Addon = Addon(enabled=False)
 
     @property
     def has_certificates(self) -> bool:

@@ -155,14 +155,16 @@ class ControlPlane(pulumi.ComponentResource):
     def _policies(self) -> None:
         foundation, profile = self._foundation, self._foundation.profile
         databases = tuple(sorted({foundation.admin.port, foundation.catalog.port}))
-        services = Allowed(ports=(*databases, *profile.service_ports), cidrs=profile.service_cidrs)
+        services = Allowed(profile.service_ports, cidrs=profile.service_cidrs)
+        outside = Allowed(databases, cidrs=profile.database_cidrs or profile.service_cidrs)
+        gateway = foundation.edge.gateway_cidrs
         callers = [
             Allowed((GRPC,), self._config.data_plane.namespace, DATA_PLANE),
-            Allowed((GRPC, HTTP), foundation.edge.gateway_namespace),
+            Allowed((GRPC, HTTP), "" if gateway else foundation.edge.gateway_namespace, cidrs=gateway),
         ]
         if self._config.addons.has_monitoring:
             callers.append(Allowed((HTTP,), "monitoring"))
-        called = [services, Allowed(databases, self._namespace), *inside(profile)]
+        called = [services, outside, Allowed(databases, self._namespace), *inside(profile)]
         deny_all(self._namespace, self._opts)
         allow(self._namespace, COMPONENT, self._opts, ingress=callers, egress=called)
         allow(self._namespace, RELEASE, self._opts, egress=called)

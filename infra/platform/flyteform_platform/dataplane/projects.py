@@ -18,7 +18,7 @@ from flyteform_platform.parts.networks import METADATA_SERVICE
 if TYPE_CHECKING:
     import pulumi
     from flyteform_platform.config import Limits, PlatformConfig, Project
-    from flyteform_platform.foundation import Foundation
+    from flyteform_platform.foundation import Agent, Foundation
 
 _COMPONENT = "project"
 # What of a project's limit is asked for by pods, in the words of a ResourceQuota.
@@ -133,7 +133,8 @@ class ProjectNamespaces:
 
     def _network(self, scope: Scope, opts: pulumi.ResourceOptions) -> None:
         """Let tasks reach everything but the nodes' own identity; nobody reaches tasks but those of the namespace."""
-        reached = ("kube-system", *self.foundation.profile.service_namespaces)
+        profile = self.foundation.profile
+        reached = ("kube-system", *profile.service_namespaces)
         own = networking.NetworkPolicyPeerArgs(pod_selector=meta.LabelSelectorArgs())
         outside = networking.NetworkPolicyPeerArgs(
             ip_block=networking.IPBlockArgs(cidr="0.0.0.0/0", except_=[METADATA_SERVICE])
@@ -149,10 +150,18 @@ class ProjectNamespaces:
                     *(networking.NetworkPolicyEgressRuleArgs(to=[_namespace(each)]) for each in reached),
                     networking.NetworkPolicyEgressRuleArgs(to=[outside]),
                     networking.NetworkPolicyEgressRuleArgs(to=[own]),
+                    *(_agent(each) for each in profile.agents),
                 ],
             ),
             opts=opts,
         )
+
+
+def _agent(agent: Agent) -> networking.NetworkPolicyEgressRuleArgs:
+    return networking.NetworkPolicyEgressRuleArgs(
+        to=[networking.NetworkPolicyPeerArgs(ip_block=networking.IPBlockArgs(cidr=agent.cidr))],
+        ports=[networking.NetworkPolicyPortArgs(port=agent.port, protocol="TCP")],
+    )
 
 
 def _namespace(name: str) -> networking.NetworkPolicyPeerArgs:
