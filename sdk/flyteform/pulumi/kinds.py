@@ -15,6 +15,8 @@ class Shape(Enum):
 
     TEXT = "string"
     FLAG = "boolean"
+    NUMBER = "integer"
+    LIST = "list"  # of texts
     TEXTS = "texts"  # a map of texts
     TREE = "tree"  # a map of anything
 

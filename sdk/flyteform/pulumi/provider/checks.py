@@ -16,15 +16,29 @@ from flyteform.pulumi.provider.values import UNKNOWN
 from flyteform.schedules import validate_schedule
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from flyteform.pulumi.provider.paths import Path
 
 _WORDS = {
     Shape.TEXT: "a text",
     Shape.FLAG: "true or false",
+    Shape.NUMBER: "a whole number",
+    Shape.LIST: "a list of texts",
     Shape.TEXTS: "a map of texts",
     Shape.TREE: "a map",
+}
+_FITS: dict[Shape, Callable[[Any], bool]] = {
+    Shape.TEXT: lambda value: isinstance(value, str),
+    Shape.FLAG: lambda value: isinstance(value, bool),
+    Shape.NUMBER: lambda value: (
+        isinstance(value, int | float) and not isinstance(value, bool) and float(value).is_integer()
+    ),
+    Shape.LIST: lambda value: (
+        isinstance(value, list) and all(each is UNKNOWN or isinstance(each, str) for each in value)
+    ),
+    Shape.TEXTS: lambda value: isinstance(value, dict),
+    Shape.TREE: lambda value: isinstance(value, dict),
 }
 
 
@@ -66,8 +80,7 @@ def _value_failures(described: Property, value: Any) -> Iterator[Failure]:
     path = described.name
     if value is UNKNOWN:
         return
-    fitting = {Shape.TEXT: str, Shape.FLAG: bool, Shape.TEXTS: dict, Shape.TREE: dict}[described.shape]
-    if not isinstance(value, fitting):
+    if not _FITS[described.shape](value):
         yield Failure(path, f"is not {_WORDS[described.shape]}")
     elif isinstance(value, dict) and described.shape is Shape.TEXTS:
         for key, each in value.items():

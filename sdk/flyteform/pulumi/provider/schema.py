@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 _SHAPES: dict[Shape, dict[str, Any]] = {
     Shape.TEXT: {"type": "string"},
     Shape.FLAG: {"type": "boolean"},
+    Shape.NUMBER: {"type": "integer"},
+    Shape.LIST: {"type": "array", "items": {"type": "string"}},
     Shape.TEXTS: {"type": "object", "additionalProperties": {"type": "string"}},
     Shape.TREE: {"type": "object", "additionalProperties": {"$ref": "pulumi.json#/Any"}},
 }
@@ -20,7 +22,7 @@ _SHAPES: dict[Shape, dict[str, Any]] = {
 
 def schema(version: str) -> str:
     """Return the schema as JSON."""
-    configuration = _properties(CONFIGURATION)
+    configuration = properties_schema(CONFIGURATION)
     document = {
         "name": PACKAGE,
         "version": version,
@@ -43,14 +45,15 @@ def _resource(described: ResourceType) -> dict[str, Any]:
     inputs, outputs = described.inputs.values(), described.outputs.values()
     return {
         "description": described.description,
-        "inputProperties": _properties(inputs),
+        "inputProperties": properties_schema(inputs),
         "requiredInputs": [each.name for each in inputs if each.required],
-        "properties": _properties(outputs),
+        "properties": properties_schema(outputs),
         "required": [each.name for each in outputs if each.required or each.address],
     }
 
 
-def _properties(properties: Iterable[Property]) -> dict[str, Any]:
+def properties_schema(properties: Iterable[Property]) -> dict[str, Any]:
+    """Return what Pulumi's tools know properties by."""
     return {each.name: _property(each) for each in properties}
 
 

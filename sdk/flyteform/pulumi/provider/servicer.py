@@ -13,8 +13,9 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2
 
 from flyteform.errors import InvalidInputError
 from flyteform.pulumi.kinds import TYPES
-from flyteform.pulumi.provider.diffs import is_done
-from flyteform.pulumi.provider.paths import Difference, differences, path_text
+from flyteform.pulumi.provider.answers import diff_response, refusals
+from flyteform.pulumi.provider.diffs import PropertyChange, is_done
+from flyteform.pulumi.provider.paths import differences
 from flyteform.pulumi.provider.provider import ADDRESS, Known, Provider, Target
 from flyteform.pulumi.provider.schema import schema
 from flyteform.pulumi.provider.values import decode, decode_some, encode
@@ -22,19 +23,7 @@ from flyteform.pulumi.provider.values import decode, decode_some, encode
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from flyteform.pulumi.provider.checks import Failure
-    from flyteform.pulumi.provider.diffs import PropertyChange
     from flyteform.pulumi.provider.engine import EngineLog
-
-
-_KINDS = {
-    (Difference.ADDED, False): provider_pb2.PropertyDiff.ADD,
-    (Difference.ADDED, True): provider_pb2.PropertyDiff.ADD_REPLACE,
-    (Difference.DELETED, False): provider_pb2.PropertyDiff.DELETE,
-    (Difference.DELETED, True): provider_pb2.PropertyDiff.DELETE_REPLACE,
-    (Difference.UPDATED, False): provider_pb2.PropertyDiff.UPDATE,
-    (Difference.UPDATED, True): provider_pb2.PropertyDiff.UPDATE_REPLACE,
-}
 
 
 class Servicer:
@@ -66,18 +55,13 @@ class Servicer:
 
     async def check_config(self, request: provider_pb2.CheckRequest) -> provider_pb2.CheckResponse:
         """Check the provider's configuration."""
-        given = decode(request.news)
-        failures = self._provider.check_config(given.values)
-        return provider_pb2.CheckResponse(inputs=request.news, failures=_failures(failures))
+        found = self._provider.check_config(decode(request.news).values)
+        return provider_pb2.CheckResponse(inputs=request.news, failures=refusals(found))
 
     async def diff_config(self, request: provider_pb2.DiffRequest) -> provider_pb2.DiffResponse:
         """Compare configurations; another address may be the same platform, so it replaces nothing."""
         changed = differences(decode(request.old_inputs).values, decode(request.news).values)
-        detailed = {
-            path_text(path): provider_pb2.PropertyDiff(kind=_KINDS[difference, False], inputDiff=True)
-            for path, difference in changed
-        }
-        return _diff_response(detailed, ())
+        return diff_response(PropertyChange(path, difference, of_input=True) for path, difference in changed)
 
     async def configure(self, request: provider_pb2.ConfigureRequest) -> provider_pb2.ConfigureResponse:
         """Take the configuration."""
@@ -92,20 +76,17 @@ class Servicer:
         if request.olds.fields and request.olds == request.news:  # checked before; most resources of most runs are
             self._provider.declare(_target(request), decode_some(request.news, ADDRESS))
             return provider_pb2.CheckResponse(inputs=request.news)
-        checked, failures = self._provider.check(_target(request), decode(request.olds), decode(request.news))
-        return provider_pb2.CheckResponse(inputs=encode(checked.values, checked.secrets), failures=_failures(failures))
+        checked, found = self._provider.check(_target(request), decode(request.olds), decode(request.news))
+        return provider_pb2.CheckResponse(inputs=encode(checked.values, checked.secrets), failures=refusals(found))
 
     async def diff(self, request: provider_pb2.DiffRequest) -> provider_pb2.DiffResponse:
         """Compare a resource's inputs with its state."""
         target = _target(request, request.ignoreChanges)
         outputs = decode(request.olds)
         if request.old_inputs == request.news and is_done(target.described, outputs.values):
-            return _diff_response({}, ())
+            return diff_response()
         old = Known(decode(request.old_inputs), outputs)
-        changes = self._provider.diff(target, old, decode(request.news))
-        detailed = {path_text(change.path): _property_diff(change) for change in changes}
-        replaces = dict.fromkeys(str(change.path[0]) for change in changes if change.replaces)
-        return _diff_response(detailed, replaces)
+        return diff_response(self._provider.diff(target, old, decode(request.news)))
 
     async def create(self, request: provider_pb2.CreateRequest) -> provider_pb2.CreateResponse:
         """Create a resource."""
@@ -149,25 +130,3 @@ def _target(
     if token not in TYPES:
         raise InvalidInputError(f"there is no type {token}", remedy=f"there are {', '.join(TYPES)}")
     return Target(TYPES[token], request.urn, tuple(ignored))
-
-
-def _failures(failures: Iterable[Failure]) -> list[provider_pb2.CheckFailure]:
-    return [provider_pb2.CheckFailure(property=each.path, reason=each.reason) for each in failures]
-
-
-def _property_diff(change: PropertyChange) -> provider_pb2.PropertyDiff:
-    return provider_pb2.PropertyDiff(kind=_KINDS[change.difference, change.replaces], inputDiff=change.of_input)
-
-
-def _diff_response(
-    detailed: dict[str, provider_pb2.PropertyDiff], replaces: Iterable[str]
-) -> provider_pb2.DiffResponse:
-    some, none = provider_pb2.DiffResponse.DIFF_SOME, provider_pb2.DiffResponse.DIFF_NONE
-    roots = dict.fromkeys(path.split(".")[0].split("[")[0] for path in detailed)
-    return provider_pb2.DiffResponse(
-        changes=some if detailed else none,
-        replaces=list(replaces),
-        diffs=list(roots),
-        detailedDiff=detailed,
-        hasDetailedDiff=True,
-    )

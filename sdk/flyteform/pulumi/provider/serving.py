@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import traceback
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 import grpc
 import grpc.aio
@@ -22,11 +22,67 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message
 
-    from flyteform.pulumi.provider.servicer import Servicer
-
 _SERVICE = "pulumirpc.ResourceProvider"
 _LARGEST = 400 * 1024 * 1024  # bytes of a message, as the engine's own limit
 _LONGEST_QUEUED = 30 * 60_000  # milliseconds: an engine may have thousands of calls under way
+
+
+class Calls(Protocol):
+    """What a provider answers: a method for each call of the engine's that it takes."""
+
+    async def handshake(
+        self, request: provider_pb2.ProviderHandshakeRequest, /
+    ) -> provider_pb2.ProviderHandshakeResponse:
+        """Say what the provider understands."""
+        ...
+
+    async def attach(self, request: plugin_pb2.PluginAttach, /) -> empty_pb2.Empty:
+        """Send messages to this engine."""
+        ...
+
+    async def get_plugin_info(self, request: empty_pb2.Empty, /) -> plugin_pb2.PluginInfo:
+        """Return the version."""
+        ...
+
+    async def get_schema(self, request: provider_pb2.GetSchemaRequest, /) -> provider_pb2.GetSchemaResponse:
+        """Return the package's schema."""
+        ...
+
+    async def check_config(self, request: provider_pb2.CheckRequest, /) -> provider_pb2.CheckResponse:
+        """Check the provider's configuration."""
+        ...
+
+    async def diff_config(self, request: provider_pb2.DiffRequest, /) -> provider_pb2.DiffResponse:
+        """Compare configurations."""
+        ...
+
+    async def configure(self, request: provider_pb2.ConfigureRequest, /) -> provider_pb2.ConfigureResponse:
+        """Take the configuration."""
+        ...
+
+    async def check(self, request: provider_pb2.CheckRequest, /) -> provider_pb2.CheckResponse:
+        """Check a resource's inputs and fill in defaults."""
+        ...
+
+    async def diff(self, request: provider_pb2.DiffRequest, /) -> provider_pb2.DiffResponse:
+        """Compare a resource's inputs with its state."""
+        ...
+
+    async def create(self, request: provider_pb2.CreateRequest, /) -> provider_pb2.CreateResponse:
+        """Create a resource."""
+        ...
+
+    async def read(self, request: provider_pb2.ReadRequest, /) -> provider_pb2.ReadResponse:
+        """Read a resource."""
+        ...
+
+    async def update(self, request: provider_pb2.UpdateRequest, /) -> provider_pb2.UpdateResponse:
+        """Update a resource."""
+        ...
+
+    async def delete(self, request: provider_pb2.DeleteRequest, /) -> empty_pb2.Empty:
+        """Delete a resource."""
+        ...
 
 
 class Operations:
@@ -58,7 +114,7 @@ class Operations:
             task.cancel()
 
 
-def make_server(servicer: Servicer) -> grpc.aio.Server:
+def make_server(servicer: Calls) -> grpc.aio.Server:
     """Return a server of the calls that the servicer has; all others are unimplemented."""
     operations = Operations()
 
