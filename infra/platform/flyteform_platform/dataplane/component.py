@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING, Final
 from pulumi_kubernetes.apiextensions import v1 as extensions
 from pulumi_kubernetes.core import v1 as core
 from pulumi_kubernetes.meta import v1 as meta
-from pulumi_kubernetes.rbac import v1 as rbac
 
 import pulumi
+from flyteform_dataplane.kubernetes.rbac import CLUSTER, PLUGIN_RESOURCES, Account, Scope, operator_manifests
 from flyteform_dataplane.kubernetes.workflows.definition import NAME as DEFINITION
 from flyteform_dataplane.kubernetes.workflows.definition import definition
 from flyteform_platform.controlplane.names import COMPONENT as CONTROL_PLANE
 from flyteform_platform.controlplane.names import GRPC
 from flyteform_platform.dataplane.names import ACCOUNT, COMPONENT, NAME, OBJECTS_SECRET
 from flyteform_platform.dataplane.profile import profile_document
-from flyteform_platform.dataplane.projects import ProjectNamespaces
-from flyteform_platform.dataplane.rules import own_rules, policy_rules, work_rules
+from flyteform_platform.dataplane.projects import ProjectNamespaces, project_scopes
 from flyteform_platform.dataplane.webhook import SecretsWebhook
+from flyteform_platform.errors import ConfigError
+from flyteform_platform.parts.access import grant
 from flyteform_platform.parts.deployments import budget, deployment, metadata
 from flyteform_platform.parts.documents import checksum
 from flyteform_platform.parts.labels import labels, namespace_labels
@@ -82,7 +83,8 @@ class DataPlane(pulumi.ComponentResource):
         )
 
     def _operate(self, projects: list[pulumi.Resource]) -> None:
-        self._access()
+        self._account()
+        self._rights(projects)
         self._policies()
         document = profile_document(self._foundation, self._config.data_plane.image)
         profile = pulumi.Output.json_dumps(document, indent=1, sort_keys=True)
@@ -155,9 +157,10 @@ class DataPlane(pulumi.ComponentResource):
             f"{_PROFILE}/profile.yaml",
             # This program makes the namespaces; the operator has no right to.
             "--no-resource-sync",
+            *(f"--limit-namespace={each}" for each in self._scope.namespaces or ()),
         )
 
-    def _access(self) -> None:
+    def _account(self) -> None:
         identity = self._foundation.identities.data_plane
         core.ServiceAccount(
             ACCOUNT,
@@ -170,27 +173,23 @@ class DataPlane(pulumi.ComponentResource):
             automount_service_account_token=False,
             opts=self._opts,
         )
-        subject = rbac.SubjectArgs(kind="ServiceAccount", name=ACCOUNT, namespace=self._namespace)
-        about = meta.ObjectMetaArgs(name=NAME, labels=labels(COMPONENT))
-        rules = policy_rules(work_rules(self._config.data_plane.plugins))
-        rbac.ClusterRole(NAME, metadata=about, rules=rules, opts=self._opts)
-        group = "rbac.authorization.k8s.io"
-        rbac.ClusterRoleBinding(
-            NAME,
-            metadata=about,
-            role_ref=rbac.RoleRefArgs(api_group=group, kind="ClusterRole", name=NAME),
-            subjects=[subject],
-            opts=self._opts,
-        )
-        own = metadata(NAME, self._namespace, COMPONENT)
-        rbac.Role(f"{NAME}-own", metadata=own, rules=policy_rules(own_rules()), opts=self._opts)
-        rbac.RoleBinding(
-            f"{NAME}-own",
-            metadata=own,
-            role_ref=rbac.RoleRefArgs(api_group=group, kind="Role", name=NAME),
-            subjects=[subject],
-            opts=self._opts,
-        )
+
+    @property
+    def _scope(self) -> Scope:
+        """Where the operator works: in the whole cluster, or in these projects' namespaces only."""
+        if self._config.data_plane.scope == "cluster":
+            return CLUSTER
+        return Scope(tuple(scope.namespace for _, scope in project_scopes(self._config)))
+
+    def _rights(self, projects: list[pulumi.Resource]) -> None:
+        """Give the operator what it was tested with on a real API server: both read the same table."""
+        plugins = self._config.data_plane.plugins
+        if unknown := sorted(set(plugins) - set(PLUGIN_RESOURCES)):
+            known = ", ".join(sorted(PLUGIN_RESOURCES))
+            raise ConfigError(f"platform.dataplane.plugins: there is no {unknown[0]}: use some of {known}")
+        manifests = operator_manifests(Account(ACCOUNT, self._namespace), plugins=plugins, scope=self._scope)
+        after = pulumi.ResourceOptions(depends_on=projects) if self._scope.namespaces else None
+        grant(manifests, COMPONENT, pulumi.ResourceOptions.merge(self._opts, after))
 
     def _policies(self) -> None:
         profile = self._foundation.profile
