@@ -12,6 +12,7 @@ from flyteidl.core.execution_pb2 import WorkflowExecution
 
 from flyteform.proto.flyteform.v1.link_pb2 import ResourceSync
 from flyteform_dataplane.kubernetes.rbac import Account, Scope, operator_manifests, sync_manifests
+from support.access import operator_rights
 from support.kubernetes import get, kubectl
 from support.leasing import LeasingControl
 from support.operators import NAMESPACE, Operators, chain, install, uninstall, wide
@@ -125,7 +126,7 @@ REFUSED = (
 @pytest.mark.timeout(400)
 async def test_the_role_is_enough_and_no_more(impersonated: Impersonated, control: LeasingControl) -> None:
     """With rights in the whole cluster, an operator does its work and nothing else."""
-    operators = impersonated.start(CLUSTER_WIDE, operator_manifests(CLUSTER_WIDE))
+    operators = impersonated.start(CLUSTER_WIDE, operator_rights(CLUSTER_WIDE))
     await work(operators, control)
     assert impersonated.complaints() == []
     for verb, group, what in REFUSED:
@@ -167,7 +168,7 @@ async def test_a_namespace_that_the_sync_makes_is_worked_in(
     A right that the account was not told to pass on is refused, and the report says so.
     """
     manifests = [
-        *operator_manifests(SYNCING, scope=Scope((NAMESPACE,), later=True)),
+        *operator_rights(SYNCING, Scope((NAMESPACE,), later=True)),
         *sync_manifests(SYNCING, bound_roles=[SYNCING.name]),
     ]
     operators = impersonated.start(SYNCING, manifests, f"--limit-namespace={NAMESPACE}", number=2)
