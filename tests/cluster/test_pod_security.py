@@ -81,7 +81,7 @@ def priority(name: str) -> Json:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(("cloud", "stack"), STACKS)
 def test_the_platforms_pods_are_restricted(recorder: Recordings, cloud: str, stack: str) -> None:
-    """Operator, webhook, where there is one, and whatever else the stack starts is admitted, pod by pod, without exceptions."""
+    """Operator, webhook (where there is one) and whatever else the stack starts is admitted, without exceptions."""
     pods = pods_of(recorder, cloud, stack)
     assert OPERATOR in pods
     assert WEBHOOK in pods or cloud != "onprem"
