@@ -66,7 +66,7 @@ check: setup ## hold the code against its rules: lint, format, types, imports, g
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/ty check --error-on-warning infra/platform infra/aws infra/gcp infra/azure infra/onprem
+	$(BIN)/ty check --error-on-warning infra/platform infra/aws infra/gcp infra/azure infra/onprem infra/local
 	$(BIN)/lint-imports --verbose
 	$(BIN)/python tools/generate_proto.py --check
 
@@ -75,6 +75,7 @@ cluster: setup ## a real Kubernetes cluster on this machine: ARGS=up, status, do
 	@$(BIN)/python -m tools.kubernetes $(ARGS)
 
 # The tests run inside the cluster's network, which nothing outside can reach and which reaches nothing outside.
+# Those that share it run one after the other, those that simulate clusters of their own beside them.
 IN_CLUSTER := $(BIN)/python -m tools.kubernetes --run .cluster/test
 IMAGES := --python localhost/python:test --task localhost/task:test --example localhost/example:test \
   --operator localhost/operator:test --stock localhost/flytekit:test
@@ -82,7 +83,7 @@ IMAGES := --python localhost/python:test --task localhost/task:test --example lo
 test-cluster: setup compat ## pass the tests that need a real Kubernetes with real pods
 	@if ! $(IN_CLUSTER) possible; then test -z "$$CI" && echo "SKIPPED: the tests of a real cluster"; exit; fi; \
 	  export FLYTEFORM_FLYTEKIT=$(FLYTEKIT); $(IN_CLUSTER) up $(IMAGES) && \
-	  FLYTEFORM_TEST_CLUSTER=1 $(IN_CLUSTER) exec $(BIN)/pytest tests/cluster $(ARGS); \
+	  FLYTEFORM_TEST_CLUSTER=1 $(IN_CLUSTER) exec $(BIN)/pytest -n 3 --dist loadgroup tests/cluster $(ARGS); \
 	  code=$$?; $(IN_CLUSTER) down; exit $$code
 
 N ?= 10000

@@ -16,7 +16,9 @@ from flyteform.proto.flyteform.v1.events_pb2_grpc import EventServiceServicer, a
 from flyteform.proto.flyteform.v1.link_pb2_grpc import DataPlaneLinkServicer, add_DataPlaneLinkServicer_to_server
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Iterable, Mapping
+
+    from flyteidl.core.identifier_pb2 import WorkflowExecutionIdentifier
 
     from flyteform.proto.flyteform.v1.link_pb2 import FromDataPlane, Lease, ToDataPlane
 
@@ -42,6 +44,7 @@ class LeasingControl(DataPlaneLinkServicer, EventServiceServicer):
         self._wanted: link_pb2.ResourceSync | None = None
         self._seen: set[bytes] = set()
         self._leases: dict[str, Lease] = {}
+        self._causes: dict[str, str] = {}
         self._held: set[str] = set()
         self._outbox: asyncio.Queue[ToDataPlane | None] | None = None
         self._changed = asyncio.Condition()
@@ -68,12 +71,13 @@ class LeasingControl(DataPlaneLinkServicer, EventServiceServicer):
             self._send(link_pb2.ToDataPlane(lease=lease))
 
     def abort(self, name: str, cause: str) -> None:
-        """Ask for the end of an execution."""
+        """Ask for the end of an execution, now and of whoever is linked later."""
+        self._causes[name] = cause
         message = link_pb2.Abort(id=self._leases[name].id, cause=cause)
         self._send(link_pb2.ToDataPlane(abort=message))
 
     def revoke(self, name: str) -> None:
-        """Take an execution away."""
+        """Take an execution away: whoever is linked later and holds it is told so too."""
         message = link_pb2.Revoke(id=self._leases.pop(name).id)
         self._held.discard(name)
         self._send(link_pb2.ToDataPlane(revoke=message))
@@ -114,16 +118,25 @@ class LeasingControl(DataPlaneLinkServicer, EventServiceServicer):
         outbox.put_nowait(link_pb2.ToDataPlane(registered=registered))
         if self._wanted is not None:
             outbox.put_nowait(link_pb2.ToDataPlane(resource_sync=self._wanted))
-        self._held = {held.name for held in first.register.held}
-        for name, lease in self._leases.items():
-            if name not in self._held and name not in self.finished:
-                outbox.put_nowait(link_pb2.ToDataPlane(lease=lease))
+        self._reconcile({held.name: held for held in first.register.held})
         listening = asyncio.create_task(self._listen(request_iterator, outbox))
         try:
             while (message := await outbox.get()) is not None:
                 yield message
         finally:
             listening.cancel()
+
+    def _reconcile(self, held: Mapping[str, WorkflowExecutionIdentifier]) -> None:
+        """Say what the data plane has missed: what it shall begin, end, and give back."""
+        self._held = set(held)
+        for name, lease in self._leases.items():
+            if name not in held and name not in self.finished:
+                self._send(link_pb2.ToDataPlane(lease=lease))
+        for name, identifier in held.items():
+            if name not in self._leases:
+                self._send(link_pb2.ToDataPlane(revoke=link_pb2.Revoke(id=identifier)))
+            elif name in self._causes:
+                self._send(link_pb2.ToDataPlane(abort=link_pb2.Abort(id=identifier, cause=self._causes[name])))
 
     async def ReportEvents(  # noqa: N802 - gRPC's name
         self,

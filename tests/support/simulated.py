@@ -9,6 +9,7 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 import yaml
 
@@ -54,18 +55,14 @@ class Simulated:
 
 @contextmanager
 def simulated(folder: Path) -> Iterator[Simulated]:
-    """Start it, and point KUBECONFIG at it until the end."""
+    """Start it; until the end KUBECONFIG points at it, and its kubectl is the one on PATH."""
     run = (folder / "simulated").resolve()
-    before = os.environ.get("KUBECONFIG")
     try:
         _run(run, "up", "--mode", "control", "--simulate", str(NODES))
-        os.environ["KUBECONFIG"] = str(run / "admin.kubeconfig")
-        yield Simulated(run)
+        path = f"{run / 'bin'}{os.pathsep}{os.environ['PATH']}"
+        with patch.dict(os.environ, {"KUBECONFIG": str(run / "admin.kubeconfig"), "PATH": path}):
+            yield Simulated(run)
     finally:
-        if before is None:
-            os.environ.pop("KUBECONFIG", None)
-        else:
-            os.environ["KUBECONFIG"] = before
         _run(run, "down")
 
 

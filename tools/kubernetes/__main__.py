@@ -51,6 +51,7 @@ def up(arguments: argparse.Namespace) -> None:
         node.prepare()
     kube = built(KUBE)
     cluster.write()
+    _link_kubectl(cluster, kube)
     make_pki(cluster)
     if cluster.mode is Mode.FULL:
         make_network(cluster)
@@ -64,6 +65,12 @@ def up(arguments: argparse.Namespace) -> None:
         kwok.start_nodes(cluster, processes, kube, arguments.simulate)
     print(f"the cluster runs after {time.monotonic() - began:.1f} s; its kubeconfig:")
     print(cluster.kubeconfig)
+
+
+def _link_kubectl(cluster: Cluster, kube: Path) -> None:
+    cluster.programs.mkdir(exist_ok=True)
+    if not (cluster.programs / "kubectl").exists():
+        (cluster.programs / "kubectl").symlink_to(kube)
 
 
 def _images(arguments: argparse.Namespace) -> Iterator[Path]:
@@ -122,12 +129,8 @@ def stop(arguments: argparse.Namespace) -> None:
 def execute(arguments: argparse.Namespace) -> None:
     """Run a command where the cluster is: in its network, with KUBECONFIG and its kubectl on PATH."""
     cluster = Cluster.read(arguments.run.resolve())
-    programs = cluster.run / "bin"
-    programs.mkdir(exist_ok=True)
-    if not (programs / "kubectl").exists():
-        (programs / "kubectl").symlink_to(built(KUBE))
     os.environ["KUBECONFIG"] = str(cluster.kubeconfig)
-    os.environ["PATH"] = f"{programs}{os.pathsep}{os.environ['PATH']}"
+    os.environ["PATH"] = f"{cluster.programs}{os.pathsep}{os.environ['PATH']}"
     command = [*map(str, entered(cluster, arguments.arguments))]
     sys.stdout.flush()
     os.execvp(command[0], command)  # noqa: S606 - the command that the caller names

@@ -56,6 +56,11 @@ class Cluster:
         """The administrator's kubeconfig."""
         return self.run / "admin.kubeconfig"
 
+    @property
+    def programs(self) -> Path:
+        """The folder with its kubectl."""
+        return self.run / "bin"
+
     def write(self) -> None:
         """Record it in its folder, for `status` and `down`."""
         record = {**asdict(self), "run": str(self.run), "kubeconfig": str(self.kubeconfig)}
