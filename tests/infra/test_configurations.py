@@ -78,7 +78,7 @@ def test_domains_apart() -> None:
     ("cloud", "path", "problem"),
     [
         ("aws", "aws.administrators", "nobody could reach the cluster"),
-        ("aws", "aws.databaseCertificates", "aws.databaseCertificates"),
+        ("aws", "aws.databaseProxy", "aws.databaseCertificates, or aws.databaseProxy: true"),
         ("aws", "aws.backups", "aws.backups: true"),
         ("gcp", "gcp.securityGroup", "gcp.securityGroup"),
         ("gcp", "gcp.tokenImage", "gcp.tokenImage is missing"),

@@ -10,6 +10,7 @@ from pulumi_aws import cloudwatch, eks, iam
 
 import pulumi
 from flyteform_aws import documents
+from flyteform_platform.clouds.kubeconfig import kubeconfig
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -165,36 +166,9 @@ def _administrators(context: Context, cluster: eks.Cluster) -> None:
 
 
 def _kubeconfig(context: Context, cluster: eks.Cluster) -> pulumi.Output[str]:
-    """Return a kubeconfig without a credential: whoever uses it gets one from AWS with an identity of their own."""
-    arguments = ["--region", context.config.aws.region, "eks", "get-token", "--cluster-name", context.config.name]
-
-    def rendered(parts: list[str]) -> str:
-        endpoint, certificate = parts
-        name = context.config.name
-        return json.dumps(
-            {
-                "apiVersion": "v1",
-                "kind": "Config",
-                "clusters": [
-                    {"name": name, "cluster": {"server": endpoint, "certificate-authority-data": certificate}}
-                ],
-                "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
-                "current-context": name,
-                "users": [
-                    {
-                        "name": name,
-                        "user": {
-                            "exec": {
-                                "apiVersion": "client.authentication.k8s.io/v1",
-                                "command": "aws",
-                                "args": arguments,
-                                "interactiveMode": "Never",
-                            }
-                        },
-                    }
-                ],
-            }
-        )
-
+    name = context.config.name
+    arguments = ["--region", context.config.aws.region, "eks", "get-token", "--cluster-name", name]
     authority = cluster.certificate_authority.apply(lambda found: str(found.data))
-    return pulumi.Output.all(cluster.endpoint, authority).apply(rendered)
+    return pulumi.Output.all(cluster.endpoint, authority).apply(
+        lambda parts: kubeconfig(name, parts[0], "aws", arguments, authority=parts[1])
+    )

@@ -30,8 +30,16 @@ class RdsDatabase:
     secret: pulumi.Output[str]
 
 
-def make_databases(context: Context, network: Network, cluster: EksCluster, keys: Keys) -> dict[str, RdsDatabase]:
-    """Make both databases, by name."""
+@dataclass(frozen=True, slots=True)
+class Databases:
+    """Both databases by name, and the security group that they are in."""
+
+    instances: dict[str, RdsDatabase]
+    group: ec2.SecurityGroup
+
+
+def make_databases(context: Context, network: Network, cluster: EksCluster, keys: Keys) -> Databases:
+    """Make both databases."""
     subnets = rds.SubnetGroup(
         "databases",
         name=context.name("databases"),
@@ -50,7 +58,8 @@ def make_databases(context: Context, network: Network, cluster: EksCluster, keys
     )
     group = _reachable(context, network, cluster)
     watcher = _watcher(context)
-    return {name: _database(context, name, _Shared(subnets, parameters, group, watcher, keys)) for name in NAMES}
+    shared = _Shared(subnets, parameters, group, watcher, keys)
+    return Databases({name: _database(context, name, shared) for name in NAMES}, group)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +122,9 @@ def _reachable(context: Context, network: Network, cluster: EksCluster) -> ec2.S
         tags=context.named("databases"),
         opts=context.options(),
     )
+    if context.config.aws.database_proxy:
+        # Proxies come instead.
+        return group
     vpc.SecurityGroupIngressRule(
         "databases-from-cluster",
         security_group_id=group.id,

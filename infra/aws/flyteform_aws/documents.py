@@ -111,6 +111,28 @@ def read_secrets(arns: Sequence[str], key: str, service: str) -> Document:
     )
 
 
+def read_metrics(workspace: str) -> Document:
+    """Let what one workspace has measured be read."""
+    return policy(
+        allow(
+            ["aps:QueryMetrics", "aps:GetLabels", "aps:GetSeries", "aps:GetMetricMetadata", "aps:DescribeWorkspace"],
+            workspace,
+            sid="Read",
+        ),
+        allow(["aps:ListWorkspaces"], "*", sid="Look"),
+    )
+
+
+def write_metrics(workspace: str) -> Document:
+    """Let Prometheus write to one workspace."""
+    return policy(allow(["aps:RemoteWrite"], workspace, sid="Write"))
+
+
+def cached_images(repositories: Sequence[str]) -> Document:
+    """Let the first pull of a public image make the repository that keeps its copy."""
+    return policy(allow(["ecr:BatchImportUpstreamImage", "ecr:CreateRepository"], list(repositories), sid="Copies"))
+
+
 def only_encrypted(bucket: str) -> Document:
     """Refuse everybody whose connection is not encrypted."""
     return policy(
@@ -173,7 +195,9 @@ def load_balancers(cluster: str) -> Document:
         "ec2:DescribeNetworkInterfaces",
         "ec2:DescribeSecurityGroups",
         "ec2:DescribeSubnets",
+        "ec2:DescribeRouteTables",
         "ec2:DescribeTags",
+        "ec2:GetSecurityGroupsForVpc",
         "ec2:DescribeVpcs",
         "elasticloadbalancing:Describe*",
         "acm:DescribeCertificate",
@@ -196,6 +220,7 @@ def load_balancers(cluster: str) -> Document:
         "elasticloadbalancing:DeleteTargetGroup",
         "elasticloadbalancing:DeregisterTargets",
         "elasticloadbalancing:ModifyListener",
+        "elasticloadbalancing:ModifyListenerAttributes",
         "elasticloadbalancing:ModifyLoadBalancerAttributes",
         "elasticloadbalancing:ModifyRule",
         "elasticloadbalancing:ModifyTargetGroup",

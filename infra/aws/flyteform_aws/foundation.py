@@ -13,10 +13,13 @@ from flyteform_aws.databases import NAMES, PORT, USER, make_databases
 from flyteform_aws.edge import balancer_annotations, make_certificate
 from flyteform_aws.identities import Stores, make_identities
 from flyteform_aws.keys import make_keys
-from flyteform_aws.network import make_network, plan
+from flyteform_aws.monitoring import make_metrics
+from flyteform_aws.network import make_network, plan, require_zones
 from flyteform_aws.nodes import POOL, gpu_nodes, make_nodes, spot_nodes
 from flyteform_aws.operations import make_alarms, make_backups, make_costs
+from flyteform_aws.proxy import make_proxies
 from flyteform_aws.registry import make_registries
+from flyteform_aws.secrets import PATH, make_secrets
 from flyteform_platform.dataplane.projects import project_scopes
 from flyteform_platform.foundation import (
     Agent,
@@ -29,6 +32,7 @@ from flyteform_platform.foundation import (
     Identities,
     Identity,
     LogLink,
+    Metrics,
     NodeGroup,
     Password,
     RemoteSecret,
@@ -68,11 +72,13 @@ class _Made:
     hosts: tuple[pulumi.Input[str], ...] = ("", "")
     secrets: tuple[pulumi.Input[str], ...] = ("", "")
     certificate: pulumi.Input[str] = ""
+    metrics: pulumi.Input[str] = ""
 
 
 def make_base(config: AwsConfig) -> Base:
     """Make everything below Kubernetes, and the cluster."""
     context = Context.of(config)
+    require_zones(context)
     keys = make_keys(context)
     network = make_network(context)
     buckets = make_buckets(context, keys)
@@ -80,11 +86,16 @@ def make_base(config: AwsConfig) -> Base:
     nodes = make_nodes(context, network, cluster)
     install_basics(context, cluster, nodes)
     databases = make_databases(context, network, cluster, keys)
-    make_identities(context, cluster, Stores(buckets, databases, keys))
+    hosts = {name: each.instance.address for name, each in databases.instances.items()}
+    if config.aws.database_proxy:
+        hosts = make_proxies(context, network, cluster, databases, keys)
+    workspace, metrics = make_metrics(context, keys) if config.aws.managed_monitoring else (None, None)
+    secrets = make_secrets(context, keys)
+    make_identities(context, cluster, Stores(buckets, databases.instances, keys, secrets, workspace))
     make_registries(context, keys)
-    make_alarms(context, databases)
+    make_alarms(context, databases.instances)
     if config.aws.backups:
-        make_backups(context, buckets, databases, keys)
+        make_backups(context, buckets, databases.instances, keys)
     make_costs(context)
     made = _Made(
         kubeconfig=cluster.kubeconfig,
@@ -92,9 +103,10 @@ def make_base(config: AwsConfig) -> Base:
         jwks=issuer_keys(cluster.issuer),
         metadata=buckets.metadata.bucket,
         raw=buckets.raw.bucket,
-        hosts=tuple(databases[name].instance.address for name in NAMES),
-        secrets=tuple(databases[name].secret for name in NAMES),
+        hosts=tuple(hosts[name] for name in NAMES),
+        secrets=tuple(databases.instances[name].secret for name in NAMES),
         certificate=make_certificate(context),
+        metrics=metrics.url if metrics else "",
     )
     return Base(_foundation(config, made), network.vpc.id, tuple(nodes))
 
@@ -125,6 +137,7 @@ def _foundation(config: AwsConfig, made: _Made) -> Foundation:
             sources=config.network.sources,
         ),
         profile=_profile(config),
+        metrics=Metrics(made.metrics, region) if config.aws.managed_monitoring else None,
         tags=config.tags,
     )
 
@@ -135,14 +148,16 @@ def _bucket(name: pulumi.Input[str], region: str) -> Bucket:
 
 def _database(config: AwsConfig, made: _Made, index: int) -> Database:
     name = NAMES[index]
+    # Proxies have certificates of public authorities, databases those of the region's own.
+    own = "" if config.aws.database_proxy else config.aws.database_certificates
     return Database(
         host=made.hosts[index],
         name=name,
         user=USER,
         port=PORT,
         login=Password(f"{name}-database", remote=RemoteSecret(made.secrets[index], "password")),
-        sslmode="verify-full" if config.aws.database_certificates else "require",
-        ca=config.aws.database_certificates,
+        sslmode="verify-full" if own or config.aws.database_proxy else "require",
+        ca=own,
     )
 
 
@@ -158,4 +173,5 @@ def _profile(config: AwsConfig) -> ClusterProfile:
         log_links=(LogLink("CloudWatch", uri),),
         database_cidrs=cidrs.data,
         agents=(_POD_IDENTITY,),
+        secret_path=PATH,
     )

@@ -10,12 +10,15 @@ from pulumi_aws import eks, iam
 
 import pulumi
 from flyteform_aws import documents
+from flyteform_platform.addons import charts
 from flyteform_platform.controlplane.names import ACCOUNT as CONTROL_PLANE
 from flyteform_platform.dataplane.names import ACCOUNT as DATA_PLANE
 from flyteform_platform.dataplane.projects import project_scopes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+
+    from pulumi_aws import amp, secretsmanager
 
     from flyteform_aws.buckets import Buckets
     from flyteform_aws.cluster import EksCluster
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 # Tasks run as this service account of the namespace `<project>-<domain>`, unless a launch plan names another.
 WORKLOAD = "default"
 EXTERNAL_SECRETS = ("external-secrets", "external-secrets")
+MONITORING = (charts.MONITORING.namespace, charts.PROMETHEUS)
 AUTOSCALER = ("kube-system", "cluster-autoscaler")
 DNS = ("external-dns", "external-dns")
 LOAD_BALANCERS = ("kube-system", "aws-load-balancer-controller")
@@ -38,6 +42,8 @@ class Stores:
     buckets: Buckets
     databases: dict[str, RdsDatabase]
     keys: Keys
+    secrets: Sequence[secretsmanager.Secret] = ()
+    metrics: amp.Workspace | None = None
 
 
 def make_identities(context: Context, cluster: EksCluster, stores: Stores) -> None:
@@ -59,13 +65,16 @@ def make_identities(context: Context, cluster: EksCluster, stores: Stores) -> No
     )
     for _, scope in project_scopes(config):
         make.role(scope.namespace, (scope.namespace, WORKLOAD), given.apply(_workload(scope.project, scope.domain, s3)))
-    secrets = pulumi.Output.all(key, *(database.secret for database in stores.databases.values()))
+    known = [*(database.secret for database in stores.databases.values()), *(each.arn for each in stores.secrets)]
+    secrets = pulumi.Output.all(key, *known)
     manager = f"secretsmanager.{config.aws.region}.amazonaws.com"
     make.role(
         "external-secrets",
         EXTERNAL_SECRETS,
         secrets.apply(lambda arns: documents.read_secrets(arns[1:], arns[0], manager)),
     )
+    if stores.metrics is not None:
+        make.role("prometheus", MONITORING, stores.metrics.arn.apply(documents.write_metrics))
     make.role("autoscaler", AUTOSCALER, pulumi.Output.from_input(documents.autoscaler(config.name)))
     if zone := config.edge.dns_zone:
         make.role("dns", DNS, pulumi.Output.from_input(documents.records(config.aws.partition, zone)))

@@ -6,10 +6,12 @@ import ipaddress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import pulumi_aws as aws
 from pulumi_aws import cloudwatch, ec2, iam, vpc
 
 import pulumi
 from flyteform_aws import documents
+from flyteform_platform.errors import PlatformError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,6 +46,18 @@ def plan(cidr: str, zones: int) -> Plan:
     last = list(quarters[3].subnets(prefixlen_diff=2))
     small = list(last[3].subnets(prefixlen_diff=4))
     return Plan(*(tuple(map(str, part[:zones])) for part in (quarters, last, small)))
+
+
+def require_zones(context: Context) -> None:
+    """Raise `PlatformError` where the account has not the zones that the configuration means."""
+    region = context.config.aws.region
+    found = aws.get_availability_zones(state="available", opts=pulumi.InvokeOptions(provider=context.provider))
+    if missing := sorted(set(context.config.zones) - set(found.names)):
+        letters = ", ".join(name.removeprefix(region) for name in found.names)
+        raise PlatformError(
+            f"the account has no zone {missing[0]}: name {context.config.network.zones} of {letters} as aws.zones, "
+            "or ask for fewer by network.zones"
+        )
 
 
 def make_network(context: Context) -> Network:

@@ -8,6 +8,7 @@ from pulumi_aws import autoscaling, ec2, eks, iam
 
 from flyteform_aws import documents
 from flyteform_aws.config import is_arm
+from flyteform_aws.registry import PUBLIC, cache_prefix
 from flyteform_platform.foundation import NodeGroup
 
 if TYPE_CHECKING:
@@ -42,6 +43,13 @@ def make_nodes(context: Context, network: Network, cluster: EksCluster) -> list[
         )
         for index, policy in enumerate(_POLICIES)
     ]
+    copies = [context.config.arn("ecr", f"repository/{cache_prefix(context, name)}/*") for name in PUBLIC]
+    iam.RolePolicy(
+        "nodes",
+        role=role.id,
+        policy=documents.text(documents.cached_images(copies)),
+        opts=context.options(),
+    )
     return [_group(context, network, cluster, pool, role, attached) for pool in context.config.node_pools]
 
 

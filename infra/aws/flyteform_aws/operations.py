@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pulumi_aws import backup, budgets, cloudwatch, iam, servicequotas, sns
+from pulumi_aws import backup, budgets, cloudwatch, costexplorer, iam, servicequotas, sns
 
 from flyteform_aws import documents
 
@@ -113,6 +113,8 @@ def make_costs(context: Context) -> None:
             ],
             opts=context.options(),
         )
+    if costs.allocation_tag:
+        costexplorer.CostAllocationTag("platform", tag_key="platform", status="Active", opts=context.options())
     for field, code in _QUOTAS.items():
         if value := getattr(context.config.aws.quotas, field):
             servicequotas.ServiceQuota(

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pulumi
 from flyteform_aws.config import AwsConfig
 from flyteform_aws.foundation import Base, make_base, skeleton
-from flyteform_aws.services import install_services, publish_names, secret_store
+from flyteform_aws.services import install_services, publish_names, secrets_of
+from flyteform_platform.clouds.secrets import secret_store
 from flyteform_platform.config import Role, read_config
 from flyteform_platform.parts.cluster import cluster_provider
 from flyteform_platform.platform import install
-from flyteform_platform.references import export, imported
+from flyteform_platform.references import export, imported, required
 
 _VPC = "vpc"
 
@@ -30,7 +31,7 @@ def deploy() -> None:
     if platform.addons is not None:
         publish_names(config, provider, platform.addons.made)
         if config.addons.external_secrets.enabled:
-            secret_store(config, provider, platform.addons.made)
+            secret_store(config, secrets_of(config), provider, platform.addons.made)
 
 
 def _base(config: AwsConfig) -> Base:
@@ -40,4 +41,4 @@ def _base(config: AwsConfig) -> Base:
         pulumi.export(_VPC, base.vpc)
         return base
     reference = pulumi.StackReference(config.stacks.base)
-    return Base(imported(reference, skeleton(config)), reference.require_output(_VPC))
+    return Base(imported(reference, skeleton(config)), required(reference, _VPC))

@@ -13,10 +13,13 @@ if TYPE_CHECKING:
 
 _NAMES = ("controlplane", "dataplane", "tasks")
 _UNTAGGED_DAYS = 14
+_PREFIX = 20
+# Public registries that ask for no login.
+PUBLIC = {"quay": "quay.io", "k8s": "registry.k8s.io", "aws": "public.ecr.aws"}
 
 
 def make_registries(context: Context, keys: Keys) -> None:
-    """Make them."""
+    """Make them, and rules that keep a copy of public images which the cluster pulls."""
     for name in _NAMES:
         made = ecr.Repository(
             name,
@@ -29,6 +32,18 @@ def make_registries(context: Context, keys: Keys) -> None:
             opts=context.options(protect=context.config.is_production),
         )
         ecr.LifecyclePolicy(name, repository=made.name, policy=_cleared(), opts=context.options())
+    for name, upstream in PUBLIC.items():
+        ecr.PullThroughCacheRule(
+            name,
+            ecr_repository_prefix=cache_prefix(context, name),
+            upstream_registry_url=upstream,
+            opts=context.options(),
+        )
+
+
+def cache_prefix(context: Context, name: str) -> str:
+    """Return what names of copies begin with; AWS allows 30 characters."""
+    return f"{context.config.name[:_PREFIX].rstrip('-')}/{name}"
 
 
 def _cleared() -> str:

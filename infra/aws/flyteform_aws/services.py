@@ -5,13 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pulumi_kubernetes.apiextensions import CustomResource
 from pulumi_kubernetes.helm import v3 as helm
-from pulumi_kubernetes.meta import v1 as meta
 
 import pulumi
 from flyteform_aws.identities import AUTOSCALER, DNS, LOAD_BALANCERS
-from flyteform_platform.controlplane.secrets import STORE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,9 +27,9 @@ class _Chart:
     namespace: str = "kube-system"
 
 
-_AUTOSCALER = _Chart("cluster-autoscaler", AUTOSCALER[1], "9.53.0", "https://kubernetes.github.io/autoscaler")
-_DNS = _Chart("external-dns", DNS[1], "1.19.0", "https://kubernetes-sigs.github.io/external-dns", DNS[0])
-_BALANCERS = _Chart("aws-load-balancer-controller", LOAD_BALANCERS[1], "1.16.0", "https://aws.github.io/eks-charts")
+_AUTOSCALER = _Chart("cluster-autoscaler", AUTOSCALER[1], "9.59.0", "https://kubernetes.github.io/autoscaler")
+_DNS = _Chart("external-dns", DNS[1], "1.21.1", "https://kubernetes-sigs.github.io/external-dns", DNS[0])
+_BALANCERS = _Chart("aws-load-balancer-controller", LOAD_BALANCERS[1], "3.4.2", "https://aws.github.io/eks-charts")
 
 
 def install_services(config: AwsConfig, vpc: pulumi.Input[str], provider: kubernetes.Provider) -> list[pulumi.Resource]:
@@ -55,17 +52,9 @@ def install_services(config: AwsConfig, vpc: pulumi.Input[str], provider: kubern
     return [_release(_AUTOSCALER, scaling, provider), _release(_BALANCERS, balancing, provider)]
 
 
-def secret_store(config: AwsConfig, provider: kubernetes.Provider, after: Sequence[pulumi.Resource]) -> pulumi.Resource:
-    """Let external-secrets read from Secrets Manager, as who its own pods are."""
-    spec = {"provider": {"aws": {"service": "SecretsManager", "region": config.aws.region}}}
-    return CustomResource(
-        f"{STORE}-store",
-        api_version="external-secrets.io/v1",
-        kind="ClusterSecretStore",
-        metadata=meta.ObjectMetaArgs(name=STORE),
-        spec=spec,
-        opts=pulumi.ResourceOptions(provider=provider, depends_on=list(after)),
-    )
+def secrets_of(config: AwsConfig) -> dict[str, Any]:
+    """Return where external-secrets reads: Secrets Manager, as who its own pods are."""
+    return {"aws": {"service": "SecretsManager", "region": config.aws.region}}
 
 
 def publish_names(

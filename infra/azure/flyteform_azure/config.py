@@ -6,10 +6,10 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from flyteform_platform.config import PlatformConfig, Role, Section
+from flyteform_platform.clouds.config import CloudConfig, CloudSettings, Digest
+from flyteform_platform.config import Role, Section
 
 Guid = Annotated[str, Field(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")]
-Digest = Annotated[str, Field(pattern=r"^(|[^@\s]+@sha256:[0-9a-f]{64})$")]
 
 
 class Costs(Section):
@@ -20,35 +20,39 @@ class Costs(Section):
     emails: tuple[str, ...] = ()
 
 
-class AzureSettings(Section):
+class AzureSettings(CloudSettings):
     """The subscription and place, who administers the cluster, and what only Azure has.
 
     `administrators` are object ids of groups in Entra. `suffix` ends names that are the whole world's (accounts of
     storage, vaults, registries). `token_image` has `az`, by digest: it gets the control plane's tokens for its
     databases, which have no passwords. Certificates are proved in the DNS zone `edge.dnsZone` of the group `dns_group`;
-    `acme_email` is whom their authority writes to.
+    `acme_email` is whom their authority writes to. Databases are backed up in `backup_location`, which Azure pairs
+    with the location, by a key that is there. `quotas` are vCPUs that the subscription must have, by family.
     """
 
     subscription: Guid
     tenant: Guid
     location: str = Field(pattern=r"^[a-z0-9]+$")
     suffix: str = Field(pattern=r"^[a-z0-9]{3,8}$")
-    kubernetes: str = Field(default="1.34", pattern=r"^1\.[0-9]{2}$")
+    kubernetes: str = Field(default="1.35", pattern=r"^1\.[0-9]{2}$")
     administrators: tuple[Guid, ...] = ()
     token_image: Digest = ""
     dns_group: str = ""
     acme_email: str = ""
+    backup_location: str = Field(default="", pattern=r"^[a-z0-9]*$")
+    quotas: dict[str, int] = Field(default_factory=dict)
     log_days: int = Field(default=30, ge=30, le=730)
     costs: Costs = Costs()
 
 
-class AzureConfig(PlatformConfig):
+class AzureConfig(CloudConfig):
     """The configuration of a stack on Azure."""
 
+    section = "azure"
     azure: AzureSettings
 
     @model_validator(mode="after")
-    def _cluster(self) -> Self:
+    def _tokens(self) -> Self:
         if any(self.has(role) for role in (Role.BASE, Role.CONTROL_PLANE)) and not self.azure.token_image:
             raise ValueError("azure.tokenImage is missing: the databases are reached by tokens that it gets")
         if not (
@@ -57,27 +61,15 @@ class AzureConfig(PlatformConfig):
             raise ValueError(
                 "edge.certificateSecret, or edge.dnsZone with azure.dnsGroup and azure.acmeEmail, is missing"
             )
-        if not self.has(Role.BASE):
-            return self
-        if not self.azure.administrators:
-            raise ValueError("azure.administrators is empty: nobody could reach the cluster, it has no local accounts")
-        if not any(pool.system for pool in self.node_pools):
-            raise ValueError("nodePools has no pool with system: true, where the platform's own pods run")
-        if not self.network.private_api and not self.network.administrators:
-            raise ValueError("network.administrators is empty: a public API server needs the CIDRs that may reach it")
         return self
 
-    @model_validator(mode="after")
-    def _durable(self) -> Self:
-        if not (self.is_production and self.has(Role.BASE)):
-            return self
-        missing = {
+    def durable(self) -> dict[str, bool]:
+        """Return what production needs: another place for backups, and people who hear of trouble."""
+        return {
+            "azure.backupLocation, the location's pair": bool(self.azure.backup_location),
             "azure.costs.monthly": self.azure.costs.monthly > 0,
             "azure.costs.emails": bool(self.azure.costs.emails),
         }
-        if wrong := [text for text, there in missing.items() if not there]:
-            raise ValueError("the preset prod needs " + "; ".join(wrong))
-        return self
 
     @property
     def zones(self) -> list[str]:

@@ -10,10 +10,9 @@ import pulumi_azure_native as azure
 from pulumi_azure_native import authorization, resources
 
 import pulumi
+from flyteform_platform.clouds.context import CloudContext, labels_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from flyteform_azure.config import AzureConfig
 
 # Built-in roles, by Azure's own ids.
@@ -28,12 +27,10 @@ CLUSTER_ADMIN: Final = "b1ff04bb-8a4e-4dc4-8eb5-8693973ce19b"
 CLUSTER_USER: Final = "4abbcc35-e782-43d8-92c5-2d3f1bd2253f"
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+@dataclass(frozen=True)
+class Context(CloudContext["AzureConfig", azure.Provider]):
     """The stack's configuration, the provider and the group of its resources."""
 
-    config: AzureConfig
-    provider: azure.Provider
     group: resources.ResourceGroup
 
     @classmethod
@@ -52,7 +49,7 @@ class Context:
             "group",
             resource_group_name=config.group,
             location=config.azure.location,
-            tags=_tags(config),
+            tags=labels_of(config),
             opts=options,
         )
         return cls(config, provider, group)
@@ -60,31 +57,12 @@ class Context:
     @property
     def tags(self) -> dict[str, str]:
         """The tags of everything that can have some."""
-        return _tags(self.config)
+        return labels_of(self.config)
 
     @property
     def group_name(self) -> pulumi.Output[str]:
         """The group's name, once it is there."""
         return self.group.name
-
-    def name(self, *parts: str) -> str:
-        """Return the name of something in the cloud: it begins with the platform's."""
-        return "-".join((self.config.name, *parts))
-
-    def options(
-        self,
-        *,
-        protect: bool = False,
-        ignore: Sequence[str] = (),
-        after: Sequence[pulumi.Resource] = (),
-    ) -> pulumi.ResourceOptions:
-        """Return how a resource is made; a protected one is not deleted before somebody says so."""
-        return pulumi.ResourceOptions(
-            provider=self.provider,
-            protect=protect or None,
-            ignore_changes=list(ignore) or None,
-            depends_on=list(after) or None,
-        )
 
     def assign(
         self,
@@ -109,7 +87,3 @@ class Context:
             condition_version="2.0" if condition else None,
             opts=self.options(),
         )
-
-
-def _tags(config: AzureConfig) -> dict[str, str]:
-    return {"platform": config.name, "environment": str(config.preset), "managed-by": "flyteform", **config.tags}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pulumi_gcp import container, projects, serviceaccount
 
 from flyteform_gcp.network import PODS, SERVICES
+from flyteform_platform.clouds.kubeconfig import kubeconfig
 
 if TYPE_CHECKING:
     import pulumi
@@ -143,30 +143,11 @@ def _administrators(context: Context) -> None:
 
 
 def _kubeconfig(context: Context, cluster: container.Cluster) -> pulumi.Output[str]:
-    """Return a kubeconfig without a credential: whoever uses it gets one from Google with an identity of their own."""
-    name = context.config.name
-
-    def rendered(endpoint: str) -> str:
-        user = {
-            "exec": {
-                "apiVersion": "client.authentication.k8s.io/v1",
-                "command": "gke-gcloud-auth-plugin",
-                "interactiveMode": "Never",
-                "provideClusterInfo": True,
-            }
-        }
-        return json.dumps(
-            {
-                "apiVersion": "v1",
-                "kind": "Config",
-                "clusters": [{"name": name, "cluster": {"server": f"https://{endpoint}"}}],
-                "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
-                "current-context": name,
-                "users": [{"name": name, "user": user}],
-            }
-        )
-
-    return cluster.control_plane_endpoints_config.apply(_endpoint).apply(rendered)
+    endpoint = cluster.control_plane_endpoints_config.apply(_endpoint)
+    more = {"provideClusterInfo": True}
+    return endpoint.apply(
+        lambda host: kubeconfig(context.config.name, f"https://{host}", "gke-gcloud-auth-plugin", more=more)
+    )
 
 
 def _endpoint(found: container.outputs.ClusterControlPlaneEndpointsConfig) -> str:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 
 from pydantic import Field, model_validator
 
-from flyteform_platform.config import PlatformConfig, Role, Section
+from flyteform_platform.clouds.config import CloudConfig, CloudSettings, Digest
+from flyteform_platform.config import Role, Section
 
 Member = Annotated[str, Field(pattern=r"^(user|group|serviceAccount):[^@\s]+@[^@\s]+$")]
-Digest = Annotated[str, Field(pattern=r"^(|[^@\s]+@sha256:[0-9a-f]{64})$")]
-LETTERS = "bcd"
+# Zones of regions that have no a, b and c.
+_LETTERS: Final = {
+    "": ("a", "b", "c"),
+    "europe-west1": ("b", "c", "d"),
+    "us-east1": ("b", "c", "d"),
+    "us-central1": ("a", "b", "c"),
+}
 
 
 class Costs(Section):
@@ -27,21 +33,24 @@ class Quotas(Section):
     l4_gpus: int = Field(default=0, ge=0)
 
 
-class GcpSettings(Section):
+class GcpSettings(CloudSettings):
     """The project and region, who administers the cluster, and what only Google Cloud has.
 
     `number` is the project's number, which names of workload identities contain. `security_group` is the group
     `gke-security-groups@<domain>` whose member groups RBAC may name. `token_image` has `gcloud`, by digest: it gets the
-    control plane's tokens for its databases, which have no passwords.
+    control plane's tokens for its databases, which have no passwords. `zones` are letters, where they are not those
+    that the region is known to have. `flex_start` names pools with GPUs whose nodes are waited for, up to a week each.
     """
 
     project: str = Field(pattern=r"^[a-z][a-z0-9-]{4,28}[a-z0-9]$")
     number: str = Field(pattern=r"^[0-9]{6,14}$")
-    region: str = Field(pattern=r"^[a-z]+-[a-z]+[0-9]$")
+    region: str = Field(pattern=r"^[a-z]+-[a-z]+[0-9]+$")
+    zones: tuple[Annotated[str, Field(pattern="^[a-z]$")], ...] = ()
     administrators: tuple[Member, ...] = ()
     security_group: str = ""
     channel: str = Field(default="REGULAR", pattern="^(RAPID|REGULAR|STABLE|EXTENDED)$")
     token_image: Digest = ""
+    flex_start: tuple[str, ...] = ()
     log_days: int = Field(default=30, ge=1)
     alarm_emails: tuple[str, ...] = ()
     backups: bool = False
@@ -49,42 +58,45 @@ class GcpSettings(Section):
     quotas: Quotas = Quotas()
 
 
-class GcpConfig(PlatformConfig):
+class GcpConfig(CloudConfig):
     """The configuration of a stack on Google Cloud."""
 
+    section = "gcp"
+    # Whoever calls the API server is known to IAM.
+    guarded = True
     gcp: GcpSettings
 
     @model_validator(mode="after")
-    def _cluster(self) -> Self:
+    def _tokens(self) -> Self:
         if any(self.has(role) for role in (Role.BASE, Role.CONTROL_PLANE)) and not self.gcp.token_image:
             raise ValueError("gcp.tokenImage is missing: the databases are reached by tokens that it gets")
-        if not self.has(Role.BASE):
-            return self
-        if not self.gcp.administrators:
-            raise ValueError("gcp.administrators is empty: nobody could reach the cluster")
-        if not any(pool.system for pool in self.node_pools):
-            raise ValueError("nodePools has no pool with system: true, where the platform's own pods run")
+        pools = {pool.name: pool for pool in self.node_pools}
+        for index, name in enumerate(self.gcp.flex_start):
+            if name not in pools or not pools[name].gpus or pools[name].spot or pools[name].minimum:
+                raise ValueError(
+                    f"gcp.flexStart[{index}]: {name} has to be a pool with GPUs, minimum: 0, and without spot"
+                )
         return self
 
-    @model_validator(mode="after")
-    def _durable(self) -> Self:
-        if not (self.is_production and self.has(Role.BASE)):
-            return self
-        missing = {
+    def durable(self) -> dict[str, bool]:
+        """Return what production needs: backups, and people who hear of trouble."""
+        return {
             "gcp.backups: true": self.gcp.backups,
             "gcp.alarmEmails": bool(self.gcp.alarm_emails),
             "gcp.costs.account": bool(self.gcp.costs.account),
             "gcp.costs.monthlyUsd": self.gcp.costs.monthly_usd > 0,
             "gcp.securityGroup": bool(self.gcp.security_group),
         }
-        if wrong := [text for text, there in missing.items() if not there]:
-            raise ValueError("the preset prod needs " + "; ".join(wrong))
-        return self
+
+    def zone_names(self) -> tuple[str, ...]:
+        """Return the zones that are named, or those that the region has."""
+        letters = self.gcp.zones or _LETTERS.get(self.gcp.region, _LETTERS[""])
+        return tuple(f"{self.gcp.region}-{letter}" for letter in letters)
 
     @property
     def zones(self) -> tuple[str, ...]:
         """The zones of nodes."""
-        return tuple(f"{self.gcp.region}-{letter}" for letter in LETTERS[: self.network.zones])
+        return self.zone_names()[: self.network.zones]
 
     def account_email(self, name: str) -> str:
         """Return the address of a service account of the platform."""

@@ -9,6 +9,7 @@ import pulumi_gcp as gcp
 from pulumi_gcp import projects
 
 import pulumi
+from flyteform_platform.clouds.context import CloudContext, labels_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,23 +38,20 @@ _APIS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+@dataclass(frozen=True)
+class Context(CloudContext["GcpConfig", gcp.Provider]):
     """The stack's configuration, the provider that makes its resources, and the APIs that have to be on before."""
 
-    config: GcpConfig
-    provider: gcp.Provider
     services: tuple[projects.Service, ...]
 
     @classmethod
     def of(cls, config: GcpConfig) -> Context:
         """Return the context: one project and region, and labels on everything."""
-        labels = {"platform": config.name, "environment": str(config.preset), "managed-by": "flyteform", **config.tags}
         provider = gcp.Provider(
             "gcp",
             project=config.gcp.project,
             region=config.gcp.region,
-            default_labels=labels,
+            default_labels=labels_of(config),
             # Budgets and quotas are asked for in the project's name.
             user_project_override=True,
             billing_project=config.gcp.project,
@@ -70,21 +68,6 @@ class Context:
         )
         return cls(config, provider, services)
 
-    def name(self, *parts: str) -> str:
-        """Return the name of something in the cloud: it begins with the platform's."""
-        return "-".join((self.config.name, *parts))
-
-    def options(
-        self,
-        *,
-        protect: bool = False,
-        ignore: Sequence[str] = (),
-        after: Sequence[pulumi.Resource] = (),
-    ) -> pulumi.ResourceOptions:
-        """Return how a resource is made; a protected one is not deleted before somebody says so."""
-        return pulumi.ResourceOptions(
-            provider=self.provider,
-            protect=protect or None,
-            ignore_changes=list(ignore) or None,
-            depends_on=[*self.services, *after],
-        )
+    def before(self) -> Sequence[pulumi.Resource]:
+        """Return the APIs."""
+        return self.services

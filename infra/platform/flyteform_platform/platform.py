@@ -12,6 +12,7 @@ from flyteform_platform.config import Role
 from flyteform_platform.controlplane.component import ControlPlane
 from flyteform_platform.dataplane.component import DataPlane
 from flyteform_platform.parts.cluster import cluster_provider
+from flyteform_platform.references import required
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,7 +69,7 @@ def _elsewhere(config: PlatformConfig, foundation: Foundation) -> pulumi.Input[s
     """Return where another stack's control plane is reached, in whichever cloud it is: by its gateway."""
     if not config.stacks.control_plane:
         return f"grpcs://{foundation.edge.domain}:443"
-    url = pulumi.StackReference(config.stacks.control_plane).require_output("url")
+    url = required(pulumi.StackReference(config.stacks.control_plane), "url")
     return url.apply(lambda text: f"grpcs://{urlsplit(text).hostname}:{urlsplit(text).port or _HTTPS}")
 
 

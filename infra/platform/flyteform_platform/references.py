@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import Field, fields, is_dataclass, replace
+from dataclasses import Field, dataclass, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import pulumi
+from flyteform_platform.errors import PlatformError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,26 +32,59 @@ def imported(reference: pulumi.StackReference, skeleton: Foundation) -> Foundati
     The skeleton is the foundation as the same configuration makes it without resources: its structure (which
     databases log in how, which scopes have identities) is the configuration's, its `Input` fields may hold anything.
     """
-    open_, secret = reference.require_output(OPEN), reference.require_output(SECRET)
-    filled: Foundation = _filled(_filled(skeleton, open_, secret=False), secret, secret=True)
-    return filled
+    for name, secret in ((OPEN, False), (SECRET, True)):
+        outputs = required(reference, name)
+        place = _Place(reference._name, name)  # noqa: SLF001 - a stack's own name has no public face
+        skeleton = _filled(skeleton, outputs, place, secret=secret)
+    return skeleton
 
 
-def _filled(skeleton: Any, outputs: pulumi.Output[Any], *, secret: bool) -> Any:
+def required(reference: pulumi.StackReference, name: str) -> pulumi.Output[Any]:
+    """Return an output of another stack; `PlatformError` that says which stack to bring up, where it has none."""
+    place = _Place(reference._name, name)  # noqa: SLF001 - a stack's own name has no public face
+    return reference.get_output(name).apply(place.found)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where something is in another stack's outputs: for messages."""
+
+    stack: str
+    path: str
+
+    def part(self, name: str) -> _Place:
+        return _Place(self.stack, f"{self.path}.{name}")
+
+    def found(self, value: Any) -> Any:
+        """Return a value that is there."""
+        if value is None:
+            raise PlatformError(
+                f"the stack {self.stack} has no output {self.path}: it was not brought up yet, or by an older "
+                "program or another configuration; run `pulumi up` there first"
+            )
+        return value
+
+    def picked(self, name: str) -> Callable[[Any], Any]:
+        """Return what takes a part of the value at this place."""
+        return lambda value: self.part(name).found(value.get(name) if isinstance(value, Mapping) else None)
+
+
+def _filled(skeleton: Any, outputs: pulumi.Output[Any], place: _Place, *, secret: bool) -> Any:
     changed: dict[str, Any] = {}
     for each in fields(skeleton):
         value = getattr(skeleton, each.name)
-        at = _picked(each.name)
+        at, below = place.picked(each.name), place.part(each.name)
         if _is_leaf(each, secret=secret):
             if isinstance(value, Mapping):
-                changed[each.name] = {key: outputs.apply(at).apply(_picked(key)) for key in value}
+                changed[each.name] = {key: outputs.apply(at).apply(below.picked(key)) for key in value}
             elif value is not None:
                 changed[each.name] = outputs.apply(at)
         elif is_dataclass(value) and _leaves(value, secret=secret):
-            changed[each.name] = _filled(value, outputs.apply(at), secret=secret)
+            changed[each.name] = _filled(value, outputs.apply(at), below, secret=secret)
         elif _holds_parts(value):
             changed[each.name] = {
-                key: _filled(part, outputs.apply(at).apply(_picked(key)), secret=secret) for key, part in value.items()
+                key: _filled(part, outputs.apply(at).apply(below.picked(key)), below.part(key), secret=secret)
+                for key, part in value.items()
             }
     return replace(skeleton, **changed)
 
@@ -75,7 +109,3 @@ def _is_leaf(each: Field[Any], *, secret: bool) -> bool:
 
 def _holds_parts(value: Any) -> bool:
     return isinstance(value, Mapping) and any(map(is_dataclass, value.values()))
-
-
-def _picked(name: str) -> Callable[[Any], Any]:
-    return lambda value: value[name]

@@ -157,11 +157,15 @@ class Limits(Section):
 
 
 class Project(Section):
-    """A project and its domains: each has a namespace, an identity, and limits."""
+    """A project and its domains: each has a namespace, an identity, limits, and the secrets that are named.
+
+    Every domain has values of its own: people put them into the cloud's store, and tasks find them by the name.
+    """
 
     name: Name
     domains: tuple[Label, ...] = ("development", "staging", "production")
     limits: dict[str, Limits] = Field(default_factory=dict)
+    secrets: tuple[Label, ...] = ()
 
     @model_validator(mode="after")
     def _known(self) -> Self:
@@ -215,6 +219,11 @@ class Addons(Section):
         return self.cert_manager.enabled or self.cert_manager.present
 
     @property
+    def has_secrets(self) -> bool:
+        """Whether there is external-secrets."""
+        return self.external_secrets.enabled or self.external_secrets.present
+
+    @property
     def has_gateway(self) -> bool:
         """Whether there are gateways."""
         return self.envoy_gateway.enabled or self.envoy_gateway.present
@@ -265,6 +274,13 @@ class PlatformConfig(Section):
         for first, second in pairwise(spaces):
             if f"{second}-".startswith(f"{first}-"):
                 raise ValueError(f"projects: {first} and {second} are not apart, rename one of the projects")
+        return self
+
+    @model_validator(mode="after")
+    def _kept(self) -> Self:
+        for index, project in enumerate(self.projects):
+            if project.secrets and not self.addons.has_secrets:
+                raise ValueError(f"projects[{index}].secrets needs addons.externalSecrets: enabled or present")
         return self
 
     @model_validator(mode="after")

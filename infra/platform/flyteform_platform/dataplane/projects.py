@@ -10,6 +10,7 @@ from pulumi_kubernetes.meta import v1 as meta
 from pulumi_kubernetes.networking import v1 as networking
 
 from flyteform_platform.dataplane.names import OBJECTS_SECRET, POD_TEMPLATE, WORKLOAD
+from flyteform_platform.dataplane.secrets import path_of, task_secret
 from flyteform_platform.foundation import Identity, Scope
 from flyteform_platform.parts.deployments import metadata
 from flyteform_platform.parts.labels import in_namespace, namespace_labels
@@ -56,6 +57,9 @@ class ProjectNamespaces:
         self._template(scope, identity, inside)
         self._limits(scope, project.limits.get(scope.domain), inside)
         self._network(scope, inside)
+        for secret in project.secrets:
+            path = path_of(self.foundation.name, self.foundation.profile.secret_path, scope, secret)
+            task_secret(scope, secret, path, inside)
         return namespace
 
     def _account(self, scope: Scope, identity: Identity, opts: pulumi.ResourceOptions) -> None:

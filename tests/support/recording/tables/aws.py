@@ -72,6 +72,16 @@ OUTPUTS: dict[str, Callable[[str, Json], Json]] = {
     "aws:eks/cluster:Cluster": _cluster,
     "aws:eks/nodeGroup:NodeGroup": lambda name, _: {"resources": [{"autoscalingGroups": [{"name": f"eks-{name}"}]}]},
     "aws:rds/instance:Instance": _database,
+    "aws:rds/proxy:Proxy": lambda _, inputs: {
+        "name": inputs["name"],
+        "endpoint": f"{inputs['name']}.proxy-example.eu-west-1.rds.amazonaws.com",
+    },
+    "aws:rds/proxyDefaultTargetGroup:ProxyDefaultTargetGroup": lambda *_: {"name": "default"},
+    "aws:secretsmanager/secret:Secret": _arn("secretsmanager", "secret:"),
+    "aws:amp/workspace:Workspace": lambda *_: {
+        "arn": f"arn:aws:aps:eu-west-1:{_ACCOUNT}:workspace/ws-example",
+        "prometheusEndpoint": "https://aps-workspaces.eu-west-1.amazonaws.com/workspaces/ws-example/",
+    },
     "aws:acm/certificate:Certificate": _certificate,
     "aws:cloudwatch/logGroup:LogGroup": _arn("logs", "log-group:"),
     "aws:sns/topic:Topic": _arn("sns", ""),
@@ -79,4 +89,13 @@ OUTPUTS: dict[str, Callable[[str, Json], Json]] = {
     "aws:ec2/launchTemplate:LaunchTemplate": lambda *_: {"latestVersion": 1},
     "aws:route53/record:Record": lambda _, inputs: {"fqdn": inputs["name"]},
 }
-INVOKES: dict[str, Callable[[Json], Json]] = {}
+INVOKES: dict[str, Callable[[Json], Json]] = {
+    "aws:index/getAvailabilityZones:getAvailabilityZones": lambda _: {
+        "id": "eu-west-1",
+        "region": "eu-west-1",
+        "names": ["eu-west-1a", "eu-west-1b", "eu-west-1c"],
+        "zoneIds": ["euw1-az1", "euw1-az2", "euw1-az3"],
+        "groupNames": ["eu-west-1"],
+        "state": "available",
+    }
+}

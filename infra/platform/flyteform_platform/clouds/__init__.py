@@ -1,0 +1,1 @@
+"""What the programs of all clouds have in common."""
