@@ -47,3 +47,7 @@ class Executors:
     async def forget(self, execution: str) -> None:
         """End all attempts of the execution; nobody is told."""
         await asyncio.gather(*(executor.forget(execution) for executor in self._all))
+
+    async def release(self, execution: str) -> None:
+        """Watch the attempts of an execution no more, and begin none of them: somebody else has it."""
+        await asyncio.gather(*(executor.release(execution) for executor in self._all))

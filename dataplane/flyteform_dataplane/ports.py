@@ -160,6 +160,13 @@ class Executor(Protocol):
         """
         ...
 
+    async def release(self, execution: str) -> None:
+        """Watch the attempts of an execution no more, and begin none of them: somebody else has it.
+
+        What runs goes on, and whoever starts it again watches it. Returns when nothing is on its way any more.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class CacheKey:

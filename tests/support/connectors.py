@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,12 @@ def category(name: str, version: int = 0) -> messages.TaskCategory:
     return messages.TaskCategory(name=name, version=version)
 
 
+def _set() -> asyncio.Event:
+    event = asyncio.Event()
+    event.set()
+    return event
+
+
 @dataclass
 class FakeConnector(AsyncAgentServiceServicer, SyncAgentServiceServicer, AgentMetadataServiceServicer):
     """Jobs `job-0`, `job-1`, …, which all stand as `resource` says; `refusal` is what every call of a job answers."""
@@ -39,6 +46,8 @@ class FakeConnector(AsyncAgentServiceServicer, SyncAgentServiceServicer, AgentMe
     deleted: list[bytes] = field(default_factory=list)
     listed: int = 0
     address: str = ""
+    # Cleared, jobs are created and whoever wants them has no answer yet.
+    answering: asyncio.Event = field(default_factory=_set)
 
     async def start(self, address: str = "127.0.0.1:0") -> None:
         """Serve, at the same address as before if that is given."""
@@ -64,7 +73,9 @@ class FakeConnector(AsyncAgentServiceServicer, SyncAgentServiceServicer, AgentMe
         """Create a job."""
         await self._refuse(context)
         self.created.append(request)
-        return messages.CreateTaskResponse(resource_meta=b"job-%d" % (len(self.created) - 1))
+        meta = b"job-%d" % (len(self.created) - 1)
+        await self.answering.wait()
+        return messages.CreateTaskResponse(resource_meta=meta)
 
     async def GetTask(self, request: Any, context: Any) -> messages.GetTaskResponse:  # noqa: N802 - as above
         """Tell how the job stands."""

@@ -107,6 +107,7 @@ class FakeExecutor:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self.started: list[str] = []
         self.stopped: list[str] = []
+        self.released: list[str] = []
         self.specs: dict[str, AttemptSpec] = {}
 
     @property
@@ -132,6 +133,10 @@ class FakeExecutor:
         """End what runs of the execution, and note which it was."""
         for name in [name for name in self.running if name.startswith(f"{execution}/")]:
             await self.stop(name)
+
+    async def release(self, execution: str) -> None:
+        """Note that the execution is somebody else's; what runs goes on."""
+        self.released.append(execution)
 
     async def kill(self) -> None:
         """End everything without a word, as a crash does."""

@@ -52,6 +52,11 @@ class Directory:
         self._listed = [_Listed(Connector(endpoint)) for endpoint in endpoints]
         self._asking = asyncio.Lock()
 
+    @property
+    def known(self) -> bool:
+        """Whether there are any."""
+        return bool(self._listed)
+
     def routes(self, task_type: str) -> bool:
         """Whether tasks of this type go to a connector whatever else could run them."""
         return any(task_type in listed.connector.endpoint.task_types for listed in self._listed)

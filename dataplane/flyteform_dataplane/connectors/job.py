@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from flyteidl.admin.agent_pb2 import TaskCategory
@@ -80,8 +81,8 @@ class Job:
             return 1
 
     async def _run(self) -> int:
-        record = self._records.get(self._spec.name)
-        if record is not None and not record.abandoned:
+        record = await self._made_before()
+        if record is not None:
             connector = self._directory.at(record.address)
             if connector is None:
                 raise ConnectorUnavailableError(f"the connector at {record.address} is not configured any more")
@@ -91,18 +92,49 @@ class Job:
         connector, is_sync = await self._directory.find(template.type, template.task_type_version)
         if is_sync:
             return await self._run_at_once(connector)
-        meta = await self._patiently(connector, lambda: connector.create(self._spec))
+        record = await self._create_for_sure(connector)
+        write_note(self._log, f"{template.type} job created at {record.address}")
+        return await self._watch(connector, record)
+
+    async def _made_before(self) -> Record | None:
+        """Return the job if there is one; one that somebody else may be about to create is waited for."""
+        record = await self._records.get(self._spec.name)
+        if record is not None and not record.created:
+            connector = self._directory.at(record.address)
+            write_note(self._log, f"somebody else is about to create the job at {record.address}")
+            record = await self._records.answered(record.name, 0.0 if connector is None else connector.endpoint.timeout)
+        return None if record is None or record.abandoned else record
+
+    async def _create_for_sure(self, connector: Connector) -> Record:
+        """Create the job. Whoever is cancelled while the connector answers keeps the answer for its successor."""
+        creating = asyncio.ensure_future(self._create(connector))
+        try:
+            return await asyncio.shield(creating)
+        except asyncio.CancelledError:
+            self.stop()  # no other try
+            await asyncio.gather(creating, return_exceptions=True)
+            raise
+
+    async def _create(self, connector: Connector) -> Record:
+        template = self._spec.template
         record = Record(
             self._spec.name,
             connector.endpoint.address,
             template.type,
             template.task_type_version,
-            meta,
+            b"",
             self._spec.output_prefix,
+            created=False,
         )
         await self._records.save(record)
-        write_note(self._log, f"{template.type} job created at {record.address}")
-        return await self._watch(connector, record)
+        try:
+            meta = await self._patiently(connector, lambda: connector.create(self._spec))
+        except (StoppedError, FlyteformError):
+            await self._records.remove(record.name)
+            raise
+        record = replace(record, meta=meta, created=True)
+        await self._records.save(record)
+        return record
 
     async def _run_at_once(self, connector: Connector) -> int:
         self._on_running()

@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 _CLEANING_PAUSE = 10.0  # seconds between attempts to delete a job whose connector is away
 _DELETING_TRIES = 3
+_SWEEP_PAUSE = 300.0  # seconds
 
 
 @dataclasses.dataclass(eq=False, slots=True)
@@ -45,10 +46,19 @@ class _Running:
 class JobExecutor:
     """Creates a job for each attempt, asks about it until it has ended, and deletes it when it is stopped.
 
-    What a connector knows a job by is durable before the job is asked about: after a crash `start` goes on with it.
+    What a connector knows a job by is durable before the job is asked about: after a crash `start` goes on with it,
+    here or wherever the execution goes on.
     """
 
-    def __init__(self, directory: Directory, objects: ObjectStore, logs: Path, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        directory: Directory,
+        objects: ObjectStore,
+        logs: Path,
+        now: Callable[[], datetime],
+        *,
+        sweep_pause: float = _SWEEP_PAUSE,
+    ) -> None:
         self._directory = directory
         self._objects = objects
         self._logs = logs
@@ -57,20 +67,27 @@ class JobExecutor:
         self._running: dict[str, _Running] = {}
         self._cleaning: set[asyncio.Task[None]] = set()
         self._closed = False
+        self._sweep_pause = sweep_pause
+        # Without connectors, now and before, no attempt is worth asking whether it has a job.
+        self._in_use = directory.known
+        self._sweeping: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         """Read which jobs exist, and go on deleting those that nobody wants."""
-        await self._records.load()
-        for record in self._records.of(""):
+        for record in await self._records.of(""):
+            self._in_use = True
             if record.abandoned:
                 self._clean(record)
             elif await self._has_ended(record):
                 await self._records.remove(record.name)
+        if self._in_use:
+            self._sweeping = asyncio.create_task(self._sweep(), name="jobs that nobody wants")
 
     async def close(self) -> None:
         """Stop asking; the jobs go on, and a later start finds them again."""
         self._closed = True
-        tasks = [*self._cleaning, *(running.task for running in self._running.values() if running.task is not None)]
+        tasks = [*self._cleaning, *([self._sweeping] if self._sweeping is not None else ())]
+        tasks += [running.task for running in self._running.values() if running.task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -99,12 +116,14 @@ class JobExecutor:
 
     async def stop(self, name: str) -> None:
         """Delete the job; when its connector does not answer, that is done later and this returns all the same."""
-        running, record = self._running.get(name), self._records.get(name)
+        running = self._running.get(name)
         if running is not None:
             running.job.stop()
             await running.ended.wait()
-        elif record is not None and not record.abandoned:
-            await self._delete(record)
+        elif self._in_use:
+            record = await self._records.get(name)
+            if record is not None and not record.abandoned:
+                await self._delete(record)
 
     async def forget(self, execution: str) -> None:
         """Delete all jobs of the execution; nobody is told."""
@@ -112,8 +131,20 @@ class JobExecutor:
         names = {name for name in self._running if name.startswith(prefix)}
         for name in names:
             self._running[name].observers.clear()
-        names |= {record.name for record in self._records.of(prefix)}
+        if self._in_use:
+            names |= {record.name for record in await self._records.of(prefix)}
         await asyncio.gather(*map(self.stop, names))
+
+    async def release(self, execution: str) -> None:
+        """Ask no more about the jobs of an execution, which is somebody else's now; what was created is on record."""
+        names = [name for name in self._running if name.startswith(f"{execution}/")]
+        released = [self._running.pop(name) for name in names]
+        tasks = [running.task for running in released if running.task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for running in released:
+            running.ended.set()
 
     async def _run(self, running: _Running, name: str) -> None:
         update = await self._end_of(running, name)
@@ -127,7 +158,7 @@ class JobExecutor:
             await asyncio.to_thread(running.log.parent.mkdir, parents=True, exist_ok=True)
             code = await running.job.run()
         except StoppedError:
-            record = self._records.get(name)
+            record = await self._records.get(name)
             if record is not None:
                 await self._delete(record)
             return self._update(running, name, AttemptPhase.EXITED, reason="it was stopped")
@@ -137,7 +168,7 @@ class JobExecutor:
             # A defect of ours must end the attempt as any other failure of the system does.
             logger.exception("the job of %s cannot be watched", name)
             return await self._lost(running, name, repr(error))
-        record = self._records.get(name)
+        record = await self._records.get(name)
         if record is not None:  # its connector refuses to say more of it
             await self._delete(record)
         return self._update(running, name, AttemptPhase.EXITED, code)
@@ -145,7 +176,7 @@ class JobExecutor:
     async def _lost(self, running: _Running, name: str, reason: str) -> AttemptUpdate:
         """Give the attempt up; its job, if there is one, is deleted when its connector answers again."""
         write_note(running.log, f"given up: {reason}")
-        record = self._records.get(name)
+        record = await self._records.get(name)
         if record is not None:
             await self._abandon(record)
         return self._update(running, name, AttemptPhase.LOST, reason=reason)
@@ -159,6 +190,11 @@ class JobExecutor:
     async def _deleted(self, record: Record) -> bool:
         """Delete the job and say whether that is done with: a connector that refuses for good is not asked again."""
         connector = self._directory.at(record.address)
+        if not record.created:
+            made = await self._records.answered(record.name, 0.0 if connector is None else connector.endpoint.timeout)
+            if made is None:
+                return True
+            record = made
         try:
             if connector is None:
                 raise ConnectorUnavailableError(f"the connector at {record.address} is not configured any more")
@@ -176,9 +212,23 @@ class JobExecutor:
         self._clean(abandoned)
 
     def _clean(self, record: Record) -> None:
-        task = asyncio.create_task(self._delete_when_possible(record), name=f"delete {record.name}")
+        """Delete the job as soon as its connector answers; it is asked for a second time without harm."""
+        if any(task.get_name() == _cleaning(record) for task in self._cleaning):
+            return
+        task = asyncio.create_task(self._delete_when_possible(record), name=_cleaning(record))
         self._cleaning.add(task)
         task.add_done_callback(self._cleaning.discard)
+
+    async def _sweep(self) -> None:
+        """Look now and then for jobs that another data plane has given up and cannot delete any more itself."""
+        while True:
+            await asyncio.sleep(self._sweep_pause)
+            try:
+                for record in await self._records.of(""):
+                    if record.abandoned:
+                        self._clean(record)
+            except FlyteformError as error:
+                logger.warning("jobs that nobody wants cannot be looked for now: %s", error.message)
 
     async def _delete_when_possible(self, record: Record) -> None:
         while not await self._deleted(record):  # noqa: ASYNC110 - what another machine does sets no event here
@@ -201,3 +251,7 @@ class JobExecutor:
         self, running: _Running, name: str, phase: AttemptPhase, exit_code: int | None = None, reason: str = ""
     ) -> AttemptUpdate:
         return AttemptUpdate(name, phase, self._now(), running.job.links, exit_code, reason)
+
+
+def _cleaning(record: Record) -> str:
+    return f"delete {record.name}"

@@ -109,6 +109,10 @@ class PodExecutor:
             letting.cancel()
         await asyncio.gather(*self._letting, return_exceptions=True)
 
+    def ailment(self) -> str:
+        """Say that nothing is heard any more of pods or their templates, if that is so."""
+        return self._informer.ailment() or self._templates.ailment()
+
     async def start(self, attempt: PodRequest, observe: Callable[[AttemptUpdate], None]) -> None:
         """Make the attempt's pod, or watch it if there is one: one that has ended is not run again."""
         if (over := self._ended.get(attempt.name)) is not None:
@@ -147,6 +151,12 @@ class PodExecutor:
         known = {pod["metadata"]["annotations"].get(ATTEMPT_ANNOTATION, "") for pod in pods}
         known.update(self._attempts, self._ended)
         await asyncio.gather(*(self.stop(each) for each in known if each.startswith(f"{execution}/")))
+
+    async def release(self, execution: str) -> None:
+        """Watch the pods of an execution no more, and make none: another operator may have deleted it by then."""
+        names = [name for name in self._attempts if name.startswith(f"{execution}/")]
+        released = [self._attempts.pop(name) for name in names]
+        await asyncio.gather(*(attempt.cancel() for attempt in released))
 
     async def _create(self, attempt: _Attempt, request: PodRequest) -> None:
         try:

@@ -174,6 +174,12 @@ class ProcessExecutor:
         for name in [name for name in self._ended if name.startswith(prefix)]:
             del self._ended[name]
 
+    async def release(self, execution: str) -> None:
+        """Tell nobody of the attempts of an execution any more; they go on."""
+        for name, attempt in self._attempts.items():
+            if name.startswith(f"{execution}/"):
+                attempt.observers.clear()
+
     def started(self, name: str, pid: int) -> None:
         """Be told by a template that the attempt runs."""
         attempt = self._attempts.get(name)

@@ -129,6 +129,7 @@ class Runner:
         """Stop working on an execution and leave it as it is, in the log and in its executor, for another runner."""
         async with self._changing:
             await self._stop_running(execution)
+            await self._world.executor.release(key_of(execution))
 
     def holds(self, execution: WorkflowExecutionIdentifier) -> bool:
         """Say whether it was accepted or adopted, and has not ended."""

@@ -55,7 +55,7 @@ async def test_what_is_released_goes_on_where_it_was(world: World) -> None:
     await world.runner.release(lease.id)
     assert not world.runner.holds(lease.id)
     assert world.executor.running == {"p/d/e/n1/0"}
-    assert world.executor.stopped == []
+    assert (world.executor.stopped, world.executor.released) == ([], [KEY])
     log = ExecutionLog(world.path)
     await log.open()
     logged = await log.load(KEY)
