@@ -10,12 +10,12 @@ import pytest
 
 from support.definitions import definitions
 from support.kubernetes import kubectl
-from support.recording.stacks import ROOT, Recordings, shipped
+from support.recording.stacks import Recordings, clouds, shipped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-CLOUDS = sorted(each.name for each in (ROOT / "stacks").iterdir() if each.is_dir() and shipped(each.name))
+CLOUDS = clouds()
 STACKS = [(cloud, stack) for cloud in CLOUDS for stack in shipped(cloud)]
 # Groups whose definitions cannot be had as Go modules, or are the clouds' own.
 UNKNOWN = (

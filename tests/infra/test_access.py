@@ -8,13 +8,13 @@ import pytest
 
 from flyteform_dataplane.kubernetes.rbac import Account, Scope, operator_manifests
 from support.access import bare, operator_rights
-from support.recording.stacks import ROOT, shipped, stack_of
+from support.recording.stacks import clouds, shipped, stack_of
 
 if TYPE_CHECKING:
     from support.recording.graph import Graph
     from support.recording.stacks import Recordings
 
-CLOUDS = sorted(each.name for each in (ROOT / "stacks").iterdir() if each.is_dir() and shipped(each.name))
+CLOUDS = clouds()
 PLANES = [(cloud, stack) for cloud in CLOUDS for stack in shipped(cloud) if "dataplane" in stack or stack == "dev"]
 
 ACCOUNT = Account("flyteform-dataplane", "flyteform-dataplane")

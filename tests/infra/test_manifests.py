@@ -9,14 +9,14 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from support.recording.stacks import ROOT, shipped
+from support.recording.stacks import ROOT, clouds, shipped
 
 if TYPE_CHECKING:
     from support.recording.graph import Resource
     from support.recording.stacks import Recordings
 
 VERSIONS = ("1.32", "1.37")  # the oldest that we support, and the newest whose schemas there are
-CLOUDS = sorted(each.name for each in (ROOT / "stacks").iterdir() if each.is_dir() and shipped(each.name))
+CLOUDS = clouds()
 STACKS = [(cloud, stack) for cloud in CLOUDS for stack in shipped(cloud)]
 # Its definitions are Kubernetes' own, and come apart from it.
 GATEWAYS = "gateway.networking.k8s.io"

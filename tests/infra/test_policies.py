@@ -10,12 +10,12 @@ from pulumi_policy import ResourceValidationArgs
 
 from flyteform_platform.policies import RULES, Resource
 from flyteform_platform.policies.pack import policies
-from support.recording.stacks import ROOT, shipped
+from support.recording.stacks import clouds, shipped
 
 if TYPE_CHECKING:
     from support.recording.stacks import Recordings
 
-CLOUDS = sorted(each.name for each in (ROOT / "stacks").iterdir() if each.is_dir() and shipped(each.name))
+CLOUDS = clouds()
 STACKS = [(cloud, stack) for cloud in CLOUDS for stack in shipped(cloud)]
 
 _CONTAINER: dict[str, Any] = {

@@ -6,6 +6,7 @@ import asyncio
 import os
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from flyteform_controlplane.auth.clients import USER_CLIENT, secret_file
@@ -21,7 +22,7 @@ from flyteform_local.state import Addresses, hold, write_addresses
 from flyteform_local.tokens import renewed_token
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncGenerator, Mapping
     from pathlib import Path
 
 # A busy machine takes a minute for what takes an idle one two seconds; a data plane that ends is said at once.
@@ -40,12 +41,14 @@ class PlatformOptions:
     connectors: tuple[str, ...] = ()
     deadlines: Deadlines = field(default_factory=Deadlines)
     auth: bool = False
+    # For whom it runs, if not for whoever started it by hand: a resource of a stack.
+    owner: str = ""
     # What else the control plane is set to: further arguments of its settings.
     control_plane: Mapping[str, Any] = field(default_factory=dict)
 
 
 @asynccontextmanager
-async def running_platform(options: PlatformOptions) -> AsyncIterator[Addresses]:
+async def running_platform(options: PlatformOptions) -> AsyncGenerator[Addresses]:
     """Run the platform for as long as the block lasts; when it begins, every part is ready.
 
     Raise `StateDirectoryInUseError`, or a `FlyteformError` that names the port, the address or the image rule at fault.
@@ -54,7 +57,7 @@ async def running_platform(options: PlatformOptions) -> AsyncIterator[Addresses]
         parse_rule(image)  # the data plane reads them again; what is wrong is said here, before anything starts
     for connector in options.connectors:
         parse_endpoint(connector)
-    with hold(options.state_dir) as state_dir:
+    with hold(options.state_dir, options.owner) as state_dir:
         settings = ControlPlaneSettings.embedded(
             state_dir,
             host=options.host,
@@ -82,7 +85,9 @@ async def running_platform(options: PlatformOptions) -> AsyncIterator[Addresses]
             await data_plane.start()
             stack.push_async_callback(data_plane.stop)
             await _until_ready(control_plane)
-            addresses = Addresses(listening.grpc, listening.http, os.getpid(), **_login(settings))
+            addresses = Addresses(
+                listening.grpc, listening.http, os.getpid(), version=version("flyteform"), **_login(settings)
+            )
             write_addresses(state_dir, addresses)
             yield addresses
 

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flyteform_local.errors import PlatformError, StateDirectoryInUseError
+from flyteform_local.processes import Process, this_process
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
 LOCK_NAME = "platform.lock"
 ADDRESSES_NAME = "platform.json"
+_LONGEST = 64 * 1024  # bytes of what a holder says of itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,15 @@ class Addresses:
     pid: int
     client_id: str = ""
     client_secret_file: str = ""
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who runs a platform on the directory: its process, and for whom; nobody's is a person's own `flyteform dev`."""
+
+    process: Process
+    owner: str = ""
 
 
 def default_state_dir() -> Path:
@@ -40,7 +51,7 @@ def default_state_dir() -> Path:
 
 
 @contextmanager
-def hold(state_dir: Path) -> Iterator[Path]:
+def hold(state_dir: Path, owner: str = "") -> Generator[Path]:
     """Make the directory if need be and hold it alone; raise `StateDirectoryInUseError` if somebody else does.
 
     The lock is the kernel's: it ends with the process that holds it, however that ends.
@@ -59,12 +70,25 @@ def hold(state_dir: Path) -> Iterator[Path]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise _in_use(path) from error
+        _say_who(descriptor, path, Holder(this_process(), owner))
         (path / ADDRESSES_NAME).unlink(missing_ok=True)
         yield path
         with suppress(OSError):
             (path / ADDRESSES_NAME).unlink(missing_ok=True)
+            os.ftruncate(descriptor, 0)
     finally:
         os.close(descriptor)
+
+
+def _say_who(descriptor: int, path: Path, holder: Holder) -> None:
+    try:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps(asdict(holder)).encode(), 0)
+    except OSError as error:
+        raise PlatformError(
+            f"the state directory {path} cannot be written to: {error.strerror}",
+            remedy="make room on its disk, or give another directory with --state-dir",
+        ) from error
 
 
 def _in_use(path: Path) -> StateDirectoryInUseError:
@@ -74,6 +98,17 @@ def _in_use(path: Path) -> StateDirectoryInUseError:
         f"a platform is already running on {path}{where}",
         remedy="use that one, stop it first, or give another directory with --state-dir",
     )
+
+
+def read_holder(state_dir: Path) -> Holder | None:
+    """Return who runs a platform on this directory now, or None if nobody does."""
+    try:
+        with (state_dir / LOCK_NAME).open("rb") as file:
+            said = json.loads(file.read(_LONGEST))
+        holder = Holder(Process(**said["process"]), str(said["owner"]))
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    return holder if holder.process.runs else None
 
 
 def write_addresses(state_dir: Path, addresses: Addresses) -> None:

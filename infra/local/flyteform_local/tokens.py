@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from flyteform_controlplane.auth.files import write_private
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
     from pathlib import Path
 
     from flyteform_controlplane.server import ControlPlane
@@ -19,7 +19,7 @@ CLUSTER = "embedded"
 
 
 @asynccontextmanager
-async def renewed_token(control_plane: ControlPlane, state_dir: Path) -> AsyncIterator[Path]:
+async def renewed_token(control_plane: ControlPlane, state_dir: Path) -> AsyncGenerator[Path]:
     """Keep a valid token in a file that only this user may read, for as long as the block lasts."""
     path = state_dir / TOKEN_NAME
     keeper = asyncio.create_task(_renew(control_plane, path, _write(control_plane, path)), name="data plane's token")

@@ -13,7 +13,7 @@ def with_version(opts: pulumi.ResourceOptions | None) -> pulumi.ResourceOptions:
 
 
 def inherited(opts: pulumi.ResourceOptions | None) -> pulumi.ResourceOptions:
-    """Return what holds for the resources that one implies as well: where they go, what goes before, protection."""
+    """Return what holds for the resources that one implies as well: where they go, what goes before, how they end."""
     if opts is None:
         return pulumi.ResourceOptions()
     return pulumi.ResourceOptions(
@@ -22,4 +22,6 @@ def inherited(opts: pulumi.ResourceOptions | None) -> pulumi.ResourceOptions:
         depends_on=opts.depends_on,
         protect=opts.protect,
         retain_on_delete=opts.retain_on_delete,
+        deleted_with=opts.deleted_with,
+        replace_with=opts.replace_with,
     )

@@ -137,6 +137,8 @@ class Run:
         self.state = State(engine.state_file)
         self.seen: set[str] = set()
         self.replaced: list[Saved] = []
+        self.replaced_urns: set[str] = set()
+        self._deleted: set[str] = set()
         self.unconfigured: list[Any] = []
         self.slots = asyncio.Semaphore(engine.parallel)
         self._engine = engine
@@ -315,6 +317,7 @@ class Run:
         if self.preview:
             self.result.steps += [Step("delete", each.urn) for each in gone]
             return
+        self._deleted |= {each.urn for each in gone}
         waiting = {id(each): each for each in gone}
         done: dict[int, asyncio.Event] = {key: asyncio.Event() for key in waiting}
 
@@ -339,7 +342,7 @@ class Run:
         if saved.protect:
             self.result.errors[saved.urn] = f"{saved.name} cannot be deleted: it is protected"
             return
-        if not saved.type.startswith("pulumi:"):
+        if not saved.type.startswith("pulumi:") and saved.deleted_with not in self._deleted:
             async with self.slots:
                 plugin = await self.plugin_of(saved.type, saved.provider)
                 request = provider_pb2.DeleteRequest(

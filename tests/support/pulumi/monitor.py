@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from support.pulumi.engine import Run
 
 _STACK = "pulumi:pulumi:Stack"
-_FEATURES = frozenset({"secrets", "resourceReferences", "outputValues", "aliasSpecs", "deletedWith"})
+_FEATURES = frozenset({"secrets", "resourceReferences", "outputValues", "aliasSpecs", "deletedWith", "replaceWith"})
 _FEATURE_NAMES = frozenset(
     f"RESOURCE_MONITOR_FEATURE_{each}"
-    for each in ("SECRETS", "RESOURCE_REFERENCES", "OUTPUT_VALUES", "ALIAS_SPECS", "DELETED_WITH")
+    for each in ("SECRETS", "RESOURCE_REFERENCES", "OUTPUT_VALUES", "ALIAS_SPECS", "DELETED_WITH", "REPLACE_WITH")
 )
 _KINDS = provider_pb2.PropertyDiff.Kind
 _SEVERITIES = engine_pb2.LogSeverity
@@ -147,8 +147,8 @@ class Registration:
     async def _compared(self, old: Saved, inputs: dict[str, Any]) -> Saved:
         diff = await self._diff(old, inputs)
         paths = {path: _KINDS.Name(each.kind) for path, each in diff.detailedDiff.items()}
-        if diff.replaces:
-            return await self._replace(old, inputs, paths)
+        if diff.replaces or self._run.replaced_urns.intersection(self._request.replace_with):
+            return await self._replace(old, inputs, paths, delete_first=diff.deleteBeforeReplace)
         if diff.changes == provider_pb2.DiffResponse.DIFF_SOME or old.init_errors:
             return await self._update(old, inputs, paths)
         saved = self._saved(old.id, inputs, old.outputs)
@@ -199,12 +199,17 @@ class Registration:
             raise
         return self._keep("update", self._saved(old.id, inputs, read(made.properties)), old, paths)
 
-    async def _replace(self, old: Saved, inputs: dict[str, Any], paths: dict[str, str]) -> Saved:
+    async def _replace(self, old: Saved, inputs: dict[str, Any], paths: dict[str, str], *, delete_first: bool) -> Saved:
         if old.protect and self._request.protect:
             raise EngineError(f"unable to replace resource {self._urn} as it is currently marked for protection")
-        if not self._run.preview:
+        self._run.replaced_urns.add(self._urn)
+        if delete_first and not self._run.preview:
+            await self._run.delete([old])
+            if self._urn in self._run.result.errors:
+                raise EngineError(self._run.result.errors[self._urn])
+        elif not self._run.preview:
             old.delete = True
-        self._run.replaced.append(old)
+            self._run.replaced.append(old)
         saved = await self._create(inputs, "replace")
         self._run.result.steps[-1] = Step("replace", self._urn, paths)
         return saved
@@ -250,6 +255,7 @@ class Registration:
             dependencies=[*request.dependencies, *filter(None, [request.provider.rpartition("::")[0]])],
             provider=request.provider,
             protect=request.protect,
+            deleted_with=request.deletedWith,
         )
 
     def _keep(self, operation: str, saved: Saved, old: Saved | None, paths: dict[str, str] | None = None) -> Saved:

@@ -28,6 +28,7 @@ class Saved:
     protect: bool = False
     init_errors: list[str] = field(default_factory=list)
     delete: bool = False
+    deleted_with: str = ""
 
     @property
     def name(self) -> str:

@@ -64,7 +64,7 @@ def _shown(resource: Resource) -> dict[str, Any]:
     for key in ("parent", "provider", "deletedWith"):
         if key in options:
             options[key] = shorten(options[key])
-    for key in ("dependencies",):
+    for key in ("dependencies", "replaceWith"):
         if key in options:
             options[key] = sorted(set(map(shorten, options[key])))
     options.pop("providers", None)

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 _STACK = "pulumi:pulumi:Stack"
 _REFERENCE = "pulumi:pulumi:StackReference"
-_FEATURES = frozenset({"secrets", "resourceReferences", "outputValues", "aliasSpecs", "deletedWith"})
+_FEATURES = frozenset({"secrets", "resourceReferences", "outputValues", "aliasSpecs", "deletedWith", "replaceWith"})
 _FEATURE_NAMES = frozenset(
     f"RESOURCE_MONITOR_FEATURE_{each}"
-    for each in ("SECRETS", "RESOURCE_REFERENCES", "OUTPUT_VALUES", "ALIAS_SPECS", "DELETED_WITH")
+    for each in ("SECRETS", "RESOURCE_REFERENCES", "OUTPUT_VALUES", "ALIAS_SPECS", "DELETED_WITH", "REPLACE_WITH")
 )
 
 
@@ -167,6 +167,7 @@ def _noted(request: Any, urn: str, inputs: dict[str, Any]) -> dict[str, Any]:
         "retainOnDelete": request.retainOnDelete,
         "deleteBeforeReplace": request.deleteBeforeReplace,
         "deletedWith": request.deletedWith,
+        "replaceWith": sorted(request.replace_with),
         "importId": request.importId,
         "additionalSecretOutputs": sorted(request.additionalSecretOutputs),
         "customTimeouts": MessageToDict(request.customTimeouts),

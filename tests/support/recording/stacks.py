@@ -55,6 +55,11 @@ def shipped(cloud: str) -> list[str]:
     return sorted(each.name[7:-5] for each in _stacks_of(_folder(cloud)).glob("Pulumi.*.yaml"))
 
 
+def clouds() -> list[str]:
+    """Return the clouds that have stacks with clusters; this machine has none."""
+    return sorted(each.name for each in (ROOT / "stacks").iterdir() if each.name != "local" and shipped(each.name))
+
+
 def stack_of(cloud: str, name: str) -> Stack:
     """Return a stack that is shipped, or one of the tests' own programs."""
     folder = _folder(cloud)

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import ValidationError
 
 import pulumi
-from flyteform_platform.config.common import PlatformConfig
+from flyteform_platform.config.section import Section
 from flyteform_platform.errors import ConfigError
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 KEY = "platform"
-Model = TypeVar("Model", bound=PlatformConfig)
+Model = TypeVar("Model", bound=Section)
 _PROBLEMS = {"extra_forbidden": "there is no such field", "missing": "is missing"}
 
 
