@@ -202,7 +202,7 @@ async def test_an_image_that_never_comes(api: KubernetesApi) -> None:
     finally:
         await executor.close()
     assert end.failure is not None
-    assert (end.failure.code, end.failure.recoverable) == ("ImagePullBackOff", True)
+    assert (end.failure.code, end.failure.recoverable) == ("ContainersNotReady|ImagePullBackOff", True)
     gone = ("wait", "pod/f8-n0-0", "--for=delete", f"--namespace={NAMESPACE}", "--timeout=60s")
     await asyncio.to_thread(kubectl, *gone)
 

@@ -166,7 +166,11 @@ def test_a_job_outlives_platform_and_connector(client: Client, jobs_platform: Pl
     client.launch("survives", 20)
     job = created(service, "survives")
     record = jobs_platform.state_dir / "objects" / "metadata" / "connectors"
-    wait_until(lambda: list(record.rglob("*.json")), seconds=20, what="the platform knows the job")
+
+    def known() -> bool:
+        return any(json.loads(file.read_text())["created"] for file in record.rglob("*.json"))
+
+    wait_until(known, seconds=60, what="the platform knows the job")
 
     killed = jobs_platform.kill_tree()
     service.kill()

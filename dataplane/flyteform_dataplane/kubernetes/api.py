@@ -58,6 +58,14 @@ class ExpiredError(ConflictError):
     """The resource version that a watch starts from is not kept any more: list again."""
 
 
+class ForbiddenError(InvalidInputError):
+    """Whoever guards the API server does not let it pass: roles, quotas, pod security, an admission webhook."""
+
+
+class TooLargeError(InvalidInputError):
+    """No object may be that large."""
+
+
 class ThrottledError(UnavailableError):
     """The API server wants fewer requests; `after` is for how many seconds it asks for none."""
 
@@ -244,8 +252,12 @@ async def _document(response: aiohttp.ClientResponse) -> Json:
 
 _ERRORS: dict[tuple[int, str], type[FlyteformError]] = {(409, "AlreadyExists"): AlreadyExistsError}
 _BY_STATUS: dict[int, type[FlyteformError]] = {404: NotFoundError, 409: ConflictError, 410: ExpiredError}
-_REFUSALS = frozenset({400, 401, 403, 405, 413, 415, 422})
-_TOO_MANY = 429
+_REFUSALS: dict[int, type[InvalidInputError]] = {
+    **dict.fromkeys((400, 405, 415, 422), InvalidInputError),
+    403: ForbiddenError,
+    413: TooLargeError,
+}
+_UNAUTHORIZED, _TOO_MANY = 401, 429
 
 
 def _error(status: int, document: Json, headers: Mapping[str, str]) -> FlyteformError:
@@ -257,7 +269,10 @@ def _error(status: int, document: Json, headers: Mapping[str, str]) -> Flyteform
     if status == _TOO_MANY:
         return ThrottledError(message, _seconds(headers.get("Retry-After"), document))
     if status in _REFUSALS:
-        return InvalidInputError(f"Kubernetes refuses it: {message}")
+        return _REFUSALS[status](f"Kubernetes refuses it: {message}")
+    if status == _UNAUTHORIZED:
+        # A token that has run out is renewed, and a server that begins may not know any yet: nobody's attempt is wrong.
+        return UnavailableError(f"the Kubernetes API server does not accept these credentials: {message}")
     return UnavailableError(f"the Kubernetes API server failed: {message}")
 
 

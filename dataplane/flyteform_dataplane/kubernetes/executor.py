@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar, assert_never
 from flyteform.errors import AlreadyExistsError, FlyteformError, InvalidInputError, NotFoundError
 from flyteform_dataplane.engine.failures import Failure, FailureKind
 from flyteform_dataplane.errors import UserError
+from flyteform_dataplane.kubernetes.api import ForbiddenError, TooLargeError
 from flyteform_dataplane.kubernetes.copying import EXIT_ANNOTATION
 from flyteform_dataplane.kubernetes.loglinks import log_links
 from flyteform_dataplane.kubernetes.names import execution_of, label_value, namespace_of, place_of
@@ -38,7 +39,7 @@ _LET_GO_AFTER = 60.0  # seconds
 _REMEMBERED = 4096  # ends that a repeated start is told, when the pod may be gone
 # Kubernetes' words for a namespace that is full: it may have room later.
 _QUOTA = "exceeded quota"
-_GONE = Failure("PodDeleted", "somebody deleted the pod", FailureKind.SYSTEM, recoverable=True)
+_GONE = Failure("ResourceDeletedExternally", "somebody deleted the pod", FailureKind.SYSTEM, recoverable=True)
 
 
 @dataclass(eq=False, slots=True)
@@ -167,6 +168,11 @@ class PodExecutor:
             await self._patiently(attempt.name, lambda: self._post(manifest))
         except UserError as error:
             self._end(attempt, Failed(Failure(error.code, error.message), self._now()))
+        except ForbiddenError as error:
+            # What guards the namespace may think otherwise of another attempt, as Flyte has it.
+            self._end(attempt, Failed(Failure("RuntimeFailure", error.message, recoverable=True), self._now()))
+        except TooLargeError as error:
+            self._end(attempt, Failed(Failure("EntityTooLarge", error.message), self._now()))
         except InvalidInputError as error:
             self._end(attempt, Failed(Failure("BadTaskSpecification", error.message), self._now()))
         except FlyteformError as error:
@@ -192,7 +198,7 @@ class PodExecutor:
             raise
         except AlreadyExistsError:
             return
-        except InvalidInputError as error:
+        except ForbiddenError as error:
             if _QUOTA in error.message:
                 raise _FullError(error.message) from error
             raise

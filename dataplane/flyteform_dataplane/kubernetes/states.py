@@ -34,6 +34,7 @@ _PREEMPTED_REASONS = frozenset({"Preempting", "Preempted"})
 # How long after the end of its grace period a pod may still be there.
 _GONE_BY = timedelta(minutes=1)
 _WAITING_WELL = frozenset({"ContainerCreating", "PodInitializing", "ErrImagePull", "Pulling"})
+_UNREADY = "ContainersNotReady"
 _NEVER_MENDS = frozenset({"InvalidImageName", "ErrImageNeverPull"})
 
 
@@ -195,7 +196,7 @@ def _pending(pod: Json, grace: GracePeriods, now: datetime) -> PodState:
         if not reason or reason in _WAITING_WELL:
             continue
         message = f"{reason}: {waiting.get('message', '')}".rstrip(": ")
-        judged = _stuck(reason, message, _unready_since(status, since), grace, now)
+        judged = _stuck(reason, message, _unready(status, since), grace, now)
         if judged is not None:
             return judged
     if grace.pending and now - since >= grace.pending:
@@ -204,10 +205,16 @@ def _pending(pod: Json, grace: GracePeriods, now: datetime) -> PodState:
     return Waiting(_why_pending(status), since + grace.pending if grace.pending else None)
 
 
-def _stuck(reason: str, message: str, since: datetime, grace: GracePeriods, now: datetime) -> PodState | None:
-    """Judge one reason for waiting that is an error; None for one that is not known as such."""
+def _stuck(
+    reason: str, message: str, unready: tuple[str, datetime], grace: GracePeriods, now: datetime
+) -> PodState | None:
+    """Judge one reason for waiting that is an error; None for one that is not known as such.
+
+    Its code is Flyte's: why the pod is not ready, and why its container waits.
+    """
+    code, since = f"{unready[0]}|{reason}", unready[1]
     if reason in _NEVER_MENDS:
-        return Failed(Failure(reason, message), now)
+        return Failed(Failure(code, message), now)
     patience: dict[str, timedelta] = {
         "ImagePullBackOff": grace.image_pull_backoff,
         "CreateContainerError": grace.create_container_error,
@@ -215,11 +222,11 @@ def _stuck(reason: str, message: str, since: datetime, grace: GracePeriods, now:
         "CreateContainerConfigError": grace.create_container_config_error,
     }
     if reason not in patience:
-        return Failed(_system(reason, message), now) if reason.endswith("Error") else None
+        return Failed(_system(code, message), now) if reason.endswith("Error") else None
     if now - since < patience[reason]:
         return Waiting(message, since + patience[reason])
     # An image may be pushed later; a container that cannot be made will not be made the next time.
-    return Failed(Failure(reason, message, recoverable=reason == "ImagePullBackOff"), now)
+    return Failed(Failure(code, message, recoverable=reason == "ImagePullBackOff"), now)
 
 
 def _why_pending(status: Json) -> str:
@@ -229,13 +236,12 @@ def _why_pending(status: Json) -> str:
     return "its containers are being made"
 
 
-def _unready_since(status: Json, default: datetime) -> datetime:
-    times = [
-        _time(condition.get("lastTransitionTime"), default)
-        for condition in status.get("conditions", [])
-        if condition.get("type") == "ContainersReady"
-    ]
-    return times[0] if times else default
+def _unready(status: Json, default: datetime) -> tuple[str, datetime]:
+    """Return why the pod's containers are not ready, in Kubernetes' word, and since when."""
+    for condition in status.get("conditions", []):
+        if condition.get("type") == "ContainersReady":
+            return condition.get("reason") or _UNREADY, _time(condition.get("lastTransitionTime"), default)
+    return _UNREADY, default
 
 
 def _disruption(status: Json) -> str:

@@ -155,7 +155,7 @@ async def test_a_pod_that_failed_before_it_began_never_begins(world: World) -> N
     world.status("Pending", waiting("InvalidImageName", "no such name"))
     failure = (await world.end()).failure
     assert failure is not None
-    assert failure.code == "InvalidImageName"
+    assert failure.code == "ContainersNotReady|InvalidImageName"
     assert POD not in world.cluster.objects
 
 
@@ -168,7 +168,7 @@ async def test_patience_ends_by_itself(world: World) -> None:
     world.now += timedelta(milliseconds=20)
     failure = (await world.end()).failure
     assert failure is not None
-    assert failure.code == "ImagePullBackOff"
+    assert failure.code == "ContainersNotReady|ImagePullBackOff"
 
 
 async def test_a_pod_that_does_not_go_has_lost_its_node(world: World) -> None:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from flyteform.errors import FlyteformError, InvalidInputError
+from flyteform.errors import FlyteformError, InvalidInputError, NotFoundError, UnavailableError
+from flyteform_dataplane.engine.failures import FailureKind
 from flyteform_dataplane.kubernetes import executor
+from flyteform_dataplane.kubernetes.api import ForbiddenError, TooLargeError
 from flyteform_dataplane.kubernetes.executor import PodExecutor
 from flyteform_dataplane.kubernetes.profile import PodProfile
 from support.attempts import until
@@ -73,7 +75,7 @@ FULL = (
 
 async def test_a_full_namespace_is_waited_for(world: World) -> None:
     """A quota is no failure: the pod is made when there is room, and nothing was told before."""
-    world.cluster.error = InvalidInputError(FULL)
+    world.cluster.error = ForbiddenError(FULL)
     await world.start()
     await until(lambda: world.cluster.tries > 3)
     assert world.updates == []
@@ -83,7 +85,7 @@ async def test_a_full_namespace_is_waited_for(world: World) -> None:
 
 async def test_what_waits_for_room_can_be_stopped(world: World) -> None:
     """An abort does not wait for room, and makes no pod later."""
-    world.cluster.error = InvalidInputError(FULL)
+    world.cluster.error = ForbiddenError(FULL)
     await world.start()
     await until(lambda: world.cluster.tries > 1)
     async with asyncio.timeout(60):
@@ -96,7 +98,7 @@ async def test_what_waits_for_room_can_be_stopped(world: World) -> None:
 
 async def test_what_waits_for_room_is_handed_over(world: World) -> None:
     """A pod that is not made yet is not made by somebody who has given the execution up."""
-    world.cluster.error = InvalidInputError(FULL)
+    world.cluster.error = ForbiddenError(FULL)
     await world.start()
     await until(lambda: world.cluster.tries > 1)
     await world.executor.release("flytesnacks/development/f1")
@@ -104,3 +106,37 @@ async def test_what_waits_for_room_is_handed_over(world: World) -> None:
     tries = world.cluster.tries
     await asyncio.sleep(0.05)
     assert (world.cluster.tries, POD in world.cluster.objects) == (tries, False)
+
+
+REFUSALS: dict[str, tuple[FlyteformError, tuple[str, FailureKind, bool]]] = {
+    "pod security": (ForbiddenError('violates PodSecurity "restricted"'), ("RuntimeFailure", FailureKind.USER, True)),
+    "a webhook": (ForbiddenError("admission webhook x denied it"), ("RuntimeFailure", FailureKind.USER, True)),
+    "a namespace that goes": (ForbiddenError("is being terminated"), ("RuntimeFailure", FailureKind.USER, True)),
+    "no pod": (InvalidInputError("image: Required value"), ("BadTaskSpecification", FailureKind.USER, False)),
+    "too large": (TooLargeError("limit is 3145728"), ("EntityTooLarge", FailureKind.USER, False)),
+    "no namespace": (NotFoundError('namespaces "n" not found'), (NotFoundError("").code, FailureKind.SYSTEM, True)),
+}
+
+
+@pytest.mark.parametrize("case", REFUSALS)
+async def test_a_refusal_is_told_with_its_reason(world: World, case: str) -> None:
+    """Each with Flyte's code where Flyte has one, Kubernetes' own sentence, and whether to try again."""
+    error, expected = REFUSALS[case]
+    world.cluster.error = error
+    await world.start()
+    await until(lambda: world.updates)
+    failure = world.updates[-1].failure
+    assert failure is not None
+    assert (failure.code, failure.kind, failure.recoverable) == expected
+    assert error.message in failure.message
+    assert world.cluster.tries == 1
+
+
+async def test_a_server_that_is_away_is_waited_for(world: World) -> None:
+    """Neither its absence nor that of a webhook, which it tells as its own failure, is the attempt's."""
+    world.cluster.error = UnavailableError("failed calling webhook")
+    await world.start()
+    await until(lambda: world.cluster.tries > 2)
+    world.cluster.error = None
+    await until(lambda: POD in world.cluster.objects)
+    assert world.updates == []

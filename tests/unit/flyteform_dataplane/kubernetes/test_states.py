@@ -82,13 +82,30 @@ def test_an_image_may_come_later() -> None:
     state = judged(pod, after=2)
     assert isinstance(state, Waiting)
     assert state.look_again == CREATED + timedelta(minutes=3)
-    assert failed(pod, after=3) == ("ImagePullBackOff", FailureKind.USER, True)
+    assert failed(pod, after=3) == ("ContainersNotReady|ImagePullBackOff", FailureKind.USER, True)
 
 
 @pytest.mark.parametrize("reason", ["InvalidImageName", "CreateContainerConfigError"])
 def test_what_never_mends_fails_at_once(reason: str) -> None:
     """No other attempt would do better."""
-    assert failed(status("Pending", waiting(reason, "wrong"))) == (reason, FailureKind.USER, False)
+    assert failed(status("Pending", waiting(reason, "wrong"))) == (
+        f"ContainersNotReady|{reason}",
+        FailureKind.USER,
+        False,
+    )
+
+
+def test_a_code_says_why_the_pod_is_not_ready() -> None:
+    """Kubernetes' own word for it, where it has said one, before the container's."""
+    condition = {
+        "type": "ContainersReady",
+        "status": "False",
+        "reason": "Odd",
+        "lastTransitionTime": "2026-01-01T00:05:00Z",
+    }
+    pod = status("Pending", waiting("ImagePullBackOff"), conditions=[condition])
+    assert isinstance(judged(pod, after=7), Waiting)
+    assert failed(pod, after=8)[0] == "Odd|ImagePullBackOff"
 
 
 def test_a_pod_without_room_waits() -> None:
@@ -192,20 +209,35 @@ FAILURES: dict[str, tuple[Json, tuple[str, FailureKind, bool]]] = {
     ),
     "nothing known": (status("Failed"), ("UnknownError", USER, True)),
     "another reason": (status("Failed", reason="Odd", message="m"), ("Odd", USER, True)),
-    "image name": (status("Pending", waiting("InvalidImageName")), ("InvalidImageName", USER, False)),
-    "image never pulled": (status("Pending", waiting("ErrImageNeverPull")), ("ErrImageNeverPull", USER, False)),
-    "image missing": (status("Pending", waiting("ImagePullBackOff")), ("ImagePullBackOff", USER, True)),
+    "image name": (
+        status("Pending", waiting("InvalidImageName")),
+        ("ContainersNotReady|InvalidImageName", USER, False),
+    ),
+    "image never pulled": (
+        status("Pending", waiting("ErrImageNeverPull")),
+        ("ContainersNotReady|ErrImageNeverPull", USER, False),
+    ),
+    "image missing": (
+        status("Pending", waiting("ImagePullBackOff")),
+        ("ContainersNotReady|ImagePullBackOff", USER, True),
+    ),
     "image missing, of what runs first": (
         status("Pending", initContainerStatuses=[waiting("ImagePullBackOff", name="fetch")]),
-        ("ImagePullBackOff", USER, True),
+        ("ContainersNotReady|ImagePullBackOff", USER, True),
     ),
-    "container not made": (status("Pending", waiting("CreateContainerError")), ("CreateContainerError", USER, False)),
-    "container not run": (status("Pending", waiting("RunContainerError")), ("RunContainerError", USER, False)),
+    "container not made": (
+        status("Pending", waiting("CreateContainerError")),
+        ("ContainersNotReady|CreateContainerError", USER, False),
+    ),
+    "container not run": (
+        status("Pending", waiting("RunContainerError")),
+        ("ContainersNotReady|RunContainerError", USER, False),
+    ),
     "container's settings": (
         status("Pending", waiting("CreateContainerConfigError")),
-        ("CreateContainerConfigError", USER, False),
+        ("ContainersNotReady|CreateContainerConfigError", USER, False),
     ),
-    "container unlike others": (status("Pending", waiting("OddError")), ("OddError", SYSTEM, True)),
+    "container unlike others": (status("Pending", waiting("OddError")), ("ContainersNotReady|OddError", SYSTEM, True)),
 }
 
 
