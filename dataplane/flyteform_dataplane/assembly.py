@@ -81,6 +81,7 @@ class Parts:
 
     runner: Runner
     link: LinkClient
+    reporter: EventReporter
 
 
 @contextlib.asynccontextmanager
@@ -141,7 +142,7 @@ async def running(plane: Plane) -> AsyncIterator[Parts]:
         reporter.start()
         stack.push_async_callback(reporter.stop)
         await runner.start()
-        yield Parts(runner, link)
+        yield Parts(runner, link, reporter)
 
 
 async def _token(plane: Plane) -> Token | None:

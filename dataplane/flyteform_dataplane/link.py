@@ -24,6 +24,7 @@ from flyteform.proto.flyteform.v1.link_pb2 import (
 )
 from flyteform.proto.flyteform.v1.link_pb2_grpc import DataPlaneLinkStub
 from flyteform_dataplane.channel import Backoff
+from flyteform_dataplane.health import ended
 from flyteform_dataplane.intake import Executions, Intake
 
 if TYPE_CHECKING:
@@ -99,6 +100,15 @@ class LinkClient:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the control plane has taken it in, and the stream has not ended since."""
+        return self._outbox is not None
+
+    def ailment(self) -> str:
+        """Say that it does not try to connect any more, should a defect ever end it."""
+        return ended(self._task, "the link")
 
     async def finished(self, execution: WorkflowExecutionIdentifier) -> None:
         """Tell the control plane, now or when it is reachable again, that the execution has ended."""

@@ -18,6 +18,7 @@ from flyteidl.service.admin_pb2_grpc import AdminServiceStub
 from flyteform.proto.flyteform.v1.events_pb2 import Event, EventStatus, ReportEventsRequest
 from flyteform.proto.flyteform.v1.events_pb2_grpc import EventServiceStub
 from flyteform_dataplane.channel import Backoff
+from flyteform_dataplane.health import ended
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -123,6 +124,10 @@ class EventReporter:
     def start(self) -> None:
         """Begin to send."""
         self._tasks = [asyncio.create_task(self._send_all()), asyncio.create_task(self._tell_all())]
+
+    def ailment(self) -> str:
+        """Say that nothing is sent any more, should a defect ever end it."""
+        return next(filter(None, (ended(task, "the reporting of events") for task in self._tasks)), "")
 
     async def stop(self) -> None:
         """Stop sending; what is not acknowledged has to be sent again by whoever starts next."""

@@ -8,6 +8,7 @@ import random
 from typing import TYPE_CHECKING, Protocol
 
 from flyteform.errors import FlyteformError, InvalidInputError
+from flyteform_dataplane.health import ended
 from flyteform_dataplane.kubernetes.api import ExpiredError, ThrottledError
 
 if TYPE_CHECKING:
@@ -93,6 +94,10 @@ class Informer:
     async def answered(self) -> None:
         """Wait until the first list has been taken in, or was refused: it is tried again all the same."""
         await self._answered.wait()
+
+    def ailment(self) -> str:
+        """Say that nothing is heard any more, should the watch ever end by a defect."""
+        return ended(self._task, f"the watch of {self._path}")
 
     def get(self, namespace: str, name: str) -> Json | None:
         """Return an object as it was seen last."""

@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 _API_VERSION = "coordination.k8s.io/v1"
 _TRIES = 8
+# Seconds: what a turn may take that gives up many executions while nobody answers, several times over.
+_STUCK = 300.0
 ROSTER_ANNOTATION = "flyteform.dev/roster"
 NAMESPACES_ANNOTATION = "flyteform.dev/namespaces"
 
@@ -75,11 +77,23 @@ class Membership:
         self._heard: dict[str, tuple[int, float]] = {}
         self._renewed_at = 0.0
         self._assigned: dict[str, int] = {}
+        self._turned_at = clock()
+
+    def ailment(self) -> str:
+        """Say that it does not come round any more: each turn ends in time, whether the server answers or not."""
+        silence = self._clock() - self._turned_at
+        return f"the lease was not looked after for {silence:.0f} s" if silence > _STUCK else ""
+
+    def obstacle(self) -> str:
+        """Say that it has no part in the work, as it could not say in time that it is there."""
+        late = not self._begun or self._clock() - self._renewed_at > self._settings.duration.total_seconds()
+        return f"lease {self._settings.namespace}/{self._settings.name} is not renewed" if late else ""
 
     async def run(self) -> None:
         """Renew, take and give up posts. However this ends, the work has ended first and the posts are free then."""
         try:
             while True:
+                self._turned_at = self._clock()
                 await self._turn()
                 await asyncio.sleep(self._settings.retry.total_seconds())
         finally:
@@ -101,7 +115,9 @@ class Membership:
     async def _in_time(self, renewing: Coroutine[None, None, bool]) -> bool:
         """Give up early enough: a server that does not answer must not keep a member from ending its work in time."""
         try:
-            return await asyncio.wait_for(renewing, self._settings.deadline.total_seconds() / 2)
+            # Not by wait_for: before Python 3.12 that loses a cancellation which comes as the answer does.
+            async with asyncio.timeout(self._settings.deadline.total_seconds() / 2):
+                return await renewing
         except TimeoutError:
             logger.warning("lease %s: no answer", self._settings.name)
             return False

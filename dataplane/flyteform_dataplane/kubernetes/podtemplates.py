@@ -33,6 +33,10 @@ class PodTemplates:
         """Watch no more."""
         await self._informer.stop()
 
+    def ailment(self) -> str:
+        """Say that nothing is heard of them any more, if that is so."""
+        return self._informer.ailment()
+
     async def known(self, namespace: str) -> None:
         """Wait until those that a pod of a namespace may have are known, should it be one that was learned just now."""
         await self._informer.synced_in(namespace)

@@ -123,6 +123,10 @@ class Informers:
         if part is not None:
             await part.answered()
 
+    def ailment(self) -> str:
+        """Say which watch has ended by a defect, if one has."""
+        return next(filter(None, (part.ailment() for part in self._parts.values())), "")
+
     def get(self, namespace: str, name: str) -> Json | None:
         """Return an object as it was seen last."""
         part = self._part(namespace)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from flyteform.errors import UnavailableError
 from flyteform.objects import open_store
 from flyteform_dataplane.assembly import Plane, running
 from flyteform_dataplane.executors import Executors
+from flyteform_dataplane.health import Health
 from flyteform_dataplane.kubernetes.api import connect
 from flyteform_dataplane.kubernetes.collection import Collector
 from flyteform_dataplane.kubernetes.executor import PodExecutor
@@ -17,6 +19,7 @@ from flyteform_dataplane.kubernetes.leases import LeaseSettings, Membership
 from flyteform_dataplane.kubernetes.limits import RequestLimits
 from flyteform_dataplane.kubernetes.plugin import PodPlugin
 from flyteform_dataplane.kubernetes.podlogs import PodLogs
+from flyteform_dataplane.kubernetes.probes import probed
 from flyteform_dataplane.kubernetes.scopes import Namespaces
 from flyteform_dataplane.kubernetes.sync import ServerSideApplier
 from flyteform_dataplane.kubernetes.workflows.log import WorkflowLog
@@ -44,16 +47,21 @@ async def operate(settings: OperatorSettings) -> None:
     """
     limits = RequestLimits(settings.kube_api_qps, settings.kube_api_burst)
     # Renewing a lease must not wait behind the requests of many executions.
-    async with connect(settings.kubeconfig, limits) as api, connect(settings.kubeconfig) as lease_api:
+    health = Health()
+    async with (
+        contextlib.nullcontext() if settings.health_port is None else probed(health, settings.health_port),
+        connect(settings.kubeconfig, limits) as api,
+        connect(settings.kubeconfig) as lease_api,
+    ):
         while True:
             try:
-                await _work(settings, api, lease_api)
+                await _work(settings, api, lease_api, health)
             except UnavailableError as error:
                 logger.warning("the work has to begin again: %s", error.message)
                 await asyncio.sleep(_PAUSE)
 
 
-async def _work(settings: OperatorSettings, api: KubernetesApi, lease_api: KubernetesApi) -> None:
+async def _work(settings: OperatorSettings, api: KubernetesApi, lease_api: KubernetesApi, health: Health) -> None:
     """Run the executions of the shards that fall to this operator until cancelled; the pods go on."""
     objects = open_store(settings.objects)
     held: dict[int, int] = {}
@@ -82,8 +90,12 @@ async def _work(settings: OperatorSettings, api: KubernetesApi, lease_api: Kuber
     async with running(plane) as parts:
         await shards.open(parts.link)
         collecting = asyncio.create_task(Collector(api, lambda: held, settings.retention, namespaces=namespaces).run())
+        membership = Membership(lease_api, lease, shards, namespaces=namespaces)
+        live = (membership, shards, pods, parts.link, parts.reporter)
+        ready = (membership.obstacle, shards.obstacle)
         try:
-            await Membership(lease_api, lease, shards, namespaces=namespaces).run()
+            with health.working([part.ailment for part in live], ready):
+                await membership.run()
         finally:
             collecting.cancel()
             await shards.close()

@@ -51,6 +51,8 @@ class OperatorSettings:
     kube_api_qps: float = RequestLimits().qps
     kube_api_burst: int = RequestLimits().burst
     retention: Retention = field(default_factory=Retention)
+    # Where the kubelet asks after its health; without it nobody does.
+    health_port: int | None = None
     # Where executions are, for one whose rights end there; without any, everywhere. More of them may be learned.
     limit_namespaces: tuple[str, ...] = ()
     # Whether it applies what the platform keeps in the cluster: namespaces, quotas, limits, service accounts.
@@ -76,6 +78,7 @@ def parse(arguments: Sequence[str]) -> OperatorSettings:
     parser.add_argument("--kube-api-burst", type=int, default=RequestLimits().burst, metavar="N")
     parser.add_argument("--keep-hours", type=_positive, metavar="N", help="how long finished FlyteWorkflows stay (23)")
     parser.add_argument("--keep-count", type=int, metavar="N", help="how many of each shard at most (1000)")
+    parser.add_argument("--health-port", type=int, metavar="PORT", help="answers /livez and /readyz there")
     parser.add_argument(
         "--limit-namespace",
         action="append",

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
-from flyteform.errors import ConflictError, InvalidInputError
+from flyteform.errors import InvalidInputError
+from flyteform_dataplane.kubernetes.probes import listen
 from flyteform_dataplane.kubernetes.webhook.injection import KubernetesSecrets, injected
 from flyteform_dataplane.kubernetes.webhook.manifest import PATH
 from flyteform_dataplane.kubernetes.webhook.requests import secrets_of
@@ -89,18 +90,11 @@ async def serving(
     await runner.setup()
     renewing = asyncio.create_task(_renew(certificate, context, version, look))
     try:
-        await _listen(web.TCPSite(runner, host, port, ssl_context=context), f"{host}:{port}")
+        await listen(web.TCPSite(runner, host, port, ssl_context=context), f"{host}:{port}", "--port")
         yield runner.addresses[0][1]
     finally:
         renewing.cancel()
         await runner.cleanup()
-
-
-async def _listen(site: web.TCPSite, address: str) -> None:
-    try:
-        await site.start()
-    except OSError as error:
-        raise ConflictError(f"{address} cannot be listened on: {error}", remedy="name another --port") from error
 
 
 def application(managers: Sequence[SecretManager]) -> web.Application:

@@ -85,6 +85,16 @@ class Shards:
         await self._queue.close()
         await asyncio.gather(*self._telling, return_exceptions=True)
 
+    def ailment(self) -> str:
+        """Say that nothing is heard any more of the resources, if that is so."""
+        return self._workflows.ailment()
+
+    def obstacle(self) -> str:
+        """Say that the control plane is out of reach, if this is the operator that speaks with it."""
+        if self._linked and self._link is not None and not self._link.is_connected:
+            return "there is no link to the control plane"
+        return ""
+
     async def assign(self, posts: Mapping[str, int]) -> None:
         """Work on these shards, and hold the link if it is among the posts."""
         shards = {int(name): epoch for name, epoch in posts.items() if name != LINK}
