@@ -95,3 +95,22 @@ def test_ingress(recordings: Recordings, cloud: str, address: str, *, reached: b
     """The gateway reaches the control plane, where it is no pod, too; other addresses do not."""
     found = rules(recordings, cloud, CONTROL_PLANE, "ingress")
     assert any(matches(rule, "from", address, HTTP) for rule in found) is reached
+
+
+@pytest.mark.parametrize("cloud", ["aws", "gcp", "onprem"])
+def test_gateway(recordings: Recordings, cloud: str) -> None:
+    """There is one way in, whose gateway may be the cloud's own: both protocols have routes to the control plane."""
+    graph = recordings.shipped(cloud, "prod-controlplane")
+    assert graph.one("Gateway").at("spec.gatewayClassName")
+    route = graph.one("HTTPRoute", "flyteform-httproute")
+    ports = {each["backendRefs"][0]["port"] for each in route.at("spec.rules")}
+    assert ports == {8088, 8089}
+
+
+def test_cloud_gateway(recordings: Recordings) -> None:
+    """Google's gateway is reached by its reserved address, and has no field that it does not know."""
+    graph = recordings.shipped("gcp", "prod-controlplane")
+    assert graph.one("Gateway").at("spec.addresses") == [{"type": "NamedAddress", "value": "flyteform-prod-edge"}]
+    assert graph.one("Gateway").at("spec.listeners[1].tls") is None
+    assert "timeouts" not in str(graph.one("HTTPRoute", "flyteform-httproute").inputs)
+    assert graph.one("GCPBackendPolicy").at("spec.default.timeoutSec") == 86400

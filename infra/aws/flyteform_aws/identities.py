@@ -11,6 +11,7 @@ from pulumi_aws import eks, iam
 import pulumi
 from flyteform_aws import documents
 from flyteform_platform.addons import charts
+from flyteform_platform.clouds.secrets import EXTERNAL_SECRETS
 from flyteform_platform.controlplane.names import ACCOUNT as CONTROL_PLANE
 from flyteform_platform.dataplane.names import ACCOUNT as DATA_PLANE
 from flyteform_platform.dataplane.projects import project_scopes
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 # Tasks run as this service account of the namespace `<project>-<domain>`, unless a launch plan names another.
 WORKLOAD = "default"
-EXTERNAL_SECRETS = ("external-secrets", "external-secrets")
 MONITORING = (charts.MONITORING.namespace, charts.PROMETHEUS)
 AUTOSCALER = ("kube-system", "cluster-autoscaler")
 DNS = ("external-dns", "external-dns")

@@ -30,7 +30,7 @@ def deploy() -> None:
     platform = install(config, base.foundation, provider=provider, after=after)
     if platform.addons is not None:
         publish_names(config, provider, platform.addons.made)
-        if config.addons.external_secrets.enabled:
+        if config.addons.has_secrets:
             secret_store(config, secrets_of(config), provider, platform.addons.made)
 
 

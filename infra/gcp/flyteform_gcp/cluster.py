@@ -62,6 +62,16 @@ def make_cluster(context: Context, network: Network, keys: Keys) -> GkeCluster:
         enable_shielded_nodes=True,
         gateway_api_config=container.ClusterGatewayApiConfigArgs(channel="CHANNEL_STANDARD"),
         secret_manager_config=container.ClusterSecretManagerConfigArgs(enabled=True),
+        # Tasks come and go: nodes that are not full are emptied sooner.
+        cluster_autoscaling=container.ClusterClusterAutoscalingArgs(
+            enabled=False, autoscaling_profile="OPTIMIZE_UTILIZATION"
+        ),
+        fleet=container.ClusterFleetArgs(project=settings.project) if config.is_production else None,
+        managed_opentelemetry_config=container.ClusterManagedOpentelemetryConfigArgs(
+            scope="COLLECTION_AND_INSTRUMENTATION_COMPONENTS"
+        )
+        if config.is_production
+        else None,
         cost_management_config=container.ClusterCostManagementConfigArgs(enabled=True),
         security_posture_config=container.ClusterSecurityPostureConfigArgs(
             mode="BASIC", vulnerability_mode="VULNERABILITY_BASIC"

@@ -27,6 +27,7 @@ _APIS = (
     "container",
     "dns",
     "gkebackup",
+    "gkehub",
     "iam",
     "iamcredentials",
     "logging",

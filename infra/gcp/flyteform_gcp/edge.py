@@ -24,7 +24,7 @@ CERTIFICATES = "networking.gke.io/certmap"
 
 @dataclass(frozen=True, slots=True)
 class Entrance:
-    """The gateway's address, and the map of certificates that its load balancer has."""
+    """The name of the gateway's address, and the map of certificates that its load balancer has."""
 
     address: pulumi.Input[str]
     certificates: pulumi.Input[str]
@@ -69,7 +69,7 @@ def make_entrance(context: Context) -> Entrance:
         opts=context.options(),
     )
     _callers(context)
-    return Entrance(address.address, certificates.name)
+    return Entrance(address.name, certificates.name)
 
 
 def policies(config: GcpConfig, provider: kubernetes.Provider, after: list[pulumi.Resource]) -> None:

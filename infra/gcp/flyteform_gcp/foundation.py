@@ -13,9 +13,10 @@ from flyteform_gcp.databases import NAMES, make_databases
 from flyteform_gcp.edge import CERTIFICATES, GATEWAY_CLASS, make_entrance
 from flyteform_gcp.identities import grant_objects, make_accounts
 from flyteform_gcp.keys import make_keys
-from flyteform_gcp.network import BALANCERS, make_network, plan
+from flyteform_gcp.network import BALANCERS, make_network, plan, require_zones
 from flyteform_gcp.nodes import GPU_LABEL, POOL, gpu_nodes, make_nodes, spot_nodes
 from flyteform_gcp.operations import make_alarms, make_backups, make_costs, make_registries
+from flyteform_gcp.secrets import PATH, make_secrets
 from flyteform_platform.dataplane.projects import project_scopes
 from flyteform_platform.foundation import (
     Agent,
@@ -72,6 +73,7 @@ class _Made:
 def make_base(config: GcpConfig) -> Base:
     """Make everything below Kubernetes, and the cluster."""
     context = Context.of(config)
+    require_zones(context)
     keys = make_keys(context)
     network = make_network(context)
     buckets = make_buckets(context, keys)
@@ -80,6 +82,7 @@ def make_base(config: GcpConfig) -> Base:
     accounts = make_accounts(context)
     databases = make_databases(context, network, keys, accounts.control_plane)
     grant_objects(context, buckets, accounts)
+    make_secrets(context, keys)
     entrance = make_entrance(context)
     make_registries(context, keys)
     make_alarms(context, databases)
@@ -129,6 +132,7 @@ def _foundation(config: GcpConfig, made: _Made) -> Foundation:
             gateway_class=GATEWAY_CLASS,
             gateway_annotations={CERTIFICATES: made.certificates},
             address=made.address,
+            address_type="NamedAddress",
             sources=config.network.sources,
             gateway_cidrs=BALANCERS,
         ),
@@ -165,4 +169,5 @@ def _profile(config: GcpConfig) -> ClusterProfile:
         log_links=(LogLink("Cloud Logging", uri),),
         database_cidrs=(cidrs.databases,),
         agents=(_METADATA,),
+        secret_path=PATH,
     )

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pulumi_gcp import kms
+from pulumi_gcp import kms, projects, storage
+
+import pulumi
 
 if TYPE_CHECKING:
     from flyteform_gcp.context import Context
@@ -21,6 +23,7 @@ class Keys:
     sql: kms.CryptoKey
     cluster: kms.CryptoKey
     images: kms.CryptoKey
+    secrets: kms.CryptoKey
     grants: tuple[kms.CryptoKeyIAMMember, ...]
 
 
@@ -28,12 +31,18 @@ def make_keys(context: Context) -> Keys:
     """Make the keys. What is encrypted by a deleted key is lost, so they are protected where data matters."""
     ring = kms.KeyRing("keys", name=context.config.name, location=context.config.gcp.region, opts=context.options())
     number = context.config.gcp.number
-    # Google's own accounts of the project: what encrypts in its name.
-    users = {
-        "storage": f"service-{number}@gs-project-accounts.iam.gserviceaccount.com",
-        "sql": f"service-{number}@gcp-sa-cloud-sql.iam.gserviceaccount.com",
+    # Google's own accounts of the project: what encrypts in its name. The cluster's is there with its API, the others
+    # not before somebody has asked for them.
+    storage_account = storage.get_project_service_account_output(
+        project=context.config.gcp.project,
+        opts=pulumi.InvokeOutputOptions(provider=context.provider, depends_on=list(context.services)),
+    )
+    users: dict[str, pulumi.Input[str]] = {
+        "storage": storage_account.email_address,
+        "sql": _agent(context, "sqladmin"),
         "cluster": f"service-{number}@container-engine-robot.iam.gserviceaccount.com",
-        "images": f"service-{number}@gcp-sa-artifactregistry.iam.gserviceaccount.com",
+        "images": _agent(context, "artifactregistry"),
+        "secrets": _agent(context, "secretmanager"),
     }
     keys = {name: _key(context, ring, name) for name in users}
     grants = tuple(
@@ -41,12 +50,20 @@ def make_keys(context: Context) -> Keys:
             name,
             crypto_key_id=keys[name].id,
             role="roles/cloudkms.cryptoKeyEncrypterDecrypter",
-            member=f"serviceAccount:{user}",
+            member=pulumi.Output.concat("serviceAccount:", user),
             opts=context.options(),
         )
         for name, user in users.items()
     )
     return Keys(**keys, grants=grants)
+
+
+def _agent(context: Context, service: str) -> pulumi.Output[str]:
+    """Return the address of a service's own account, once it is there."""
+    made = projects.ServiceIdentity(
+        service, service=f"{service}.googleapis.com", project=context.config.gcp.project, opts=context.options()
+    )
+    return made.email
 
 
 def _key(context: Context, ring: kms.KeyRing, name: str) -> kms.CryptoKey:

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 from pulumi_gcp import compute, servicenetworking
 
+import pulumi
+from flyteform_platform.errors import PlatformError
+
 if TYPE_CHECKING:
     from flyteform_gcp.context import Context
 
@@ -41,6 +44,20 @@ def plan(cidr: str) -> Plan:
     whole = ipaddress.ip_network(cidr)
     eighths = [str(part) for part in whole.subnets(prefixlen_diff=3)]
     return Plan(str(next(whole.subnets(prefixlen_diff=1))), eighths[4], eighths[5], eighths[6])
+
+
+def require_zones(context: Context) -> None:
+    """Raise `PlatformError` where the region has not the zones that the configuration means."""
+    settings = context.config.gcp
+    found = compute.get_zones(
+        project=settings.project, region=settings.region, opts=pulumi.InvokeOptions(provider=context.provider)
+    )
+    if missing := sorted(set(context.config.zones) - set(found.names)):
+        letters = ", ".join(name.rpartition("-")[2] for name in found.names)
+        raise PlatformError(
+            f"there is no zone {missing[0]}: name {context.config.network.zones} of {letters} as gcp.zones, "
+            "or ask for fewer by network.zones"
+        )
 
 
 def make_network(context: Context) -> Network:

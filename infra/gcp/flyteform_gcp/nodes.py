@@ -18,6 +18,7 @@ POOL: Final = "flyteform.org/pool"
 SPOT: Final = "cloud.google.com/gke-spot"
 GPU: Final = "nvidia.com/gpu"
 GPU_LABEL: Final = "cloud.google.com/gke-accelerator"
+_WEEK = "604800s"
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
 
@@ -47,7 +48,7 @@ def _pool(context: Context, cluster: GkeCluster, pool: NodePool) -> container.No
         autoscaling=container.NodePoolAutoscalingArgs(
             total_min_node_count=pool.minimum, total_max_node_count=pool.maximum, location_policy=_policy(pool)
         ),
-        management=container.NodePoolManagementArgs(auto_repair=True, auto_upgrade=True),
+        management=container.NodePoolManagementArgs(auto_repair=not _waits(context, pool), auto_upgrade=True),
         upgrade_settings=container.NodePoolUpgradeSettingsArgs(max_surge=1, max_unavailable=0),
         network_config=container.NodePoolNetworkConfigArgs(enable_private_nodes=True),
         node_config=_config(context, cluster, pool),
@@ -56,12 +57,18 @@ def _pool(context: Context, cluster: GkeCluster, pool: NodePool) -> container.No
     )
 
 
+def _waits(context: Context, pool: NodePool) -> bool:
+    """Tell whether nodes are waited for until Google has some, and are left alone until they end (flex start)."""
+    return pool.name in context.config.gcp.flex_start
+
+
 def _policy(pool: NodePool) -> str:
     return "ANY" if pool.spot or pool.gpus else "BALANCED"
 
 
 def _config(context: Context, cluster: GkeCluster, pool: NodePool) -> container.NodePoolNodeConfigArgs:
     labels = {POOL: "system" if pool.system else "workers"}
+    waits = _waits(context, pool)
     taints = []
     if pool.spot:
         taints.append(container.NodePoolNodeConfigTaintArgs(key=SPOT, value="true", effect="NO_SCHEDULE"))
@@ -71,6 +78,13 @@ def _config(context: Context, cluster: GkeCluster, pool: NodePool) -> container.
         disk_type="pd-balanced",
         image_type="COS_CONTAINERD",
         spot=pool.spot,
+        flex_start=True if waits else None,
+        max_run_duration=_WEEK if waits else None,
+        reservation_affinity=container.NodePoolNodeConfigReservationAffinityArgs(
+            consume_reservation_type="NO_RESERVATION"
+        )
+        if waits
+        else None,
         labels=labels,
         taints=taints,
         tags=[context.config.name],

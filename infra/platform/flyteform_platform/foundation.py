@@ -149,8 +149,8 @@ class Edge:
     One of: `issuer` (a ClusterIssuer of cert-manager that gets the certificate), `certificate_secret` (a TLS Secret
     that is there already), or neither, where the cloud's own load balancer is told its certificate: one that is the
     gateway by `gateway_annotations`, one before the gateway's pods by `service_annotations`, with `balancer_ends_tls`.
-    `address` is set where callers reach the gateway by a fixed address. `sources` are the CIDRs that may call.
-    `gateway_cidrs` is where a gateway that is no pod calls from: the cloud's own load balancers.
+    `address` is set where callers reach the gateway by a fixed address, or by the name of one. `sources` are the CIDRs
+    that may call. `gateway_cidrs` is where a gateway that is no pod calls from: the cloud's own load balancers.
     `grpc_domain` is for gateways that serve gRPC on a host of its own (load balancers that have no gRPC in HTTP
     routes); without it clients use `domain` for everything. The gateway's proxies run in `gateway_namespace`.
     `own_url` is set where callers come by another way than the gateway.
@@ -164,11 +164,17 @@ class Edge:
     service_annotations: Mapping[str, Input[str]] = field(default_factory=dict)
     balancer_ends_tls: bool = False
     address: Input[str] = ""
+    address_type: str = "IPAddress"
     sources: tuple[str, ...] = ()
     grpc_domain: str = ""
     gateway_namespace: str = "envoy-gateway-system"
     gateway_cidrs: tuple[str, ...] = ()
     own_url: str = ""
+
+    @property
+    def is_cloud_gateway(self) -> bool:
+        """Whether the gateway is the cloud's own, and no add-on."""
+        return bool(self.gateway_cidrs)
 
     @property
     def url(self) -> str:

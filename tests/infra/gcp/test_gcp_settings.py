@@ -33,6 +33,9 @@ _CLUSTER = {
     "releaseChannel.channel": "REGULAR",
     "maintenancePolicy.recurringWindow.recurrence": is_set,
     "masterAuth.clientCertificateConfig.issueClientCertificate": False,
+    "clusterAutoscaling.autoscalingProfile": "OPTIMIZE_UTILIZATION",
+    "fleet.project": "example-workflows-prod",
+    "managedOpentelemetryConfig.scope": "COLLECTION_AND_INSTRUMENTATION_COMPONENTS",
     "nodeLocations": ["europe-west1-b", "europe-west1-c", "europe-west1-d"],
 }
 _DATABASE = {
@@ -66,10 +69,19 @@ _NODES = {
     "nodeConfig.workloadMetadataConfig.mode": "GKE_METADATA",
     "nodeConfig.shieldedInstanceConfig.enableSecureBoot": True,
     "nodeConfig.shieldedInstanceConfig.enableIntegrityMonitoring": True,
-    "management.autoRepair": True,
+    "management.autoUpgrade": True,
     "networkConfig.enablePrivateNodes": True,
     "autoscaling.totalMaxNodeCount": at_least(1),
     "ignoreChanges": contains("initialNodeCount"),
+}
+_REPLICA = "replication.userManaged.replicas[0]"
+_SECRET = {
+    "secretId": contains("flyteform-prod-fraud-"),
+    f"{_REPLICA}.location": "europe-west1",
+    f"{_REPLICA}.customerManagedEncryption.kmsKeyName": is_set,
+    "deletionProtection": True,
+    "protect": True,
+    "versionDestroyTtl": "604800s",
 }
 ROWS = [
     Row("projects/service:Service", "disableOnDestroy", expected=False),
@@ -93,6 +105,32 @@ ROWS = [
         "DEFAULT",
         "gpu",
     ),
+    *(Row("container/nodePool:NodePool", "management.autoRepair", name=name) for name in ("system", "workers", "spot")),
+    Row("container/nodePool:NodePool", "nodeConfig.flexStart", name="gpu"),
+    Row("container/nodePool:NodePool", "nodeConfig.maxRunDuration", "604800s", "gpu"),
+    Row(
+        "container/nodePool:NodePool",
+        "nodeConfig.reservationAffinity.consumeReservationType",
+        "NO_RESERVATION",
+        "gpu",
+    ),
+    *(
+        Row("serviceaccount/account:Account", "accountId", is_set, name)
+        for name in ("controlplane", "dataplane", "nodes")
+    ),
+    Row(
+        "serviceaccount/iAMMember:IAMMember",
+        "member",
+        "serviceAccount:example-workflows-prod.svc.id.goog[flyteform/flyteform-controlplane]",
+        "controlplane-flyteform-controlplane",
+    ),
+    Row("storage/bucketIAMMember:BucketIAMMember", "role", "roles/storage.objectUser", "controlplane-metadata"),
+    Row(
+        "storage/bucketIAMMember:BucketIAMMember",
+        "member",
+        contains("principal://iam.googleapis.com/projects/100000000003/", "/subject/ns/fraud-production/sa/"),
+        "fraud-production-executions",
+    ),
     *(Row("sql/databaseInstance:DatabaseInstance", key, value) for key, value in _DATABASE.items()),
     *(Row("sql/database:Database", "name", name, name) for name in ("admin", "catalog")),
     Row("sql/user:User", "type", "CLOUD_IAM_SERVICE_ACCOUNT"),
@@ -100,6 +138,23 @@ ROWS = [
     Row("storage/bucket:Bucket", "autoclass.enabled", name="raw"),
     Row("kms/cryptoKey:CryptoKey", "rotationPeriod", "7776000s"),
     Row("kms/cryptoKey:CryptoKey", "protect"),
+    Row("kms/keyRing:KeyRing", "location", "europe-west1"),
+    *(
+        Row("kms/cryptoKeyIAMMember:CryptoKeyIAMMember", "member", contains("gserviceaccount.com"), name)
+        for name in ("storage", "sql", "cluster", "images", "secrets")
+    ),
+    # Accounts of services that nobody has asked for are not there to be granted anything.
+    *(
+        Row("projects/serviceIdentity:ServiceIdentity", "service", f"{name}.googleapis.com", name)
+        for name in ("sqladmin", "artifactregistry", "secretmanager")
+    ),
+    *(Row("secretmanager/secret:Secret", key, value) for key, value in _SECRET.items()),
+    Row("secretmanager/secretIamMember:SecretIamMember", "role", "roles/secretmanager.secretAccessor"),
+    Row(
+        "secretmanager/secretIamMember:SecretIamMember",
+        "member",
+        contains("/subject/ns/external-secrets/sa/external-secrets"),
+    ),
     Row("artifactregistry/repository:Repository", "dockerConfig.immutableTags", name="images"),
     Row("artifactregistry/repository:Repository", "cleanupPolicies[0].action", "DELETE", "images"),
     Row("artifactregistry/repository:Repository", "mode", "REMOTE_REPOSITORY", "public"),
@@ -108,8 +163,11 @@ ROWS = [
     Row("certificatemanager/dnsAuthorization:DnsAuthorization", "domain", "flyte.example.com"),
     Row("certificatemanager/certificate:Certificate", "managed.domains", ["flyte.example.com"]),
     Row("certificatemanager/certificateMapEntry:CertificateMapEntry", "hostname", "flyte.example.com"),
+    Row("certificatemanager/certificateMap:CertificateMap", "name", "flyteform-prod-edge"),
+    Row("compute/globalAddress:GlobalAddress", "purpose", "VPC_PEERING", "databases"),
     Row("compute/securityPolicy:SecurityPolicy", "rules[0].action", "deny(403)"),
     Row("compute/securityPolicy:SecurityPolicy", "rules[1].match.config.srcIpRanges", ["198.51.100.0/24"]),
+    Row("monitoring/notificationChannel:NotificationChannel", "type", "email"),
     Row("monitoring/alertPolicy:AlertPolicy", "notificationChannels", is_set),
     Row("billing/budget:Budget", "amount.specifiedAmount.units", "20000"),
     Row("cloudquota/sQuotaPreference:SQuotaPreference", "quotaConfig.preferredValue", is_set),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pulumi_kubernetes.apiextensions import CustomResource
 from pulumi_kubernetes.meta import v1 as meta
 
 import pulumi
+from flyteform_platform.addons import charts
 from flyteform_platform.controlplane.secrets import STORE
 from flyteform_platform.dataplane.projects import project_scopes
 from flyteform_platform.dataplane.secrets import path_of
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
     from flyteform_platform.config import PlatformConfig
     from flyteform_platform.foundation import Scope
+
+
+# The namespace and service account of external-secrets, as its chart makes them.
+EXTERNAL_SECRETS: Final = (charts.EXTERNAL_SECRETS.namespace, charts.EXTERNAL_SECRETS.name)
 
 
 @dataclass(frozen=True, slots=True)

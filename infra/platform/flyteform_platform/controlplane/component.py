@@ -49,7 +49,10 @@ _ACCOUNTS: Final = {COMPONENT: ACCOUNT, RELEASE: RELEASE_ACCOUNT}
 
 
 class ControlPlane(pulumi.ComponentResource):
-    """Serves one platform. `address` is where data planes of the same cluster reach gRPC, as host:port."""
+    """Serves one platform. `address` is where data planes of the same cluster reach gRPC, as host:port.
+
+    `serving` has to be there for as long as somebody calls.
+    """
 
     def __init__(
         self,
@@ -72,7 +75,7 @@ class ControlPlane(pulumi.ComponentResource):
         self._opts = pulumi.ResourceOptions(parent=self, provider=provider, depends_on=list(after))
         namespace = self._make_namespace()
         self._opts = pulumi.ResourceOptions(parent=self, provider=provider, depends_on=[*after, namespace])
-        self._serve(list(prepare(self._opts)) if prepare else [])
+        self.serving = self._serve(list(prepare(self._opts)) if prepare else [])
         self.address = f"{service_host(self._namespace)}:{GRPC}"
         self.register_outputs({"address": self.address, "url": foundation.edge.url})
 
@@ -80,25 +83,25 @@ class ControlPlane(pulumi.ComponentResource):
         about = meta.ObjectMetaArgs(name=self._namespace, labels=namespace_labels())
         return core.Namespace(self._namespace, metadata=about, opts=self._opts)
 
-    def _serve(self, prepared: list[pulumi.Resource]) -> None:
+    def _serve(self, prepared: list[pulumi.Resource]) -> list[pulumi.Resource]:
         access = database_access(self._foundation)
         checksum = self._configuration()
         secrets = [*prepared, *database_secrets(self._foundation, self._namespace, self._opts), *self._objects_secret()]
         self._accounts()
-        self._policies()
+        policies = self._policies()
         processes = Processes(self._config, self._foundation, access, checksum)
         ready = pulumi.ResourceOptions.merge(self._opts, pulumi.ResourceOptions(depends_on=secrets))
         release = processes.release(ready)
         # Additive migrations first, then new replicas beside old ones.
         after = pulumi.ResourceOptions.merge(self._opts, pulumi.ResourceOptions(depends_on=[release]))
-        deployment(NAME, self._namespace, processes.serving(), after)
-        self._service()
+        serving = [deployment(NAME, self._namespace, processes.serving(), after), self._service(), *policies]
         autoscaler(NAME, self._namespace, COMPONENT, self._config.control_plane.replicas, after)
         budget(NAME, self._namespace, COMPONENT, self._opts)
-        if self._config.addons.has_gateway:
+        if self._config.addons.has_gateway or self._foundation.edge.is_cloud_gateway:
             Routes(self._foundation.edge, self._namespace, self._opts).make()
         if self._config.addons.has_monitoring:
             monitor(self._namespace, self._opts)
+        return serving
 
     def _configuration(self) -> pulumi.Output[str]:
         """Make the files that processes read; return what changes whenever one of them does."""
@@ -152,7 +155,7 @@ class ControlPlane(pulumi.ComponentResource):
             opts=self._opts,
         )
 
-    def _policies(self) -> None:
+    def _policies(self) -> list[pulumi.Resource]:
         foundation, profile = self._foundation, self._foundation.profile
         databases = tuple(sorted({foundation.admin.port, foundation.catalog.port}))
         services = Allowed(profile.service_ports, cidrs=profile.service_cidrs)
@@ -165,16 +168,18 @@ class ControlPlane(pulumi.ComponentResource):
         if self._config.addons.has_monitoring:
             callers.append(Allowed((HTTP,), "monitoring"))
         called = [services, outside, Allowed(databases, self._namespace), *inside(profile)]
-        deny_all(self._namespace, self._opts)
-        allow(self._namespace, COMPONENT, self._opts, ingress=callers, egress=called)
-        allow(self._namespace, RELEASE, self._opts, egress=called)
+        return [
+            deny_all(self._namespace, self._opts),
+            allow(self._namespace, COMPONENT, self._opts, ingress=callers, egress=called),
+            allow(self._namespace, RELEASE, self._opts, egress=called),
+        ]
 
-    def _service(self) -> None:
+    def _service(self) -> core.Service:
         ports = [
             core.ServicePortArgs(name="grpc", port=GRPC, target_port="grpc", app_protocol="kubernetes.io/h2c"),
             core.ServicePortArgs(name="http", port=HTTP, target_port="http", app_protocol="http"),
         ]
-        core.Service(
+        return core.Service(
             NAME,
             metadata=metadata(NAME, self._namespace, COMPONENT),
             spec=core.ServiceSpecArgs(type="ClusterIP", selector=selector(COMPONENT), ports=ports),

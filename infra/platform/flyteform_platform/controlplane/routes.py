@@ -83,7 +83,7 @@ class Routes:
             listeners.append({**about, "allowedRoutes": _SAME, **({"tls": tls} if secret else {})})
         spec: dict[str, Any] = {"gatewayClassName": self.edge.gateway_class, "listeners": listeners}
         if self.edge.address:
-            spec["addresses"] = [{"type": "IPAddress", "value": self.edge.address}]
+            spec["addresses"] = [{"type": self.edge.address_type, "value": self.edge.address}]
         if self.edge.service_annotations:
             # From here they get to the gateway's Service, which the cloud makes its balancer of.
             spec["infrastructure"] = {"annotations": dict(self.edge.service_annotations)}
@@ -99,7 +99,8 @@ class Routes:
             {
                 "matches": [{"path": {"type": "PathPrefix", "value": f"/{each}"}} for each in services],
                 "backendRefs": [{"name": NAME, "port": GRPC}],
-                "timeouts": {"request": "0s", "backendRequest": "0s"},
+                # A cloud's own gateway is told so by a policy of its own.
+                **({} if self.edge.is_cloud_gateway else {"timeouts": {"request": "0s", "backendRequest": "0s"}}),
             }
             for services in (SERVICES[at : at + _MATCHES] for at in range(0, len(SERVICES), _MATCHES))
         ]

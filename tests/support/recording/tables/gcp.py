@@ -42,9 +42,24 @@ def _proof(_: str, inputs: Json) -> Json:
 OUTPUTS: dict[str, Callable[[str, Json], Json]] = {
     "gcp:serviceaccount/account:Account": _account,
     "gcp:container/cluster:Cluster": _cluster,
+    "gcp:projects/serviceIdentity:ServiceIdentity": lambda _, inputs: {
+        "email": f"service-100000000003@gcp-sa-{inputs['service'].partition('.')[0]}.iam.gserviceaccount.com"
+    },
     "gcp:sql/databaseInstance:DatabaseInstance": _database,
     "gcp:compute/globalAddress:GlobalAddress": lambda _, inputs: {"address": inputs.get("address") or "192.0.2.10"},
     "gcp:certificatemanager/dnsAuthorization:DnsAuthorization": _proof,
     "gcp:kms/cryptoKey:CryptoKey": lambda name, inputs: {"id": f"{inputs['keyRing']}/cryptoKeys/{name}"},
 }
-INVOKES: dict[str, Callable[[Json], Json]] = {}
+INVOKES: dict[str, Callable[[Json], Json]] = {
+    "gcp:compute/getZones:getZones": lambda asked: {
+        "id": "zones",
+        "project": asked["project"],
+        "region": asked["region"],
+        "names": [f"{asked['region']}-{letter}" for letter in "bcd"],
+    },
+    "gcp:storage/getProjectServiceAccount:getProjectServiceAccount": lambda asked: {
+        "id": "account",
+        "project": asked["project"],
+        "emailAddress": "service-100000000003@gs-project-accounts.iam.gserviceaccount.com",
+    },
+}
