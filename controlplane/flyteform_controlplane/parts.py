@@ -33,6 +33,7 @@ from flyteform_controlplane.services.signals import SignalService
 from flyteform_controlplane.services.states import StateService
 from flyteform_controlplane.services.unreadable import UnreadableExecutions
 from flyteform_controlplane.services.waiting_line import WaitingLine
+from flyteform_controlplane.store.counting import BlockCounting
 from flyteform_controlplane.store.kept_objects import KeptObjects
 from flyteform_controlplane.store.leadership import Leadership
 from flyteform_controlplane.store.notices import Notices, Topic
@@ -164,8 +165,10 @@ def assemble(
         _service(events_pb2.DESCRIPTOR, "EventService", EventService(admin.events)),
         _service(link_pb2.DESCRIPTOR, "DataPlaneLink", LinkService(dispatcher, resources)),
     )
+    counting = BlockCounting(database)
     return Parts(
-        services, (notices, dispatcher, questions, resources, *leadership, scheduler, WaitingLine(admin.ending))
+        services,
+        (notices, dispatcher, questions, resources, *leadership, scheduler, WaitingLine(admin.ending), counting),
     )
 
 

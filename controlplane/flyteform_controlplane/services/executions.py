@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from flyteidl.admin import execution_pb2
@@ -10,7 +10,7 @@ from flyteidl.admin.execution_pb2 import EXECUTION_ACTIVE, ExecutionMetadata
 from flyteidl.core.literals_pb2 import LiteralMap
 
 from flyteform_controlplane.domain.executions import change_state
-from flyteform_controlplane.domain.filters import Entity
+from flyteform_controlplane.domain.filters import Entity, Filter, Function, Query, Sort
 from flyteform_controlplane.domain.paging import next_token, parse_query
 from flyteform_controlplane.domain.ports import ExecutionKey
 from flyteform_controlplane.domain.principals import principal_of
@@ -86,13 +86,8 @@ class Executions:
     async def ListExecutions(self, request: ResourceListRequest, _context: object) -> execution_pb2.ExecutionList:
         """Return a page of executions in a project and domain; archived ones only if filtered by state."""
         check_scope(request.id)
-        query = parse_query(request, Entity.EXECUTION)
-        where: dict[str, str | int] = {
-            "execution_project": request.id.project,
-            "execution_domain": request.id.domain,
-        }
-        if not query.constrains("state"):
-            where["state"] = EXECUTION_ACTIVE
+        query, where = _listed(parse_query(request, Entity.EXECUTION))
+        where |= {"execution_project": request.id.project, "execution_domain": request.id.domain}
         async with self.backend.database.reading() as tx:
             rows = await self.backend.store.executions.stored(tx, EXECUTION_COLUMNS, query, where)
         return execution_list(rows, next_token(query, rows), self.backend.config.list_error_message_length)
@@ -139,6 +134,21 @@ class Executions:
         check_execution(name)
         async with self.backend.database.reading() as tx:
             return await self.backend.execution(tx, name)
+
+
+def _listed(query: Query) -> tuple[Query, dict[str, str | int]]:
+    """Return the query and the state that the list is limited to, oldest first where no order is asked for.
+
+    A list of one state is one that can be paged through as it lies in the database; the console names the state.
+    """
+    if query.sort is None:
+        query = replace(query, sort=Sort("created_at", ascending=True))
+    if not query.constrains("state"):
+        return query, {"state": EXECUTION_ACTIVE}
+    match query.filters:
+        case (Filter(function=Function.EQUAL, entity=None, values=("0" | "1" as state,)),):
+            return replace(query, filters=()), {"state": int(state)}
+    return query, {}
 
 
 def _subject(context: object) -> str:

@@ -176,6 +176,23 @@ executions = flyte_table(
     Index("ix_executions_started", "state", "execution_project", "execution_domain", "execution_created_at"),
 )
 
+# Ours, not Flyte's: how many executions of a list (a state, project and domain) come after one point of its order by
+# creation and until another, that row included; None while they are being counted. Triggers keep it right.
+execution_blocks = Table(
+    "execution_blocks",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    Column("execution_project", NAME, nullable=False),
+    Column("execution_domain", NAME, nullable=False),
+    Column("state", Integer, nullable=False),
+    Column("after_at", UtcDateTime, nullable=False),
+    Column("after_id", RowId, nullable=False),
+    Column("until_at", UtcDateTime, nullable=False),
+    Column("until_id", RowId, nullable=False),
+    Column("number", RowId),
+    Index(None, "state", "execution_project", "execution_domain", "until_at", "until_id"),
+)
+
 execution_tags = flyte_table(
     "execution_tags",
     *_execution_key(),

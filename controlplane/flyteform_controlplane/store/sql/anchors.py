@@ -8,6 +8,7 @@ not: by as many a jump may be off. A jump with what was found over a minute ago 
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -80,7 +81,8 @@ class Anchors:
 
     def __init__(self, table: Table, where: Names, order: Sequence[Column[Any]], *, descending: bool) -> None:
         self._names = [f"after_{column.name}" for column in order]
-        self.serves = all(column.name in _LASTING for column in order)
+        self._serves = all(column.name in _LASTING for column in order)
+        self.least_jump = LEAST_JUMP if self._serves else math.inf
         scope = conditions(table, where)
         here = tuple_(*order)
         there = tuple_(*(bindparam(f"after_{column.name}", type_=column.type) for column in order))
@@ -103,7 +105,7 @@ class Anchors:
 
     def prepare(self, tx: AsyncConnection, where: Mapping[str, Any]) -> None:
         """Walk along the list on another connection, for jumps to come, unless that has been done lately."""
-        if self.serves:
+        if self._serves:
             found = self._kept(where)
             if found is None or found.is_old:
                 self._set_off(tx, where)

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from sqlalchemy import LargeBinary, bindparam, select, tuple_
 
 from flyteform_controlplane.errors import InvalidArgumentError
 from flyteform_controlplane.store.direct import Direct
-from flyteform_controlplane.store.sql.anchors import LEAST_JUMP, Anchors, Names, conditions, named
+from flyteform_controlplane.store.sql.anchors import Anchor, Anchors, Names, conditions, named
+from flyteform_controlplane.store.sql.blocks import Ranks, has_blocks
 from flyteform_controlplane.store.sql.filters import apply_query
 
 if TYPE_CHECKING:
@@ -30,6 +31,21 @@ _REMEMBERED: Final = 10_000
 _SECONDS: Final = 300.0
 
 
+class Positions(Protocol):
+    """Where the rows of the lists of one order are."""
+
+    # How many rows it takes at least to make asking better than skipping.
+    least_jump: float
+
+    async def nearest(self, tx: AsyncConnection, where: Mapping[str, Any], offset: int) -> Anchor | None:
+        """Return a row at or before the offset, and how many more to skip; None if the list is known to end before."""
+        ...
+
+    def prepare(self, tx: AsyncConnection, where: Mapping[str, Any]) -> None:
+        """Get ready for jumps, without anybody waiting for that."""
+        ...
+
+
 class Pages:
     """Pages of some columns of a table."""
 
@@ -37,7 +53,7 @@ class Pages:
         self._table = table
         self._columns = [table.c[name] for name in columns]
         self._statements: dict[object, Direct] = {}
-        self._anchors: dict[object, Anchors] = {}
+        self._positions: dict[object, Positions] = {}
         self._ends: OrderedDict[object, tuple[float, Sequence[Any]]] = OrderedDict()
 
     async def rows(
@@ -51,13 +67,10 @@ class Pages:
         order = self._order(query.sort)
         scope = (query.sort, *where.items())
         names = named(where)
-        anchors = self._anchors_of(query.sort, names, order)
-        end, skip = self._end(scope, query.offset), 0
-        if end is None:
-            skip = query.offset
-            if skip >= LEAST_JUMP and anchors.serves:
-                anchor = await anchors.nearest(tx, where, skip)
-                end, skip = anchor.end, anchor.skip
+        anchor = await self._nearest(tx, query, where, order)
+        if anchor is None:
+            return []
+        end, skip = anchor.end, anchor.skip
         values = {f"is_{name}": value for name, value in where.items() if value is not None}
         values |= {"page_limit": query.limit, "page_offset": skip}
         if end:
@@ -65,17 +78,33 @@ class Pages:
         found = await self._statement(query.sort, names, order, continued=bool(end)).fetch(tx, values, scans=True)
         if not query.offset and len(found) == query.limit:
             # Who reads the first page of a long list may want one far behind next.
-            anchors.prepare(tx, where)
+            self._positions_of(query.sort, names, order).prepare(tx, where)
         # Nothing is after NULL; and large values are not kept.
         if len(found) == query.limit and not any(c.nullable or isinstance(c.type, LargeBinary) for c in order):
             self._remember(scope, query.offset + len(found), found[-1][len(self._columns) :])
         return found
 
-    def _anchors_of(self, sort: Sort | None, where: Names, order: Sequence[Column[Any]]) -> Anchors:
-        known = self._anchors.get((sort, where))
+    async def _nearest(
+        self, tx: AsyncConnection, query: Query, where: Mapping[str, str | int | None], order: Sequence[Column[Any]]
+    ) -> Anchor | None:
+        """Return where to start, and how many rows to skip from there; None if the list is known to end before."""
+        end = self._end((query.sort, *where.items()), query.offset)
+        if end is not None:
+            return Anchor(end, 0)
+        positions = self._positions_of(query.sort, named(where), order)
+        if query.offset < positions.least_jump:
+            return Anchor(None, query.offset)
+        return await positions.nearest(tx, where, query.offset)
+
+    def _positions_of(self, sort: Sort | None, where: Names, order: Sequence[Column[Any]]) -> Positions:
+        known = self._positions.get((sort, where))
         if known is None:
             descending = sort is not None and not sort.ascending
-            known = self._anchors[sort, where] = Anchors(self._table, where, order, descending=descending)
+            if has_blocks(self._table, [name for name, _ in where], order):
+                known = Ranks(descending=descending)
+            else:
+                known = Anchors(self._table, where, order, descending=descending)
+            self._positions[sort, where] = known
         return known
 
     def _order(self, sort: Sort | None) -> list[Column[Any]]:
