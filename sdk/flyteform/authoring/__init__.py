@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     )
     from flyteform.authoring.resources import Resources
     from flyteform.authoring.schedules import CronSchedule, FixedRate, Schedule
+    from flyteform.authoring.secrets import Secret, Secrets
     from flyteform.authoring.tasks import PythonTask, TaskSettings, task
     from flyteform.authoring.workflows import Workflow, WorkflowFailurePolicy, workflow
 
@@ -36,6 +37,8 @@ __all__ = [
     "ReferenceEntity",
     "Resources",
     "Schedule",
+    "Secret",
+    "Secrets",
     "TaskContext",
     "TaskSettings",
     "Workflow",
@@ -69,6 +72,7 @@ _MODULES = {
     "references": "ReferenceEntity reference_launch_plan reference_task reference_workflow",
     "resources": "Resources",
     "schedules": "CronSchedule FixedRate Schedule",
+    "secrets": "Secret Secrets",
     "tasks": "PythonTask TaskSettings task",
     "workflows": "Workflow WorkflowFailurePolicy workflow",
 }

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from flyteform.authoring.secrets import Secrets
 from flyteform.errors import NotFoundError
 
 if TYPE_CHECKING:
@@ -67,6 +68,11 @@ class TaskContext:
     raw_output_prefix: str = ""
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
     attempted: bool = field(default=False, repr=False)
+
+    @property
+    def secrets(self) -> Secrets:
+        """The secrets that the task may read."""
+        return Secrets(local=not self.attempted)
 
 
 _current = TaskContext()

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any, overload
 from flyteform.authoring import places
 from flyteform.authoring.interface import Interface, check_value, interface_of, suggestion
 from flyteform.authoring.naming import module_name
+from flyteform.authoring.secrets import checked_secrets
 from flyteform.errors import DefinitionError, TaskFailedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from flyteform.authoring.resources import Resources
+    from flyteform.authoring.secrets import Secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class TaskSettings:
     limits: Resources | None = None
     environment: tuple[tuple[str, str], ...] = ()
     container_image: str | None = None
+    secret_requests: tuple[Secret, ...] = ()
     description: str = ""
 
 
@@ -132,6 +135,7 @@ def task(
     limits: Resources | None = None,
     environment: Mapping[str, str] | None = None,
     container_image: str | None = None,
+    secret_requests: Sequence[Secret] = (),
     docs: str | None = None,
 ) -> Callable[[Callable[..., Any]], PythonTask]: ...
 
@@ -151,13 +155,14 @@ def task(  # noqa: PLR0913 - every one is a setting that users of Flyte know
     limits: Resources | None = None,
     environment: Mapping[str, str] | None = None,
     container_image: str | None = None,
+    secret_requests: Sequence[Secret] = (),
     docs: str | None = None,
 ) -> PythonTask | Callable[[Callable[..., Any]], PythonTask]:
     """Declare a function as a task: `@task`, or `@task(cache=True, cache_version="1", …)`.
 
     `timeout` is a timedelta or seconds. `retries` counts attempts after the first. `requests` and `limits` are
-    `Resources`. `docs` replaces the docstring as the description. Raises `DefinitionError` for a declaration that
-    cannot work.
+    `Resources`. `secret_requests` are `Secret`s, which the task reads from `current_context().secrets`. `docs` replaces
+    the docstring as the description. Raises `DefinitionError` for a declaration that cannot work.
     """
 
     def declare(fn: Callable[..., Any]) -> PythonTask:
@@ -174,6 +179,7 @@ def task(  # noqa: PLR0913 - every one is a setting that users of Flyte know
             limits=limits,
             environment=_environment(environment, place),
             container_image=container_image,
+            secret_requests=checked_secrets(secret_requests, place),
             description=inspect.cleandoc(docs if docs is not None else fn.__doc__ or ""),
         )
         interface = interface_of(fn, "task")

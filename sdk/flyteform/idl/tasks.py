@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flyteidl.admin import description_entity_pb2, task_pb2
-from flyteidl.core import literals_pb2, tasks_pb2
+from flyteidl.core import literals_pb2, security_pb2, tasks_pb2
 
 import flyteform
 from flyteform.authoring.mapping import MapTask
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from flyteidl.core.identifier_pb2 import Identifier
 
     from flyteform.authoring.resources import Resources
+    from flyteform.authoring.secrets import Secret
     from flyteform.authoring.tasks import PythonTask, TaskSettings
 
 ENTRY_POINT = "flyteform-execute"  # the console script of the task entry point
@@ -60,6 +61,8 @@ def task_spec(task: PythonTask | MapTask, identifier: Identifier, placement: Pla
         container=_container(task, python_task, placement),
         task_type_version=1 if isinstance(task, MapTask) else 0,
     )
+    if settings.secret_requests:
+        template.security_context.secrets.extend(map(_secret, settings.secret_requests))
     return task_pb2.TaskSpec(template=template, description=description(settings.description))
 
 
@@ -88,6 +91,16 @@ def _metadata(settings: TaskSettings) -> tasks_pb2.TaskMetadata:
     if settings.interruptible is not None:
         metadata.interruptible = settings.interruptible
     return metadata
+
+
+def _secret(secret: Secret) -> security_pb2.Secret:
+    return security_pb2.Secret(
+        group=secret.group,
+        key=secret.key,
+        group_version=secret.group_version,
+        mount_requirement=security_pb2.Secret.MountType.Name(secret.mount_requirement.value),
+        env_var=secret.env_var,
+    )
 
 
 def _container(task: PythonTask | MapTask, python_task: PythonTask, placement: Placement) -> tasks_pb2.Container:
