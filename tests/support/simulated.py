@@ -32,6 +32,13 @@ class Simulated:
         self.api_port = int(record["api_port"])
         self.kubeconfig = Path(record["kubeconfig"])
 
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """Have KUBECONFIG name this cluster, with its kubectl on PATH."""
+        path = f"{self._folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
+        with patch.dict(os.environ, {"KUBECONFIG": str(self.kubeconfig), "PATH": path}):
+            yield
+
     def restart_api_server(self) -> None:
         """Stop it and start it again; returns when it answers."""
         _run(self._folder, "stop", "kube-apiserver")
@@ -54,16 +61,21 @@ class Simulated:
 
 
 @contextmanager
-def simulated(folder: Path) -> Iterator[Simulated]:
-    """Start it; until the end KUBECONFIG points at it, and its kubectl is the one on PATH."""
+def started(folder: Path) -> Iterator[Simulated]:
+    """Run it."""
     run = (folder / "simulated").resolve()
     try:
         _run(run, "up", "--mode", "control", "--simulate", str(NODES))
-        path = f"{run / 'bin'}{os.pathsep}{os.environ['PATH']}"
-        with patch.dict(os.environ, {"KUBECONFIG": str(run / "admin.kubeconfig"), "PATH": path}):
-            yield Simulated(run)
+        yield Simulated(run)
     finally:
         _run(run, "down")
+
+
+@contextmanager
+def simulated(folder: Path) -> Iterator[Simulated]:
+    """Run it as the cluster that kubectl and clients find."""
+    with started(folder) as running, running.entered():
+        yield running
 
 
 def _run(run: Path, *arguments: str) -> None:

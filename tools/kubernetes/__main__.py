@@ -59,8 +59,9 @@ def up(arguments: argparse.Namespace) -> None:
     control_plane.start_control_plane(cluster, processes, kube)
     if cluster.mode is Mode.FULL:
         node.start_node(cluster, processes, kube)
-        for archive in _images(arguments):
-            node.import_image(cluster, archive)
+        for archive in arguments.image:
+            node.import_archive(cluster, archive)
+        node.import_image(cluster, *_images(arguments))
     if arguments.simulate:
         kwok.start_nodes(cluster, processes, kube, arguments.simulate)
     print(f"the cluster runs after {time.monotonic() - began:.1f} s; its kubeconfig:")
@@ -73,8 +74,7 @@ def _link_kubectl(cluster: Cluster, kube: Path) -> None:
         (cluster.programs / "kubectl").symlink_to(kube)
 
 
-def _images(arguments: argparse.Namespace) -> Iterator[Path]:
-    yield from arguments.image
+def _images(arguments: argparse.Namespace) -> Iterator[images.Image]:
     if arguments.python:
         yield images.python_image(arguments.python)
     if arguments.task:

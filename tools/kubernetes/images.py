@@ -1,4 +1,4 @@
-"""Container images made without an engine or a registry, as archives that containerd imports."""
+"""Container images made without an engine or a registry: layers, which are kept, and archives for containerd."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import sys
 import sysconfig
 import tarfile
 import tempfile
+import time
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,14 +24,16 @@ from typing import TYPE_CHECKING
 from tools.kubernetes.settings import CACHE, ClusterError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from typing import BinaryIO
 
 PAUSE = "localhost/pause:1"
 _CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
-# What an archive holds follows from how it is made, too.
+# What a layer holds follows from how it is made, too.
 MAKER = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
 # Of files with byte code: the size of what comes before it, and the flag for "never compared with its source".
 _HEADER, _UNCHECKED = 16, 1
+_UNUSED = 7 * 24 * 3600.0  # seconds after which a layer that nobody has used is removed from the cache
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PROGRAMS = ("/bin/sh", "/bin/ls", "/bin/cat", "/bin/sleep", "/usr/bin/env")
 _RESOLVERS = ("libnss_files.so.2", "libnss_dns.so.2", "libresolv.so.2")
@@ -59,25 +62,30 @@ class Image:
     workdir: str = "/"
 
 
-def write_image(image: Image, target: Path) -> None:
-    """Write an archive in Docker's format; the same layers give the same bytes."""
-    digests = [_digest(layer) for layer in image.layers]
-    config = json.dumps(_config(image, digests), sort_keys=True).encode()
-    name = f"{hashlib.sha256(config).hexdigest()}.json"
-    layers = [f"{digest}/layer.tar" for digest in digests]
-    manifest = json.dumps([{"Config": name, "RepoTags": [image.name], "Layers": layers}]).encode()
-    partial = target.with_suffix(".partial")
-    with tarfile.open(partial, "w") as archive:
-        for layer, path in zip(image.layers, layers, strict=True):
-            archive.add(layer, path)
-        for path, data in ((name, config), ("manifest.json", manifest)):
+def write_archive(images: Sequence[Image], out: BinaryIO) -> None:
+    """Write images in Docker's format, each of their layers once; the same layers give the same bytes."""
+    digests = {layer: _digest(layer) for image in images for layer in image.layers}
+    configs = [json.dumps(_config(image, digests), sort_keys=True).encode() for image in images]
+    names = [f"{hashlib.sha256(config).hexdigest()}.json" for config in configs]
+    manifest = [
+        {"Config": name, "RepoTags": [image.name], "Layers": [_place(digests[layer]) for layer in image.layers]}
+        for name, image in zip(names, images, strict=True)
+    ]
+    small = {**dict(zip(names, configs, strict=True)), "manifest.json": json.dumps(manifest).encode()}
+    with tarfile.open(fileobj=out, mode="w|") as archive:
+        for layer, digest in digests.items():
+            archive.add(layer, _place(digest))
+        for path, data in small.items():
             entry = tarfile.TarInfo(path)
             entry.size = len(data)
             archive.addfile(entry, io.BytesIO(data))
-    partial.rename(target)
 
 
-def _config(image: Image, digests: Sequence[str]) -> dict[str, object]:
+def _place(digest: str) -> str:
+    return f"{digest}/layer.tar"
+
+
+def _config(image: Image, digests: Mapping[Path, str]) -> dict[str, object]:
     environment = {"PATH": _PATH, **(image.environment or {})}
     settings = {
         "Env": [f"{key}={value}" for key, value in environment.items()],
@@ -90,7 +98,7 @@ def _config(image: Image, digests: Sequence[str]) -> dict[str, object]:
         "os": "linux",
         "created": "1970-01-01T00:00:00Z",
         "config": {key: value for key, value in settings.items() if value},
-        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}" for digest in digests]},
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digests[layer]}" for layer in image.layers]},
     }
 
 
@@ -98,27 +106,53 @@ def _digest_of_text(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _digest(layer: Path) -> str:
+    """Return the digest of a layer, which is written beside it: layers are large, and never change."""
+    told = layer.with_suffix(".sha256")
+    if not told.exists():
+        with layer.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        partial = told.with_suffix(f".{os.getpid()}")
+        partial.write_text(digest)
+        partial.rename(told)
+    return told.read_text()
 
 
-def pause_image() -> Path:
-    """Return the archive of the image that holds a pod's namespaces: one static program that waits."""
-    target = CACHE / "images" / "pause.tar"
+def cached_layer(name: str, files: Callable[[], Mapping[str, Content]]) -> Path:
+    """Return a layer of the cache, written if nobody has written it yet; those that nobody uses any more go."""
+    target = CACHE / "images" / f"{name}.tar"
     if target.exists():
+        os.utime(target)
         return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for other in (*target.parent.glob("*.tar"), *target.parent.glob("*.partial")):
+        if time.time() - other.stat().st_mtime > _UNUSED:
+            other.unlink(missing_ok=True)
+            other.with_suffix(".sha256").unlink(missing_ok=True)
+    # Of several that write it at once each has a file of its own.
+    partial = target.with_suffix(f".{os.getpid()}.partial")
+    write_layer(partial, files())
+    partial.rename(target)
+    return target
+
+
+def pause_image() -> Image:
+    """Return the image that holds a pod's namespaces: one static program that waits."""
+    name = f"pause-{_digest_of_text(_PAUSE_SOURCE + MAKER)}"
+    layer = cached_layer(name, lambda: {"/pause": _compiled(_PAUSE_SOURCE)})
+    return Image(PAUSE, (layer,), entrypoint=("/pause",))
+
+
+def _compiled(source: str) -> Script:
+    """Return a static program."""
     compiler = shutil.which("cc")
     if compiler is None:
         raise ClusterError("a C compiler is needed for the pause image: install gcc")
-    target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        source, binary, layer = (Path(folder) / name for name in ("pause.c", "pause", "layer.tar"))
-        source.write_text(_PAUSE_SOURCE)
-        subprocess.run([compiler, "-Os", "-static", "-s", "-o", binary, source], check=True)
-        write_layer(layer, {"/pause": binary})
-        write_image(Image(PAUSE, (layer,), entrypoint=("/pause",)), target)
-    return target
+        file, binary = Path(folder) / "source.c", Path(folder) / "binary"
+        file.write_text(source)
+        subprocess.run([compiler, "-Os", "-static", "-s", "-o", binary, file], check=True)
+        return Script(binary.read_bytes())
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +166,7 @@ class Link:
 class Script:
     """A program in an image."""
 
-    text: str
+    content: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +195,8 @@ def write_layer(target: Path, files: Mapping[str, Content]) -> None:
                     entry.type, entry.linkname = tarfile.SYMTYPE, linked
                 case SharedFolder():
                     entry.type, entry.mode = tarfile.DIRTYPE, 0o1777
-                case Script(text=text):
-                    data, entry.mode = text.encode(), 0o755
+                case Script(content=program):
+                    data, entry.mode = program, 0o755
                 case _:
                     data, entry.mode = content, 0o644
             entry.size = len(data)
@@ -220,23 +254,13 @@ def python_layer() -> Path:
     """Return a layer with this machine's own Python, the libraries that it needs, and a shell."""
     base = Path(sysconfig.get_config_var("installed_base") or sysconfig.get_config_var("base"))
     version = sysconfig.get_python_version()
-    target = CACHE / "images" / f"python-{version}-{_digest_of_text(f'{base} {MAKER}')}.tar"
-    if target.exists():
-        return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_suffix(".partial")
-    write_layer(partial, dict(_python_files(base, version)))
-    partial.rename(target)
-    return target
+    name = f"python-{version}-{_digest_of_text(f'{base} {MAKER}')}"
+    return cached_layer(name, lambda: dict(_python_files(base, version)))
 
 
-def python_image(name: str) -> Path:
-    """Return the archive of an image that has Python and nothing else."""
-    layer = python_layer()
-    target = layer.with_name(f"{layer.stem}-{_digest_of_text(name)}-image.tar")
-    if not target.exists():
-        write_image(Image(name, (layer,)), target)
-    return target
+def python_image(name: str) -> Image:
+    """Return an image that has Python and nothing else."""
+    return Image(name, (python_layer(),))
 
 
 def _python_files(base: Path, version: str) -> Iterator[tuple[str, Content]]:

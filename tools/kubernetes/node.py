@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from tools.kubernetes import cgroups
 from tools.kubernetes.builds import COREDNS, built
 from tools.kubernetes.control_plane import answers
-from tools.kubernetes.images import PAUSE, pause_image
+from tools.kubernetes.images import PAUSE, pause_image, write_archive
 from tools.kubernetes.settings import ClusterError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import BinaryIO
 
+    from tools.kubernetes.images import Image
     from tools.kubernetes.processes import Processes
     from tools.kubernetes.settings import Cluster
 
@@ -27,6 +31,7 @@ NAMES = (_CONTAINERD, _KUBELET, _PROXY, _DNS)
 _PACKAGES = ("containerd", "runc", "containernetworking-plugins", "iproute2", "iptables", "conntrack", "procps")
 _COMMANDS = ("containerd", "ctr", "runc", "ip", "iptables", "conntrack", "sysctl")
 _PLUGINS = Path("/usr/lib/cni")
+_IMPORT = ("--namespace=k8s.io", "images", "import")
 # A kubelet sets these for the whole machine when it starts; they are put back.
 _MACHINE_WIDE = ("kernel.panic", "kernel.panic_on_oops", "vm.overcommit_memory")
 
@@ -64,9 +69,22 @@ def start_node(cluster: Cluster, processes: Processes, kube: Path) -> None:
     processes.start(_DNS, [built(COREDNS), f"-conf={cluster.run}/Corefile"])
 
 
-def import_image(cluster: Cluster, archive: Path) -> None:
-    """Give the node an image; pods use it with `imagePullPolicy: IfNotPresent` or `Never`."""
-    ended = _ctr(cluster, "--namespace=k8s.io", "images", "import", str(archive))
+def import_image(cluster: Cluster, *given: Image) -> None:
+    """Give the node images; pods use them with `imagePullPolicy: IfNotPresent` or `Never`."""
+    command = _ctr_command(cluster, *_IMPORT, "-")
+    with tempfile.TemporaryFile() as said:
+        ctr = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=said, stderr=said)
+        with contextlib.suppress(BrokenPipeError), cast("BinaryIO", ctr.stdin) as out:
+            write_archive(given, out)
+        if ctr.wait():
+            said.seek(0)
+            names = ", ".join(image.name for image in given)
+            raise ClusterError(f"{names} could not be imported: {said.read().decode(errors='replace').strip()}")
+
+
+def import_archive(cluster: Cluster, archive: Path) -> None:
+    """Give the node the images of an archive."""
+    ended = _ctr(cluster, *_IMPORT, str(archive))
     if ended.returncode:
         raise ClusterError(f"{archive} could not be imported: {ended.stderr.strip()}")
 
@@ -106,8 +124,11 @@ def _socket(cluster: Cluster) -> Path:
 
 
 def _ctr(cluster: Cluster, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = ["ctr", f"--address={_socket(cluster)}", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return subprocess.run(_ctr_command(cluster, *arguments), capture_output=True, text=True, check=False)
+
+
+def _ctr_command(cluster: Cluster, *arguments: str) -> list[str]:
+    return ["ctr", f"--address={_socket(cluster)}", *arguments]
 
 
 def _listed(cluster: Cluster, *arguments: str) -> list[str]:

@@ -17,12 +17,11 @@ from tools.kubernetes.images import (
     Image,
     Script,
     SharedFolder,
+    cached_layer,
     libraries,
     python_layer,
-    write_image,
-    write_layer,
 )
-from tools.kubernetes.settings import CACHE, ClusterError
+from tools.kubernetes.settings import ClusterError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -36,7 +35,7 @@ _PROJECT = "flyteform"
 _BESIDE = ("obstore",)
 _FLAGS = ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "PYTHONFAULTHANDLER")
 OF_THE_EXAMPLE = ("scikit-learn",)
-_OF_OPERATORS = ("obstore", "kubernetes", "uvloop")
+_OF_OPERATORS = ("kubernetes", "uvloop")
 _OF_PLATFORMS = (
     *_OF_OPERATORS,
     *("alembic", "asyncpg", "grpcio-health-checking", "grpcio-reflection", "joserfc", "prometheus-client"),
@@ -68,33 +67,30 @@ _UNPACKERS = ("/bin/tar", "/bin/gzip")
 _UNNEEDED = ("pyarrow", "pandas", "numpy", "azure", "adlfs", "gcsfs", "google_cloud", "pip")
 
 
-def task_image(name: str, beside: Sequence[str] = ()) -> Path:
-    """Return the archive of an image in which tasks of this SDK run, as it is in the checkout now.
+def task_image(name: str, beside: Sequence[str] = ()) -> Image:
+    """Return an image in which tasks of this SDK run, as it is in the checkout now.
 
     `beside` are distributions that the tasks need themselves.
     """
-    required = _layer("libraries", dict(_libraries((*_BESIDE, *beside))))
     sources = _layer("sdk", dict(_sources("sdk/flyteform")))
-    return _image("task", name, (python_layer(), required, sources), _LIBRARY)
+    return _image(name, (*_required_layers(beside), sources), _LIBRARY)
 
 
-def operator_image(name: str) -> Path:
-    """Return the archive of an image with the data plane, as it is in the checkout now."""
-    required = _layer("libraries", dict(_libraries(_OF_OPERATORS)))
+def operator_image(name: str) -> Image:
+    """Return an image with the data plane, as it is in the checkout now."""
     files = {**dict(_sources("sdk/flyteform")), **dict(_sources("dataplane/flyteform_dataplane")), **dict(_metadata())}
-    return _image("operator", name, (python_layer(), required, _layer("dataplane", files)), _LIBRARY)
+    return _image(name, (*_required_layers(_OF_OPERATORS), _layer("dataplane", files)), _LIBRARY)
 
 
-def platform_image(name: str) -> Path:
-    """Return the archive of an image with both planes, as they are in the checkout now."""
-    required = _layer("libraries", dict(_libraries(_OF_PLATFORMS)))
+def platform_image(name: str, checkout: Path = _ROOT) -> Image:
+    """Return an image with both planes, as they are in the checkout now, or in another one."""
     packages = ("sdk/flyteform", "dataplane/flyteform_dataplane", "controlplane/flyteform_controlplane")
-    files = {place: content for each in packages for place, content in _sources(each)} | dict(_metadata())
-    return _image("platform", name, (python_layer(), required, _layer("planes", files)), _LIBRARY)
+    files = {place: content for each in packages for place, content in _sources(each, checkout)} | dict(_metadata())
+    return _image(name, (*_required_layers(_OF_PLATFORMS), _layer("planes", files)), _LIBRARY)
 
 
-def stock_image(name: str, environment: Path) -> Path:
-    """Return the archive of an image in which the stock SDK's tasks run, made from an environment that has it."""
+def stock_image(name: str, environment: Path) -> Image:
+    """Return an image in which the stock SDK's tasks run, made from an environment that has it."""
     pyvenv = environment / "pyvenv.cfg"
     if not pyvenv.exists():
         raise ClusterError(f"there is no stock flytekit in {environment}: run `make compat`")
@@ -106,27 +102,28 @@ def stock_image(name: str, environment: Path) -> Path:
     files |= {str(program): program.resolve() for program in programs}
     files[_STOCK_WORK] = SharedFolder()
     for script, command in _STOCK_COMMANDS.items():
-        files[f"/usr/local/bin/{script}"] = Script(_STOCK_SCRIPT.format(command=command))
+        files[f"/usr/local/bin/{script}"] = Script(_STOCK_SCRIPT.format(command=command).encode())
     digest = _digest_of(f"{MAKER} {_STOCK_SCRIPT} {sorted(files)} {_STOCK_LOCK.read_text()}")
-    target = CACHE / "images" / f"stock-{digest}.tar"
-    if not target.exists():
-        partial = target.with_suffix(".partial")
-        write_layer(partial, files)
-        partial.rename(target)
-    return _image("stock", name, (python_layer(), target), f"{_STOCK}:{_STOCK_WORK}", work=_STOCK_WORK)
+    layer = cached_layer(f"stock-{digest}", lambda: files)
+    return _image(name, (layer,), f"{_STOCK}:{_STOCK_WORK}", work=_STOCK_WORK)
 
 
 def _needed(name: str) -> bool:
     return not name.startswith(_UNNEEDED) and name != "__pycache__"
 
 
-def _image(kind: str, name: str, layers: tuple[Path, ...], path: str, *, work: str = _WORK) -> Path:
-    digest = _digest_of(" ".join([MAKER, *_FLAGS, name, path, work, *(layer.name for layer in layers)]))
-    target = CACHE / "images" / f"{kind}-{digest}.tar"
-    if not target.exists():
-        environment = {"PYTHONPATH": path, "HOME": work, **dict.fromkeys(_FLAGS, "1")}
-        write_image(Image(name, layers, environment=environment, user=_NOBODY, workdir=work), target)
-    return target
+def _image(name: str, layers: tuple[Path, ...], path: str, *, work: str = _WORK) -> Image:
+    environment = {"PYTHONPATH": path, "HOME": work, **dict.fromkeys(_FLAGS, "1")}
+    return Image(name, (python_layer(), *layers), environment=environment, user=_NOBODY, workdir=work)
+
+
+def _required_layers(beside: Sequence[str] = ()) -> tuple[Path, ...]:
+    """Return the layer that all images of this project have, and if there is `beside`, one with what that adds."""
+    common = dict(_libraries(_BESIDE))
+    if not beside:
+        return (_layer("libraries", common),)
+    added = {place: content for place, content in _libraries((*_BESIDE, *beside)) if place not in common}
+    return _layer("libraries", common), _layer("libraries", added)
 
 
 def _libraries(beside: Sequence[str]) -> Iterator[tuple[str, Content]]:
@@ -142,12 +139,12 @@ def _libraries(beside: Sequence[str]) -> Iterator[tuple[str, Content]]:
         yield library, Path(library).resolve()
 
 
-def _sources(folder: str) -> Iterator[tuple[str, Content]]:
-    package = _ROOT / folder
+def _sources(folder: str, checkout: Path = _ROOT) -> Iterator[tuple[str, Content]]:
+    package = checkout / folder
     for path in sorted(package.rglob("*")):
         if path.is_file() and path.suffix != ".pyc":
             yield f"{_LIBRARY}/{path.relative_to(package.parent)}", path
-    yield "/usr/local/bin/flyteform-execute", Script(_EXECUTE)
+    yield "/usr/local/bin/flyteform-execute", Script(_EXECUTE.encode())
 
 
 def _metadata() -> Iterator[tuple[str, Content]]:
@@ -175,13 +172,7 @@ def _layer(name: str, files: dict[str, Content]) -> Path:
     for place, content in sorted(files.items()):
         data = content.read_bytes() if isinstance(content, Path) else repr(content).encode()
         digest.update(f"{place}\0{hashlib.sha256(data).hexdigest()}\0".encode())
-    target = CACHE / "images" / f"{name}-{digest.hexdigest()[:16]}.tar"
-    if not target.exists():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_suffix(".partial")
-        write_layer(partial, files)
-        partial.rename(target)
-    return target
+    return cached_layer(f"{name}-{digest.hexdigest()[:16]}", lambda: files)
 
 
 def _digest_of(text: str) -> str:
