@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from flyteform_dataplane.errors import UserError
 from flyteform_dataplane.plugins.arguments import expand
 from flyteform_dataplane.plugins.resources import limits_of
+from flyteform_dataplane.plugins.secrets import given_secrets
 from flyteform_dataplane.ports import AttemptSpec, Copying
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class ContainerPlugin:
             name=context.name,
             image=container.image,
             command=expand((*container.command, *container.args), context),
-            environment=environment(context),
+            environment={**given_secrets(task), **environment(context)},
             requests=limits_of(container.resources.requests),
             limits=limits_of(container.resources.limits),
             task=f"{execution.project}/{execution.domain}/{execution.name}/{task.id.name}",

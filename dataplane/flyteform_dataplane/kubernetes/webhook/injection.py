@@ -1,6 +1,6 @@
 """Secrets of Kubernetes in a pod: as files or as variables, at the places and by the names that are Flyte's.
 
-Pods name secrets only: their values are read by the kubelet, and never seen by this program.
+Pods name secrets of Kubernetes only: their values are read by the kubelet, and never seen by this program.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ class KubernetesSecrets:
                 remedy="name both: Secret(group='NAME OF THE SECRET', key='KEY IN IT')",
             )
         if secret.mount_requirement == Secret.ENV_VAR:
-            _add_variable(secret, spec)
+            reference = {"name": secret.group, "key": secret.key, "optional": True}
+            add_variable(secret, spec, {"valueFrom": {"secretKeyRef": reference}})
         else:
             _add_file(secret, spec)
 
@@ -80,12 +81,13 @@ def _sentence(error: FlyteformError) -> str:
     return f"{error.message} ({error.remedy})" if error.remedy else error.message
 
 
-def _add_variable(secret: Secret, spec: Json) -> None:
-    source = {"secretKeyRef": {"name": secret.group, "key": secret.key, "optional": True}}
-    names = [f"{VARIABLE_PREFIX}{secret.group}_{secret.key}".upper(), *filter(None, [secret.env_var])]
+def add_variable(secret: Secret, spec: Json, content: Json) -> None:
+    """Give all containers a secret as a variable; `content` is its `value` or its `valueFrom`."""
+    own = "_".join(part for part in (secret.group, secret.key) if part)
+    names = [f"{VARIABLE_PREFIX}{own}".upper(), *filter(None, [secret.env_var])]
     for container in _containers(spec):
         for name in names:
-            _set_variable(container, {"name": name, "valueFrom": source})
+            _set_variable(container, {"name": name, **content})
         _set_variable(container, {"name": "FLYTE_SECRETS_ENV_PREFIX", "value": VARIABLE_PREFIX})
 
 
@@ -96,7 +98,7 @@ def _add_file(secret: Secret, spec: Json) -> None:
         volume["secret"]["items"].append(item)
     folder = f"{FOLDER}/{secret.group.lower()}"
     for container in _containers(spec):
-        mounts = container.setdefault("volumeMounts", [])
+        mounts = _entries(container, "volumeMounts")
         if volume["name"] not in [mount["name"] for mount in mounts]:
             mounts.append({"name": volume["name"], "mountPath": folder, "readOnly": True})
         _set_variable(container, {"name": "FLYTE_SECRETS_DEFAULT_DIR", "value": FOLDER})
@@ -108,7 +110,7 @@ def _add_file(secret: Secret, spec: Json) -> None:
 def _volume(group: str, spec: Json) -> Json:
     """Return the volume of a secret, added if there is none yet; its name fits however long the secret's is."""
     name = f"flyte-secret-{hashlib.sha256(group.encode()).hexdigest()[:16]}"
-    volumes: list[Json] = spec.setdefault("volumes", [])
+    volumes = _entries(spec, "volumes")
     for volume in volumes:
         if volume["name"] == name:
             return volume
@@ -117,11 +119,19 @@ def _volume(group: str, spec: Json) -> Json:
 
 
 def _containers(spec: Json) -> list[Json]:
-    return [*spec.get("initContainers", []), *spec["containers"]]
+    return [*(spec.get("initContainers") or []), *spec["containers"]]
+
+
+def _entries(of: Json, field: str) -> list[Json]:
+    """Return a list of an object that may be missing or null, to be changed in its place."""
+    if of.get(field) is None:
+        of[field] = []
+    found: list[Json] = of[field]
+    return found
 
 
 def _set_variable(container: Json, variable: Json) -> None:
     """Add a variable; one that the container has itself stays."""
-    variables = container.setdefault("env", [])
+    variables = _entries(container, "env")
     if variable["name"] not in [one["name"] for one in variables]:
         variables.append(variable)

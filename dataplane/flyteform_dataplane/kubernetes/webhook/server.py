@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError, field_validator
 
 from flyteform.errors import InvalidInputError
 from flyteform_dataplane.kubernetes.probes import listen
@@ -39,9 +39,31 @@ class _Metadata(BaseModel):
     annotations: dict[str, str] | None = None
 
 
+class _Named(BaseModel):
+    name: str
+
+
+class _Container(_Named):
+    env: list[_Named] | None = None
+    volumeMounts: list[_Named] | None = None  # noqa: N815 - Kubernetes' name
+
+
+class _Spec(BaseModel):
+    containers: list[_Container]
+    initContainers: list[_Container] | None = None  # noqa: N815 - Kubernetes' name
+    volumes: list[_Named] | None = None
+
+
 class _Pod(BaseModel):
     metadata: _Metadata
     spec: Json
+
+    @field_validator("spec")
+    @classmethod
+    def _is_sound(cls, spec: Json) -> Json:
+        """Keep all of it, the parts that are changed being what they have to be."""
+        _Spec.model_validate(spec)
+        return spec
 
 
 class _Request(BaseModel):
@@ -104,7 +126,7 @@ def application(managers: Sequence[SecretManager]) -> web.Application:
         try:
             asked = _Review.model_validate_json(await request.read()).request
             answer = await _answer(asked, managers)
-        except (ValidationError, KeyError) as error:
+        except ValidationError as error:
             raise web.HTTPBadRequest(text="this is no AdmissionReview") from error
         document = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": answer}
         return web.json_response(document)

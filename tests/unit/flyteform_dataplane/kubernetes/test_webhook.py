@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 import aiohttp
 import kubernetes_validate
 import pytest
+from aiohttp.test_utils import TestClient, TestServer
 from flyteidl.core.security_pb2 import Secret
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flyteform.errors import ConflictError, InvalidInputError
@@ -23,7 +24,7 @@ from flyteform_dataplane.kubernetes.webhook.__main__ import main
 from flyteform_dataplane.kubernetes.webhook.injection import KubernetesSecrets, injected
 from flyteform_dataplane.kubernetes.webhook.manifest import PATH, configuration, service_client
 from flyteform_dataplane.kubernetes.webhook.requests import annotations_of, secrets_of
-from flyteform_dataplane.kubernetes.webhook.server import Certificate, serving
+from flyteform_dataplane.kubernetes.webhook.server import Certificate, application, serving
 from support.certificates import self_signed
 
 if TYPE_CHECKING:
@@ -204,13 +205,67 @@ async def test_what_cannot_be_served_is_refused(webhook: Webhook, annotations: d
     assert "secret" in response["status"]["message"]
 
 
-@pytest.mark.parametrize("body", [{}, [], {"request": {}}, {"request": {"uid": "7", "object": {"metadata": 1}}}])
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        [],
+        {"request": {}},
+        {"request": {"uid": "7", "object": {"metadata": 1}}},
+        {"request": {"uid": "7", "object": {"metadata": {}, "spec": {}}}},
+        {"request": {"uid": "7", "object": {"metadata": {}, "spec": {"containers": [1]}}}},
+        {"request": {"uid": "7", "object": {"metadata": {}, "spec": {"containers": [{"name": "a", "env": [{}]}]}}}},
+    ],
+)
 async def test_what_is_no_review_is_refused(webhook: Webhook, body: object) -> None:
     """Nobody but an API server asks so, and the server goes on."""
     status, answer = await webhook.ask(body)
     assert status == 400
     assert "no AdmissionReview" in str(answer)
     assert (await webhook.ask(review({})))[0] == 200
+
+
+NOTHING = st.none() | st.booleans() | st.integers() | st.text(max_size=5)
+ANYTHING = st.recursive(
+    NOTHING,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["name", "env", "volumeMounts", "secret", "value", "x"]), inner, max_size=3)
+    ),
+    max_leaves=12,
+)
+SPECS = st.dictionaries(
+    st.sampled_from(["containers", "initContainers", "volumes", "nodeName"]),
+    ANYTHING | st.lists(st.fixed_dictionaries({"name": st.text(max_size=3)}, optional={"env": ANYTHING}), max_size=2),
+)
+
+
+@settings(max_examples=50)
+@given(SPECS, st.dictionaries(st.sampled_from(["flyte.secrets/s0", "flyte.secrets/s1"]), st.text(max_size=30)))
+async def test_garbage_never_breaks_it(spec: Json, annotations: dict[str, str]) -> None:
+    """Whatever stands in a pod and its annotations, the answer is a patch, a refusal, or that it is no review."""
+    asked = {"request": {"uid": "7", "object": {"metadata": {"annotations": annotations}, "spec": spec}}}
+    with_secret = {"request": {"uid": "7", "object": {"metadata": {"annotations": ASKING}, "spec": spec}}}
+    async with TestClient(TestServer(application((KubernetesSecrets(),)))) as client:
+        for body in (asked, with_secret):
+            answer = await client.post(PATH, json=body)
+            assert answer.status in (200, 400), await answer.text()
+        assert (await client.get("/healthz")).status == 200
+
+
+ASKING = annotations_of([FILE, VARIABLE])
+
+
+async def test_null_is_nothing(webhook: Webhook) -> None:
+    """Lists that are null, which some clients write for none, are filled."""
+    pod = {"metadata": {"annotations": ASKING}, "spec": {"initContainers": None, "volumes": None, "containers": BARE}}
+    status, answer = await webhook.ask({"request": {"uid": "7", "object": pod}})
+    assert (status, answer["response"]["allowed"]) == (200, True)
+    (operation,) = json.loads(base64.b64decode(answer["response"]["patch"]))
+    assert len(operation["value"]["containers"][0]["volumeMounts"]) == 1
+
+
+BARE = [{"name": "main", "env": None, "volumeMounts": None}]
 
 
 async def test_a_renewed_certificate_is_served(webhook: Webhook) -> None:

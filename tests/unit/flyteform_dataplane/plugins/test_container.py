@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from flyteidl.core.identifier_pb2 import Identifier, WorkflowExecutionIdentifier
 from flyteidl.core.literals_pb2 import Blob, Literal, LiteralMap, Primitive, Scalar, Union
+from flyteidl.core.security_pb2 import Secret
 from flyteidl.core.tasks_pb2 import Resources, TaskTemplate
 
 from flyteform_dataplane.errors import UserError
@@ -179,3 +180,24 @@ async def test_unknown_type() -> None:
         await default_registry().plugin(TaskTemplate(type="spark"))
     assert caught.value.remedy is not None
     assert "python-task" in caught.value.remedy
+
+
+def test_a_task_gets_the_secrets_that_it_asks_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The data plane's own, as a variable or a folder of files, and no others; the task's own variables stay."""
+    monkeypatch.delenv("FLYTE_SECRETS_DEFAULT_DIR", raising=False)
+    for name in ("_FSEC_DB_PASSWORD", "_FSEC_DB_USER_V2", "_FSEC_OTHER_KEY", "_FSEC_MINE_X"):
+        monkeypatch.setenv(name, f"value of {name}")
+    asking = context()
+    secrets = asking.task.security_context.secrets
+    secrets.add(group="db", key="password", env_var="DB")
+    secrets.add(group="db", key="missing")
+    secrets.add(group="mine", key="x", env_var="MINE")
+    secrets.add(group="tls", key="Key", mount_requirement=Secret.FILE, env_var="TLS")
+    found = prepared(asking).environment
+    assert [found[name] for name in ("_FSEC_DB_PASSWORD", "DB")] == ["value of _FSEC_DB_PASSWORD"] * 2
+    assert found["MINE"] == "1"
+    assert not {"_FSEC_OTHER_KEY", "_FSEC_DB_MISSING", "TLS", "FLYTE_SECRETS_DEFAULT_DIR"} & found.keys()
+    monkeypatch.setenv("FLYTE_SECRETS_DEFAULT_DIR", "/secrets")
+    found = prepared(asking).environment
+    assert (found["FLYTE_SECRETS_DEFAULT_DIR"], found["TLS"]) == ("/secrets", "/secrets/tls/key")
+    assert "FLYTE_SECRETS_DEFAULT_DIR" not in prepared(context()).environment
