@@ -6,12 +6,16 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from flyteform.errors import InvalidInputError
 from flyteform.schedules import validate_schedule
 from flyteform_platform.config.section import Section
 
 
 def _schedule(text: str) -> str:
-    validate_schedule(text)
+    try:
+        validate_schedule(text)
+    except InvalidInputError as error:
+        raise ValueError(error.message) from error
     return text
 
 

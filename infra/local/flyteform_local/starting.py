@@ -65,26 +65,34 @@ async def start(settings: Settings, owner: str) -> Addresses:
     come up; cancelled, it is stopped again.
     """
     log = settings.state_dir / LOG_NAME
-    began = log.stat().st_size if log.exists() else 0
-    async with _spawned(settings, owner, log) as told:
-        started = await _word(told)
-        try:
-            async with asyncio.timeout(_START_SECONDS):
-                said = await _word(told)
-        except BaseException as error:
-            if "pid" in started:
-                await asyncio.shield(stop(settings.state_dir, Process(int(started["pid"]), started["began"])))
-            if isinstance(error, TimeoutError):
-                raise _failure({}, log, began, f"is not ready after {_START_SECONDS:.0f} s") from error
-            raise
+    with _log_file(log) as output:
+        began = output.tell()
+        async with _spawned(settings, owner, output) as told:
+            who = asyncio.ensure_future(_word(told))
+            try:
+                await asyncio.shield(who)
+                async with asyncio.timeout(_START_SECONDS):
+                    said = await _word(told)
+            except BaseException as error:
+                await asyncio.shield(_end(settings.state_dir, who))
+                if isinstance(error, TimeoutError):
+                    raise _failure({}, log, began, f"is not ready after {_START_SECONDS:.0f} s") from error
+                raise
     addresses = read_addresses(settings.state_dir)
     if "grpc" not in said or addresses is None:
+        await _end(settings.state_dir, who)  # it has said its last word, and may take a while to end
         raise _failure(said, log, began, "ended while it started")
     return addresses
 
 
+async def _end(state_dir: Path, who: asyncio.Future[Mapping[str, str]]) -> None:
+    """Stop a platform that has said who it is, or is about to."""
+    if said := await who:
+        await stop(state_dir, Process(int(said["pid"]), said["began"]))
+
+
 @asynccontextmanager
-async def _spawned(settings: Settings, owner: str, log: Path) -> AsyncGenerator[asyncio.StreamReader]:
+async def _spawned(settings: Settings, owner: str, output: BinaryIO) -> AsyncGenerator[asyncio.StreamReader]:
     """Let the process go; yield what it tells, to the end of it."""
     reads, writes = os.pipe()
     told = asyncio.StreamReader()
@@ -92,7 +100,7 @@ async def _spawned(settings: Settings, owner: str, log: Path) -> AsyncGenerator[
         lambda: asyncio.StreamReaderProtocol(told), os.fdopen(reads, "rb")
     )
     try:
-        with os.fdopen(writes, "wb"), _log_file(log) as output:
+        with os.fdopen(writes, "wb"):
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",

@@ -72,10 +72,12 @@ def hold(state_dir: Path, owner: str = "") -> Generator[Path]:
             raise _in_use(path) from error
         _say_who(descriptor, path, Holder(this_process(), owner))
         (path / ADDRESSES_NAME).unlink(missing_ok=True)
-        yield path
-        with suppress(OSError):
-            (path / ADDRESSES_NAME).unlink(missing_ok=True)
-            os.ftruncate(descriptor, 0)
+        try:
+            yield path
+        finally:
+            with suppress(OSError):
+                (path / ADDRESSES_NAME).unlink(missing_ok=True)
+                os.ftruncate(descriptor, 0)
     finally:
         os.close(descriptor)
 

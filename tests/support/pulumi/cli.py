@@ -21,6 +21,8 @@ plugins:
   providers:
     - name: flyteform
       path: {binaries}
+    - name: flyteform-embedded
+      path: {binaries}
 """
 
 

@@ -57,7 +57,8 @@ class Machine:
     def write(self, program: str = ALONE, **arguments: Any) -> None:
         """Write a program with a platform of these arguments."""
         given = {"state_dir": str(self.state_dir), **arguments}
-        self.folders.add(Path(given["state_dir"]))
+        self.state_dir = Path(given["state_dir"])
+        self.folders.add(self.state_dir)
         self._write(program, {"program:arguments": json.dumps(given)})
 
     def _write(self, program: str, config: dict[str, str]) -> None:
