@@ -82,9 +82,9 @@ IMAGES := --python localhost/python:test --task localhost/task:test --example lo
 .PHONY: test-cluster
 test-cluster: setup compat ## pass the tests that need a real Kubernetes with real pods
 	@if ! $(IN_CLUSTER) possible; then test -z "$$CI" && echo "SKIPPED: the tests of a real cluster"; exit; fi; \
-	  export FLYTEFORM_FLYTEKIT=$(FLYTEKIT); $(IN_CLUSTER) up $(IMAGES) && \
-	  FLYTEFORM_TEST_CLUSTER=1 $(IN_CLUSTER) exec $(BIN)/pytest -n 3 --dist loadgroup tests/cluster $(ARGS); \
-	  code=$$?; $(IN_CLUSTER) down; exit $$code
+	  $(IN_CLUSTER) down && trap '$(IN_CLUSTER) down' EXIT && trap 'exit 130' INT TERM && \
+	  export FLYTEFORM_FLYTEKIT=$(FLYTEKIT) FLYTEFORM_TEST_CLUSTER=1 && $(IN_CLUSTER) up $(IMAGES) && \
+	  $(IN_CLUSTER) exec $(BIN)/pytest -n 3 --dist loadgroup tests/cluster $(ARGS)
 
 N ?= 10000
 SEED ?= 0

@@ -25,10 +25,14 @@ from flyteidl.admin.matchable_resource_pb2 import ExecutionClusterLabel
 from flyteidl.admin.task_pb2 import TaskCreateRequest
 from flyteidl.core.execution_pb2 import WorkflowExecution
 from flyteidl.core.interface_pb2 import VariableMap
+from flyteidl.core.literals_pb2 import Blob, BlobMetadata, Literal, LiteralMap, Scalar
+from flyteidl.core.types_pb2 import BlobType, LiteralType
 from flyteidl.service.admin_pb2_grpc import AdminServiceStub
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
+from flyteform.errors import FlyteformError
+from flyteform.objects.s3 import S3Store
 from flyteform.proto.flyteform.v1 import clusters_pb2 as pb
 from flyteform.proto.flyteform.v1.link_pb2 import FromDataPlane, Register
 from flyteform.proto.flyteform.v1.link_pb2_grpc import DataPlaneLinkStub
@@ -106,6 +110,18 @@ class Site:
             environment = {**os.environ, **self.s3.environment}
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
 
+    def bucket(self, secret: str = "") -> S3Store:
+        """Return its bucket for those who know the secret, which is its own if none is given."""
+        return S3Store(self.prefix, {**self.s3.environment, "AWS_SECRET_ACCESS_KEY": secret or self.s3.secret})
+
+    def sign(self, lifetime: int) -> str:
+        """Return a token with the cluster's own signature that is good for so many seconds from now, or was."""
+        key = RSAKey.import_key((self.api.folder / "pki" / "service-account.key").read_bytes())
+        identity, now = self.identity(), int(time.time())
+        header = {"alg": "RS256", "kid": json.loads(identity.jwks)["keys"][0]["kid"]}
+        claims = {"iss": identity.issuer, "aud": [AUDIENCE], "sub": SUBJECT, "iat": now - 3600, "exp": now + lifetime}
+        return jwt.encode(header, claims, key)
+
     def kill(self) -> None:
         """Kill its operator."""
         if self.process is not None:
@@ -155,28 +171,38 @@ class Platform:
             self.admins.append(AdminServiceStub(channel))
         self.operator = Clusters(self.channels[0], self.user)
         for site in (self.east, self.west):
-            storage = pb.StorageProfile(prefix=site.prefix)
-            await self.operator.put(site.name, labels={site.name: 1.0}, identity=site.identity(), storage=storage)
+            await self.declare(site)
             site.start(self.target)
         for site in (self.east, self.west):
             await self.operator.until(site.name, lambda found: found.sync.in_sync)
 
-    async def register(self, name: str) -> Identifier:
-        """Register a task that gives nothing back."""
+    async def declare(self, site: Site, weight: float = 1.0) -> None:
+        """Onboard a cluster, or change its weight."""
+        storage = pb.StorageProfile(prefix=site.prefix)
+        labels = {site.name: 1.0}
+        await self.operator.put(site.name, labels=labels, weight=weight, identity=site.identity(), storage=storage)
+
+    async def register(self, name: str, kind: LiteralType | None = None) -> Identifier:
+        """Register a task that takes an integer, or something of another kind, and gives nothing back."""
         spec = task_spec(name)
         spec.template.interface.outputs.CopyFrom(VariableMap())
+        if kind is not None:
+            spec.template.interface.inputs.variables["x"].type.CopyFrom(kind)
         await self.admins[0].CreateTask(
             TaskCreateRequest(id=spec.template.id, spec=spec), metadata=self.user, wait_for_ready=True
         )
         return spec.template.id
 
-    async def launch(self, task: Identifier, name: str, *, seconds: int = 0, label: str = "", at: int = 0) -> Any:
+    async def launch(
+        self, task: Identifier, name: str, *, seconds: int = 0, label: str = "", at: int = 0, x: Literal | None = None
+    ) -> Any:
         """Launch it through one replica."""
         spec = ExecutionSpec(launch_plan=task)
         spec.annotations.CopyFrom(Annotations(values={"flyteform.dev/seconds": f"{seconds}s"}))
         if label:
             spec.execution_cluster_label.CopyFrom(ExecutionClusterLabel(value=label))
-        request = ExecutionCreateRequest(project=PROJECT, domain=DOMAIN, name=name, spec=spec, inputs=integers(x=1))
+        inputs = integers(x=1) if x is None else LiteralMap(literals={"x": x})
+        request = ExecutionCreateRequest(project=PROJECT, domain=DOMAIN, name=name, spec=spec, inputs=inputs)
         return (await self.admins[at].CreateExecution(request, metadata=self.user, wait_for_ready=True)).id
 
     async def all_succeed(self, names: list[WorkflowExecutionIdentifier]) -> None:
@@ -274,6 +300,10 @@ async def refuse_wrong_tokens(platform: Platform) -> None:
         await platform.register_link(east.issue(audience="https://kubernetes.default.svc"), "east") is UNAUTHENTICATED
     )
     assert await platform.register_link(east.issue("default"), "east") is UNAUTHENTICATED
+    # One that was good once and that somebody has kept; the same with time left is known, and asked for its store.
+    assert await platform.register_link(east.sign(-600), "east") is UNAUTHENTICATED
+    assert await platform.register_link(east.sign(600), "east") is grpc.StatusCode.FAILED_PRECONDITION
+    assert await platform.register_link(east.sign(600), "west") is DENIED
 
 
 async def run_by_labels(platform: Platform, task: Identifier) -> None:
@@ -287,6 +317,33 @@ async def run_by_labels(platform: Platform, task: Identifier) -> None:
     with pytest.raises(grpc.aio.AioRpcError, match="north") as refused:
         await platform.launch(task, "nowhere", label="north")
     assert refused.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+
+
+async def run_by_weights(platform: Platform, task: Identifier) -> None:
+    """Give a cluster that weighs nothing nothing, but for what asks for it by its label."""
+    await platform.declare(platform.east, weight=0)
+    names = [await platform.launch(task, f"light{at}", at=at % 2) for at in range(6)]
+    asked = await platform.launch(task, "asked", label="east")
+    await platform.all_succeed([*names, asked])
+    assert [name for name in platform.east.executions() if name.startswith(("light", "asked"))] == ["asked"]
+    await platform.declare(platform.east)
+
+
+async def carry_over(platform: Platform) -> None:
+    """Give what work in east has left to work in west: it gets a copy, as it cannot read the other bucket."""
+    east, west = platform.east.bucket(), platform.west.bucket()
+    uri = f"{east.prefix}/raw/result"
+    await east.put(uri, b"of the east")
+    with pytest.raises(FlyteformError):
+        await platform.east.bucket(platform.west.s3.secret).get(uri)
+    kind = LiteralType(blob=BlobType(dimensionality=BlobType.SINGLE))
+    result = Literal(scalar=Scalar(blob=Blob(uri=uri, metadata=BlobMetadata(type=kind.blob))))
+    task = await platform.register("takes", kind)
+    await platform.all_succeed([await platform.launch(task, "carried", label="west", x=result)])
+    written = west.list(f"{west.prefix}/metadata/propeller/{PROJECT}-{DOMAIN}-carried/")
+    (inputs,) = [each.uri async for each in written if each.uri.endswith("/inputs.pb")]
+    copy = LiteralMap.FromString(await west.get(inputs)).literals["x"].scalar.blob.uri
+    assert await west.get(copy) == b"of the east"
 
 
 async def drain_east(platform: Platform, task: Identifier) -> None:
@@ -332,6 +389,8 @@ async def test_two_clusters_and_two_replicas_are_one_platform(platform: Platform
     task = await platform.register("simulated")
     await refuse_wrong_tokens(platform)
     await run_by_labels(platform, task)
+    await run_by_weights(platform, task)
+    await carry_over(platform)
     await drain_east(platform, task)
     await kill_east(platform, task)
     await kill_a_replica(platform, task)

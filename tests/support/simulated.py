@@ -26,7 +26,7 @@ class Simulated:
     """The cluster, in which things can be broken."""
 
     def __init__(self, run: Path) -> None:
-        self._folder = run
+        self.folder = run
         record = json.loads((run / "cluster.json").read_text())
         # Where its API server listens on loopback, and the administrator's kubeconfig.
         self.api_port = int(record["api_port"])
@@ -35,14 +35,14 @@ class Simulated:
     @contextmanager
     def entered(self) -> Iterator[None]:
         """Have KUBECONFIG name this cluster, with its kubectl on PATH."""
-        path = f"{self._folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
+        path = f"{self.folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
         with patch.dict(os.environ, {"KUBECONFIG": str(self.kubeconfig), "PATH": path}):
             yield
 
     def restart_api_server(self) -> None:
         """Stop it and start it again; returns when it answers."""
-        _run(self._folder, "stop", "kube-apiserver")
-        _run(self._folder, "up")
+        _run(self.folder, "stop", "kube-apiserver")
+        _run(self.folder, "up")
 
     def kubeconfig_through(self, port: int, path: Path) -> Path:
         """Write the administrator's kubeconfig with another port of the API server."""

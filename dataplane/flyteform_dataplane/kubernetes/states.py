@@ -180,7 +180,13 @@ def _failed_containers(pod: Json, primary: str, at: datetime) -> PodState:
         if one["exitCode"] in (_SIGKILL, _SIGTERM):
             return Failed(_system(_INTERRUPTED, told), at)
     if own is not None:
-        return Ended(own["exitCode"], told, at)
+        # Programs that are told to go may still say something else by their exit code.
+        gone = _was_told_to_go(pod, own)
+        return (
+            Failed(_system(_INTERRUPTED, f"the pod was deleted\n{told}"), at)
+            if gone
+            else Ended(own["exitCode"], told, at)
+        )
     code = pod["status"].get("reason") or "UnknownError"
     message = pod["status"].get("message") or told
     return Failed(Failure(code, message, recoverable=True), at)
@@ -259,6 +265,18 @@ def _terminations(pod: Json) -> Iterator[tuple[str, Json]]:
         terminated = next((state["terminated"] for state in states if state.get("terminated")), None)
         if terminated is not None:
             yield container["name"], terminated
+
+
+def _was_told_to_go(pod: Json, terminated: Json) -> bool:
+    """Say whether a container ended after somebody had its pod deleted; Kubernetes tells both in whole seconds."""
+    metadata = pod["metadata"]
+    if not metadata.get("deletionTimestamp") or not terminated.get("finishedAt"):
+        return False
+    grace = timedelta(seconds=metadata.get("deletionGracePeriodSeconds") or 0)
+    return bool(
+        datetime.fromisoformat(metadata["deletionTimestamp"]) - grace
+        <= datetime.fromisoformat(terminated["finishedAt"])
+    )
 
 
 def _sentence(name: str, terminated: Json) -> str:

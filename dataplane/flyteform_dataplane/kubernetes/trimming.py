@@ -11,13 +11,14 @@ if TYPE_CHECKING:
     from flyteform_dataplane.kubernetes.profile import Json
 
 _METADATA: Final = (
-    "namespace", "name", "uid", "resourceVersion", "creationTimestamp", "deletionTimestamp", "finalizers",
+    "namespace", "name", "uid", "resourceVersion", "creationTimestamp", "deletionTimestamp",
+    "deletionGracePeriodSeconds", "finalizers",
 )  # fmt: skip
 _SPEC: Final = ("hostname", "nodeName")
 _STATUS: Final = ("phase", "reason", "message", "startTime", "hostIP", "podIP")
 _STATUSES: Final = ("initContainerStatuses", "containerStatuses")
 _CONTAINER: Final = ("name", "containerID", "state", "lastState", "ready", "restartCount", "started")
-_CONDITIONS: Final = frozenset({"PodScheduled", "DisruptionTarget"})
+_CONDITIONS: Final = frozenset({"PodScheduled", "ContainersReady", "DisruptionTarget"})
 
 
 def trimmed_pod(pod: Json) -> Json:

@@ -276,6 +276,18 @@ def test_a_pod_that_was_told_to_go_may_still_end() -> None:
     assert isinstance(judged(done, after=5), Ended)
 
 
+@pytest.mark.parametrize(("deleted", "interrupted"), [("00:00:30", True), ("00:00:31", False), (None, False)])
+def test_whatever_a_program_says_that_was_told_to_go(deleted: str | None, interrupted: bool) -> None:
+    """Its pod was deleted thirty seconds before that moment: who ends then or later makes no mistake of its own."""
+    pod = status("Failed", ended(code=241, reason="Error"))
+    if deleted is not None:
+        pod["metadata"] |= {"deletionTimestamp": f"2026-01-01T{deleted}Z", "deletionGracePeriodSeconds": 30}
+    if interrupted:
+        assert failed(pod) == ("Interrupted", FailureKind.SYSTEM, True)
+    else:
+        assert isinstance(judged(pod), Ended)
+
+
 def test_an_image_of_a_container_beside_is_no_failure_of_the_primary_one() -> None:
     """Who runs is not judged by who does not."""
     main = {"name": "main", "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}}
