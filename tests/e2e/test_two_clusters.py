@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import subprocess
 import sys
+from collections import Counter
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -13,14 +18,16 @@ import grpc.aio
 import pytest
 from flyteidl.admin.execution_pb2 import (
     ExecutionCreateRequest,
+    ExecutionMetadata,
     ExecutionSpec,
     WorkflowExecutionGetDataRequest,
     WorkflowExecutionGetRequest,
 )
 from flyteidl.admin.matchable_resource_pb2 import ExecutionClusterLabel
+from flyteidl.admin.node_execution_pb2 import NodeExecutionGetRequest
 from flyteidl.admin.task_pb2 import TaskCreateRequest
 from flyteidl.core.execution_pb2 import WorkflowExecution
-from flyteidl.core.identifier_pb2 import NodeExecutionIdentifier
+from flyteidl.core.identifier_pb2 import NodeExecutionIdentifier, WorkflowExecutionIdentifier
 from flyteidl.core.literals_pb2 import Blob, Literal, LiteralMap, Primitive, Scalar
 from flyteidl.core.types_pb2 import BlobType, LiteralType, SimpleType
 from flyteidl.datacatalog import datacatalog_pb2 as catalog_pb
@@ -35,12 +42,12 @@ from flyteform.proto.flyteform.v1.logs_pb2_grpc import LogServiceStub
 from support.admin import DOMAIN, PROJECT, integers, task_spec
 from support.postgres import running_postgres
 from support.two_clusters import PATIENCE_SECONDS, Cluster, Clusters, Replica, fetch, running_replicas
+from support.world import Broken
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
-    from pathlib import Path
 
-    from flyteidl.core.identifier_pb2 import Identifier, WorkflowExecutionIdentifier
+    from flyteidl.core.identifier_pb2 import Identifier
 
     from flyteform_dataplane.ports import AttemptSpec
 
@@ -58,6 +65,8 @@ class Platform:
         self.operator = Clusters(channels[0])
         self.gates: dict[str, asyncio.Future[LiteralMap]] = {}
         self.closed = False
+        # What was run of tasks of our own SDK, which are run really.
+        self.commands: list[tuple[str, ...]] = []
         # Whichever replica is there: the first of the list that answers.
         both = ",".join(replica.address for replica in replicas)
         turned = ",".join(replica.address for replica in reversed(replicas))
@@ -65,6 +74,9 @@ class Platform:
         self.west = Cluster("west", folder / "west", f"ipv4:{turned}", self._run)
 
     def _run(self, attempt: AttemptSpec) -> Any:
+        if attempt.command[0] == "flyteform-execute":
+            self.commands.append(attempt.command)
+            return asyncio.ensure_future(execute(attempt))
         if not self.closed:
             return integers(o0=1)
         gate = self.gates[attempt.name] = asyncio.get_running_loop().create_future()
@@ -84,9 +96,11 @@ class Platform:
         await self.admins[0].CreateTask(TaskCreateRequest(id=spec.template.id, spec=spec))
         return spec.template.id
 
-    async def launch(self, task: Identifier, name: str, label: str = "", at: int = 0) -> WorkflowExecutionIdentifier:
-        """Launch it through one replica."""
-        spec = ExecutionSpec(launch_plan=task)
+    async def launch(
+        self, task: Identifier, name: str, label: str = "", at: int = 0, parent: NodeExecutionIdentifier | None = None
+    ) -> WorkflowExecutionIdentifier:
+        """Launch it through one replica, as a child if it has a parent."""
+        spec = ExecutionSpec(launch_plan=task, metadata=ExecutionMetadata(parent_node_execution=parent))
         if label:
             spec.execution_cluster_label.CopyFrom(ExecutionClusterLabel(value=label))
         request = ExecutionCreateRequest(project=PROJECT, domain=DOMAIN, name=name, spec=spec, inputs=integers(x=1))
@@ -99,6 +113,15 @@ class Platform:
                 found = await self.admins[at].GetExecution(WorkflowExecutionGetRequest(id=name), wait_for_ready=True)
                 if found.closure.phase in (SUCCEEDED, WorkflowExecution.FAILED, WorkflowExecution.ABORTED):
                     return found
+                await asyncio.sleep(0.05)
+
+    async def until_known(self, node: NodeExecutionIdentifier) -> None:
+        """Wait until the control plane knows that a node runs."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while True:
+                with contextlib.suppress(grpc.aio.AioRpcError):
+                    await self.admins[0].GetNodeExecution(NodeExecutionGetRequest(id=node))
+                    return
                 await asyncio.sleep(0.05)
 
     async def until_started(self, count: int) -> None:
@@ -347,6 +370,58 @@ async def test_inputs_that_lie_in_the_other_cluster_are_copied(platform: Platfor
     copy = LiteralMap.FromString(await platform.west.bucket.get(seen[0])).literals["x"].scalar.blob.uri
     assert copy.startswith(f"{platform.west.bucket.prefix}/staged/")
     assert [await platform.west.bucket.get(f"{copy}/{part}") for part in ("1", "2")] == [b"1", b"2"]
+
+
+async def test_what_a_dynamic_task_makes_runs_from_the_copy_of_its_code(platform: Platform) -> None:
+    """The bundle lies with the control plane, which west cannot read: each attempt there has it from west's bucket."""
+    storage = pb.StorageProfile(prefix=platform.east.bucket.prefix)
+    await platform.operator.put("east", labels={"east": 1.0}, weight=0.0, storage=storage)
+    where = ["--endpoint", platform.replicas[0].address, "--insecure", "--name", "unfolds"]
+    file = str(Path(__file__).parent / "workflows" / "unfolding.py")
+    ran = await asyncio.to_thread(run_command, ["run", "--remote", "--json", *where, file, "unfolding", "--n", "4"])
+    assert ran[0] == 0, ran[1]
+    name = WorkflowExecutionIdentifier(project=PROJECT, domain=DOMAIN, name="unfolds")
+    outputs = await platform.admins[1].GetExecutionData(WorkflowExecutionGetDataRequest(id=name))
+    assert outputs.full_outputs == integers(o0=0 + 1 + 4 + 9)
+    tasks = Counter(command[-1] for command in platform.commands)
+    assert tasks == {"squares": 1, "square": 4, "total": 1}
+    for command in platform.commands:
+        bundle = command[command.index("--bundle") + 1]
+        assert bundle.startswith(f"{platform.west.bucket.prefix}/staged/")
+        assert await platform.west.bucket.head(bundle) is not None
+    assert not platform.east.executions()
+
+
+async def test_children_go_where_their_parent_is(platform: Platform) -> None:
+    """Without a label: the data is there. When that cluster takes no work, another one does it."""
+    task = await platform.register("parents")
+    platform.closed = True
+    west = pb.StorageProfile(prefix=platform.west.bucket.prefix)
+    await platform.operator.put("west", labels={"west": 1.0}, weight=0.0, storage=west)
+    parent = await platform.launch(task, "parent")
+    await platform.operator.until("east", lambda _: bool(platform.gates))
+    await platform.operator.put("west", labels={"west": 1.0}, weight=3.0, storage=west)
+    (attempt,) = platform.gates
+    node = NodeExecutionIdentifier(execution_id=parent, node_id=attempt.split("/")[3])
+    await platform.until_known(node)
+    near = [await platform.launch(task, f"near{at}", at=at % 2, parent=node) for at in range(8)]
+    await platform.operator.until("east", lambda found: found.held == 9)
+    await platform.operator.drain("east")
+    away = [await platform.launch(task, f"away{at}", at=at % 2, parent=node) for at in range(3)]
+    await platform.operator.until("west", lambda found: found.held == 3)
+    platform.open_gates()
+    await platform.all_succeed([parent, *near, *away])
+    assert platform.west.executions() == {name.name for name in away}
+
+
+async def execute(attempt: AttemptSpec) -> Broken:
+    """Run the attempt's own command, which reads and writes its files; return how it has ended."""
+    entry = (sys.executable, "-m", "flyteform.run", *attempt.command[1:])
+    with TemporaryDirectory() as folder:
+        running = await asyncio.create_subprocess_exec(
+            *entry, cwd=folder, env={**os.environ, **attempt.environment}, stdin=asyncio.subprocess.DEVNULL
+        )
+        return Broken(exit_code=await running.wait())
 
 
 async def test_a_cached_result_is_a_hit_where_its_data_can_be_read(platform: Platform) -> None:

@@ -53,6 +53,7 @@ class RecordingDispatch:
 
     held: set[str] = field(default_factory=set)
     enqueued: list[tuple[ExecutionKey, str]] = field(default_factory=list)
+    near: dict[str, str] = field(default_factory=dict)
     aborted: list[tuple[ExecutionKey, str]] = field(default_factory=list)
     woken: int = 0
     refuse: Exception | None = None
@@ -64,11 +65,12 @@ class RecordingDispatch:
         if self.refuse is not None:
             raise self.refuse
 
-    async def enqueue(self, _tx: object, execution: ExecutionKey, *, cluster_label: str) -> None:
+    async def enqueue(self, _tx: object, execution: ExecutionKey, *, cluster_label: str, near: str = "") -> None:
         """Remember it."""
         if self.refuse is not None:
             raise self.refuse
         self.enqueued.append((execution, cluster_label))
+        self.near[execution.name] = near
 
     async def abort(self, _tx: object, execution: ExecutionKey, cause: str) -> bool:
         """Remember it."""

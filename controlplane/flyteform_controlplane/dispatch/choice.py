@@ -22,8 +22,10 @@ def fnv64a(text: str) -> int:
     return value
 
 
-def choose(name: str, label: str, ready: Iterable[Cluster], weights: Mapping[str, float]) -> Cluster | None:
-    """Pick a cluster that serves the label; None if none does.
+def choose(
+    name: str, label: str, ready: Iterable[Cluster], weights: Mapping[str, float], *, near: str = ""
+) -> Cluster | None:
+    """Pick a cluster that serves the label; None if none does. If one of them is `near`, it is that.
 
     `weights` are by name those of clusters that nobody has declared, 1 where none is given. The same name and the same
     clusters give the same answer on every replica: the draw is seeded with the name's hash, as Flyte's is
@@ -33,5 +35,8 @@ def choose(name: str, label: str, ready: Iterable[Cluster], weights: Mapping[str
     candidates = sorted((cluster for cluster, share in shares.items() if share), key=lambda cluster: cluster.name)
     if not candidates:
         return None
+    for cluster in candidates:
+        if cluster.name == near:
+            return cluster
     drawn = [shares[cluster] for cluster in candidates]
     return random.Random(fnv64a(name)).choices(candidates, weights=drawn)[0]  # noqa: S311 - spreads load, hides nothing

@@ -102,10 +102,12 @@ class Dispatcher:
                 remedy="use a label that a data plane registers with, or none for any cluster",
             )
 
-    async def enqueue(self, tx: AsyncConnection, execution: ExecutionKey, *, cluster_label: str) -> None:
+    async def enqueue(
+        self, tx: AsyncConnection, execution: ExecutionKey, *, cluster_label: str, near: str = ""
+    ) -> None:
         """Queue the execution; `FailedPreconditionError` if no cluster has the label."""
         await self.check_label(tx, cluster_label)
-        await store.add(tx, execution, cluster_label, self._now())
+        await store.add(tx, execution, cluster_label, self._now(), near=near)
 
     async def abort(self, tx: AsyncConnection, execution: ExecutionKey, cause: str) -> bool:
         """Ask whoever holds the execution to abort it; False if no data plane has it, so that nobody else ends it."""
@@ -366,7 +368,8 @@ class Dispatcher:
         return chosen
 
     def _pick(self, record: DispatchRecord, ready: Sequence[Cluster]) -> Cluster | None:
-        return choose(record.execution.name, record.cluster_label, ready, self.config.weights)
+        # Its parent's cluster, or the one that it was offered to before: what it needs is there.
+        return choose(record.execution.name, record.cluster_label, ready, self.config.weights, near=record.cluster)
 
     async def _offer(self, record: DispatchRecord, connection: Connection, epoch: int) -> None:
         try:

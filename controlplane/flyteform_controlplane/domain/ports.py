@@ -40,8 +40,10 @@ class Dispatch(Protocol):
         """Raise `FailedPreconditionError` if no data plane has the label; "" is any."""
         ...
 
-    async def enqueue(self, tx: AsyncConnection, execution: ExecutionKey, *, cluster_label: str) -> None:
-        """Queue the execution for any ready data plane with that label ("" for any)."""
+    async def enqueue(
+        self, tx: AsyncConnection, execution: ExecutionKey, *, cluster_label: str, near: str = ""
+    ) -> None:
+        """Queue the execution for any ready data plane with that label ("" for any), rather the one `near`."""
         ...
 
     async def abort(self, tx: AsyncConnection, execution: ExecutionKey, cause: str) -> bool:

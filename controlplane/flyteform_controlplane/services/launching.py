@@ -74,6 +74,8 @@ class _Draft:
     tags: tuple[str, ...]
     # Whether a concurrency policy decides if it may start.
     limited: bool
+    # The cluster of its parent, whose data it takes and whose data it becomes.
+    near: str = ""
     # Its inputs, once it is said where they lie.
     placed: tuple[Placed, ...] = ()
 
@@ -162,7 +164,8 @@ class Launching:
             source_execution_id=parent.execution.id if parent else source,
         )
         limited = target.task is None and policy_of(target.launch_plan.spec, known.policy) is not None
-        return _Draft(name, record, target, label, tuple(dict.fromkeys(spec.tags)), limited=limited)
+        near = parent.execution.cluster if parent else ""
+        return _Draft(name, record, target, label, tuple(dict.fromkeys(spec.tags)), limited=limited, near=near)
 
     def _resolve(
         self,
@@ -225,7 +228,7 @@ class Launching:
     async def _start(self, tx: AsyncConnection, draft: _Draft) -> None:
         await self._add(tx, draft, draft.record)
         key = ExecutionKey(draft.name.project, draft.name.domain, draft.name.name)
-        await self.backend.dispatch.enqueue(tx, key, cluster_label=draft.cluster_label)
+        await self.backend.dispatch.enqueue(tx, key, cluster_label=draft.cluster_label, near=draft.near)
 
     async def _add(self, tx: AsyncConnection, draft: _Draft, record: ExecutionRecord) -> None:
         name, store = draft.name, self.backend.store

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
 _KEY = tuple(dispatches.c[name] for name in EXECUTION_KEY)
-_ADD = Direct(insert(dispatches), (*EXECUTION_KEY, "cluster_label", "state", "created_at", "updated_at"))
+_ADD = Direct(insert(dispatches), (*EXECUTION_KEY, "cluster_label", "cluster", "state", "created_at", "updated_at"))
 
 
 def _is(execution: ExecutionKey) -> ColumnElement[bool]:
@@ -46,11 +46,14 @@ def _record(row: RowMapping) -> DispatchRecord:
     )
 
 
-async def add(tx: AsyncConnection, execution: ExecutionKey, cluster_label: str, at: datetime) -> None:
-    """Queue an execution."""
+async def add(
+    tx: AsyncConnection, execution: ExecutionKey, cluster_label: str, at: datetime, *, near: str = ""
+) -> None:
+    """Queue an execution, which may go to any cluster and goes to the one that is `near` if it can."""
     key = dict(zip(EXECUTION_KEY, (execution.project, execution.domain, execution.name), strict=True))
-    values = {"cluster_label": cluster_label, "state": DispatchState.QUEUED.value, "created_at": at, "updated_at": at}
-    await _ADD.send(tx, key | values)
+    times = {"created_at": at, "updated_at": at}
+    values = {"cluster_label": cluster_label, "cluster": near, "state": DispatchState.QUEUED.value}
+    await _ADD.send(tx, key | values | times)
 
 
 async def get(tx: AsyncConnection, execution: ExecutionKey) -> DispatchRecord | None:

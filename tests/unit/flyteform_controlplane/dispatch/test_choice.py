@@ -43,6 +43,16 @@ def test_only_clusters_with_the_label_are_chosen() -> None:
     assert choose("exec", "", [], {}) is None
 
 
+def test_what_has_its_data_somewhere_goes_there() -> None:
+    """Whatever its name, if that cluster takes such work; else to those that do."""
+    known = [cluster("plain"), cluster("gpu-1", "gpu"), cluster("gpu-2", "gpu")]
+    names = [f"exec-{number}" for number in range(50)]
+    assert {choose(name, "", known, {}, near="gpu-2") for name in names} == {known[2]}
+    assert {choose(name, "gpu", known, {}, near="plain") for name in names} == set(known[1:])
+    assert {choose(name, "", known[:2], {}, near="gpu-2") for name in names} == set(known[:2])
+    assert {choose(name, "", known, {"plain": 0.0}, near="plain") for name in names} == set(known[1:])
+
+
 def test_work_is_spread_by_weight() -> None:
     """Three quarters go to the cluster with three times the weight, none to the one with weight 0."""
     known = [cluster("heavy"), cluster("light"), cluster("off")]
