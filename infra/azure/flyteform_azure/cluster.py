@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from pulumi_azure_native import containerservice, network
 
 import pulumi
-from flyteform_azure.context import CLUSTER_ADMIN, CLUSTER_USER, NETWORK_CONTRIBUTOR
+from flyteform_azure.context import CLUSTER_ADMIN, CLUSTER_USER, KEY_USER, NETWORK_CONTRIBUTOR, VAULT_CONTRIBUTOR
 from flyteform_azure.keys import make_identity
 
 if TYPE_CHECKING:
     from flyteform_azure.context import Context
+    from flyteform_azure.keys import Keys
     from flyteform_azure.network import Network
     from flyteform_platform.config import NodePool
 
@@ -35,7 +36,7 @@ class AksCluster:
 
 
 def make_cluster(
-    context: Context, where: Network, logs: pulumi.Output[str], entrance: network.PublicIPAddress
+    context: Context, where: Network, keys: Keys, logs: pulumi.Output[str], entrance: network.PublicIPAddress
 ) -> AksCluster:
     """Make the cluster with a pool of nodes for each of the configuration's."""
     config, settings = context.config, context.config.azure
@@ -43,6 +44,12 @@ def make_cluster(
     grants = [
         context.assign(f"cluster-{name}", identity.principal_id, NETWORK_CONTRIBUTOR, scope)
         for name, scope in (("nodes", where.nodes.id), ("api", where.api.id), ("edge", entrance.id))
+    ]
+    vault = keys.data.vault.id
+    grants += [
+        # It makes a private way to the vault for itself, and encrypts Kubernetes' secrets with the key.
+        context.assign("cluster-vault", identity.principal_id, VAULT_CONTRIBUTOR, vault),
+        context.assign("cluster-key", identity.principal_id, KEY_USER, vault),
     ]
     system, *others = sorted(config.node_pools, key=lambda pool: not pool.system)
     made = containerservice.ManagedCluster(
@@ -65,7 +72,16 @@ def make_cluster(
         api_server_access_profile=_api(context, where),
         network_profile=_network(),
         oidc_issuer_profile=containerservice.ManagedClusterOIDCIssuerProfileArgs(enabled=True),
+        auto_scaler_profile=_scaling(),
+        # Pools are the configuration's: Azure adds none of its own.
+        node_provisioning_profile=containerservice.ManagedClusterNodeProvisioningProfileArgs(mode="Manual"),
         security_profile=containerservice.ManagedClusterSecurityProfileArgs(
+            azure_key_vault_kms=containerservice.AzureKeyVaultKmsArgs(
+                enabled=True,
+                key_id=keys.cluster.key_uri_with_version,
+                key_vault_network_access="Private",
+                key_vault_resource_id=vault,
+            ),
             workload_identity=containerservice.ManagedClusterSecurityProfileWorkloadIdentityArgs(enabled=True),
             image_cleaner=containerservice.ManagedClusterSecurityProfileImageCleanerArgs(
                 enabled=True, interval_hours=168
@@ -98,25 +114,43 @@ def make_cluster(
             protect=config.is_production, ignore=["agentPoolProfiles[0].count", "kubernetesVersion"], after=grants
         ),
     )
-    containerservice.MaintenanceConfiguration(
-        "upgrades",
-        config_name="aksManagedAutoUpgradeSchedule",
-        resource_name_=made.name,
-        resource_group_name=context.group_name,
-        maintenance_window=containerservice.MaintenanceWindowArgs(
-            duration_hours=4,
-            start_time="02:00",
-            schedule=containerservice.ScheduleArgs(
-                weekly=containerservice.WeeklyScheduleArgs(day_of_week="Sunday", interval_weeks=1)
-            ),
-        ),
-        opts=context.options(),
-    )
+    _maintenance(context, made)
     for number, group in enumerate(settings.administrators):
         context.assign(f"administrators-{number}", group, CLUSTER_ADMIN, made.id, kind="Group")
         context.assign(f"administrators-{number}-login", group, CLUSTER_USER, made.id, kind="Group")
     pools = tuple(_pool(context, where, made, pool) for pool in others)
     return AksCluster(made, pools, made.oidc_issuer_profile.apply(_issuer), _kubeconfig(context, made))
+
+
+def _maintenance(context: Context, cluster: containerservice.ManagedCluster) -> None:
+    """Change versions of Kubernetes, and images of nodes, on Sunday nights alone."""
+    names = {"upgrades": "aksManagedAutoUpgradeSchedule", "node-images": "aksManagedNodeOSUpgradeSchedule"}
+    for name, known in names.items():
+        containerservice.MaintenanceConfiguration(
+            name,
+            config_name=known,
+            resource_name_=cluster.name,
+            resource_group_name=context.group_name,
+            maintenance_window=containerservice.MaintenanceWindowArgs(
+                duration_hours=4,
+                start_time="02:00",
+                schedule=containerservice.ScheduleArgs(
+                    weekly=containerservice.WeeklyScheduleArgs(day_of_week="Sunday", interval_weeks=1)
+                ),
+            ),
+            opts=context.options(),
+        )
+
+
+def _scaling() -> containerservice.ManagedClusterPropertiesAutoScalerProfileArgs:
+    """Return how pools grow and shrink: where least is left over, and tasks on a node that is emptied may end."""
+    return containerservice.ManagedClusterPropertiesAutoScalerProfileArgs(
+        expander="least-waste",
+        balance_similar_node_groups="true",
+        skip_nodes_with_local_storage="false",
+        scale_down_unneeded_time="10m",
+        max_graceful_termination_sec="600",
+    )
 
 
 def _api(context: Context, where: Network) -> containerservice.ManagedClusterAPIServerAccessProfileArgs:

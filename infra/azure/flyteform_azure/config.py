@@ -86,6 +86,11 @@ class AzureConfig(CloudConfig):
         """Whether certificates are got by this platform."""
         return not self.edge.certificate_secret
 
+    @property
+    def keeps_secrets(self) -> bool:
+        """Whether tasks have secrets, which external-secrets reads for them."""
+        return any(project.secrets for project in self.projects)
+
     def worldwide(self, kind: str) -> str:
         """Return a name that nobody else in the world has: letters and digits, at most 24."""
         return f"{self.name.replace('-', '')[:12]}{kind}{self.azure.suffix}"[:24]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pulumi_azure_native import authorization, dbforpostgresql, managedidentity
 
+import pulumi
 from flyteform_azure.identities import federate
 from flyteform_azure.keys import make_identity
 from flyteform_azure.network import private_zone
@@ -14,13 +15,14 @@ from flyteform_platform.controlplane.names import ACCOUNT as CONTROL_PLANE
 from flyteform_platform.controlplane.names import RELEASE_ACCOUNT
 
 if TYPE_CHECKING:
-    import pulumi
     from flyteform_azure.cluster import AksCluster
     from flyteform_azure.context import Context
     from flyteform_azure.keys import Keys
     from flyteform_azure.network import Network
 
 NAMES = ("admin", "catalog")
+_SMALLEST = "Standard_B1ms"
+_TIERS = {"B": "Burstable", "D": "GeneralPurpose", "E": "MemoryOptimized"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ def _server(
     context: Context, name: str, network: Network, zone: pulumi.Output[str], keys: Keys
 ) -> dbforpostgresql.Server:
     config, sizes = context.config, context.config.database
-    burstable = sizes.machine.startswith("Standard_B") or not sizes.machine
+    grants = [keys.data.grant, *([keys.backups.grant] if keys.backups else [])]
     server = dbforpostgresql.Server(
         name,
         server_name=context.name(name, config.azure.suffix),
@@ -69,13 +71,11 @@ def _server(
         location=config.azure.location,
         version=str(sizes.version),
         create_mode="Create",
-        sku=dbforpostgresql.SkuArgs(
-            name=sizes.machine or "Standard_B1ms", tier="Burstable" if burstable else "MemoryOptimized"
-        ),
+        sku=dbforpostgresql.SkuArgs(name=sizes.machine or _SMALLEST, tier=tier_of(sizes.machine or _SMALLEST)),
         storage=dbforpostgresql.StorageArgs(storage_size_gb=sizes.storage_gib, auto_grow="Enabled"),
         backup=dbforpostgresql.BackupArgs(
             backup_retention_days=max(7, sizes.backup_days),
-            geo_redundant_backup="Enabled" if config.is_production else "Disabled",
+            geo_redundant_backup="Enabled" if keys.backups else "Disabled",
         ),
         high_availability=dbforpostgresql.HighAvailabilityArgs(
             mode="ZoneRedundant" if sizes.highly_available else "Disabled"
@@ -92,14 +92,17 @@ def _server(
         ),
         identity=dbforpostgresql.UserAssignedIdentityArgs(
             type="UserAssigned",
-            user_assigned_identities=keys.identity.id.apply(
-                lambda identity: {identity: dbforpostgresql.UserIdentityArgs()}
+            user_assigned_identities=pulumi.Output.all(*_encrypting(keys)).apply(
+                lambda ids: {identity: dbforpostgresql.UserIdentityArgs() for identity in ids}
             ),
         ),
         data_encryption=dbforpostgresql.DataEncryptionArgs(
             type="AzureKeyVault",
-            primary_key_uri=keys.key.key_uri_with_version,
-            primary_user_assigned_identity_id=keys.identity.id,
+            primary_key_uri=keys.data.key.key_uri_with_version,
+            primary_user_assigned_identity_id=keys.data.identity.id,
+            # Backups in another place are encrypted by a key that is there.
+            geo_backup_key_uri=keys.backups.key.key_uri_with_version if keys.backups else None,
+            geo_backup_user_assigned_identity_id=keys.backups.identity.id if keys.backups else None,
         ),
         maintenance_window=dbforpostgresql.MaintenanceWindowArgs(
             custom_window="Enabled", day_of_week=0, start_hour=3, start_minute=0
@@ -107,7 +110,7 @@ def _server(
         tags=context.tags,
         # Storage grows by itself; the servers of a pair change places.
         opts=context.options(
-            protect=sizes.deletion_protection, ignore=["storage.storageSizeGB", "availabilityZone"], after=[keys.grant]
+            protect=sizes.deletion_protection, ignore=["storage.storageSizeGB", "availabilityZone"], after=grants
         ),
     )
     if sizes.deletion_protection:
@@ -120,6 +123,15 @@ def _server(
             opts=context.options(),
         )
     return server
+
+
+def tier_of(machine: str) -> str:
+    """Return the tier that a size is of, which Azure wants to hear beside its name."""
+    return _TIERS.get(machine.removeprefix("Standard_")[:1], "MemoryOptimized")
+
+
+def _encrypting(keys: Keys) -> list[pulumi.Output[str]]:
+    return [each.identity.id for each in (keys.data, keys.backups) if each is not None]
 
 
 def _settings(context: Context, name: str, server: dbforpostgresql.Server) -> None:

@@ -14,6 +14,8 @@ from flyteform_azure.identities import make_identities
 from flyteform_azure.keys import make_keys
 from flyteform_azure.network import make_network, plan
 from flyteform_azure.operations import make_budget, make_logs, make_registry, watch
+from flyteform_azure.preflight import require_quotas
+from flyteform_azure.secrets import PATH
 from flyteform_azure.storage import make_storage
 from flyteform_platform.dataplane.projects import project_scopes
 from flyteform_platform.foundation import (
@@ -68,19 +70,21 @@ class _Made:
     control_plane: pulumi.Input[str] = ""
     data_plane: pulumi.Input[str] = ""
     cert_manager: pulumi.Input[str] = ""
+    external_secrets: pulumi.Input[str] = ""
     workloads: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
 
 
 def make_base(config: AzureConfig) -> Base:
     """Make everything below Kubernetes, and the cluster."""
     context = Context.of(config)
+    require_quotas(context)
     network = make_network(context)
     keys = make_keys(context, network)
     storage = make_storage(context, network, keys)
     logs, entrance = make_logs(context), make_entrance(context)
-    cluster = make_cluster(context, network, logs.id, entrance)
+    cluster = make_cluster(context, network, keys, logs.id, entrance)
     databases = make_databases(context, network, cluster, keys)
-    clients = make_identities(context, cluster, storage)
+    clients = make_identities(context, cluster, storage, keys)
     make_registry(context, network, cluster)
     watch(context, cluster, databases, logs)
     make_budget(context)
@@ -94,6 +98,7 @@ def make_base(config: AzureConfig) -> Base:
         control_plane=clients.control_plane,
         data_plane=clients.data_plane,
         cert_manager=clients.cert_manager or "",
+        external_secrets=clients.external_secrets or "",
         workloads=clients.workloads,
     )
     return Base(_foundation(config, made), cluster.pools)
@@ -119,6 +124,7 @@ def _foundation(config: AzureConfig, made: _Made) -> Foundation:
             control_plane=_identity(made.control_plane),
             data_plane=_identity(made.data_plane),
             cert_manager=_identity(made.cert_manager) if config.issues_certificates else Identity(),
+            external_secrets=_identity(made.external_secrets) if config.keeps_secrets else Identity(),
             workloads={key: _identity(made.workloads.get(key, "")) for key in scopes},
         ),
         edge=_edge(config),
@@ -175,4 +181,5 @@ def _profile(config: AzureConfig) -> ClusterProfile:
         storage_class="managed-csi",
         log_links=(LogLink("Azure Monitor", _LOGS.format(tenant=config.azure.tenant, cluster=cluster)),),
         database_cidrs=(cidrs.databases,),
+        secret_path=PATH,
     )

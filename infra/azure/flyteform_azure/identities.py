@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from pulumi_azure_native import managedidentity
 
-from flyteform_azure.context import BLOB_CONTRIBUTOR, BLOB_DELEGATOR, BLOB_READER, DNS_CONTRIBUTOR
+from flyteform_azure.context import BLOB_CONTRIBUTOR, BLOB_DELEGATOR, BLOB_READER, DNS_CONTRIBUTOR, SECRETS_USER
 from flyteform_azure.keys import make_identity
+from flyteform_platform.clouds.secrets import EXTERNAL_SECRETS
 from flyteform_platform.controlplane.names import ACCOUNT as CONTROL_PLANE
 from flyteform_platform.dataplane.names import ACCOUNT as DATA_PLANE
 from flyteform_platform.dataplane.projects import project_scopes
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     import pulumi
     from flyteform_azure.cluster import AksCluster
     from flyteform_azure.context import Context
+    from flyteform_azure.keys import Keys
     from flyteform_azure.storage import Storage
 
 # Tasks run as this service account of the namespace `<project>-<domain>`, unless a launch plan names another.
@@ -33,6 +35,7 @@ class Clients:
     control_plane: pulumi.Output[str]
     data_plane: pulumi.Output[str]
     cert_manager: pulumi.Output[str] | None
+    external_secrets: pulumi.Output[str] | None
     workloads: dict[str, pulumi.Output[str]]
 
 
@@ -66,7 +69,7 @@ def only_below(*prefixes: str) -> str:
     return f"(({acts}) OR ({paths}))"
 
 
-def make_identities(context: Context, cluster: AksCluster, storage: Storage) -> Clients:
+def make_identities(context: Context, cluster: AksCluster, storage: Storage, keys: Keys) -> Clients:
     """Make every identity with its roles, on containers and not on the account."""
     config = context.config
     make = _Maker(context, cluster, storage)
@@ -88,7 +91,7 @@ def make_identities(context: Context, cluster: AksCluster, storage: Storage) -> 
         make.blobs(f"{scope.namespace}-uploads", who, "metadata", BLOB_READER, f"uploads/{scope.key}/")
         make.blobs(f"{scope.namespace}-raw", who, "raw", BLOB_CONTRIBUTOR, f"raw/{scope.key}/")
         workloads[scope.key] = who.client_id
-    return Clients(control_plane.client_id, data_plane.client_id, make.certificates(), workloads)
+    return Clients(control_plane.client_id, data_plane.client_id, make.certificates(), make.secrets(keys), workloads)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +112,14 @@ class _Maker:
         """Give a role for what is below prefixes of a container."""
         scope = self.storage.containers[container].id
         self.context.assign(name, identity.principal_id, role, scope, condition=only_below(*prefixes))
+
+    def secrets(self, keys: Keys) -> pulumi.Output[str] | None:
+        """Make who reads the secrets of tasks, where there are some."""
+        if not self.context.config.keeps_secrets:
+            return None
+        identity = self.identity("external-secrets", *EXTERNAL_SECRETS)
+        self.context.assign("external-secrets", identity.principal_id, SECRETS_USER, keys.data.vault.id)
+        return identity.client_id
 
     def certificates(self) -> pulumi.Output[str] | None:
         """Make who proves to the authority of certificates that the domain is ours."""

@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     from flyteform_azure.context import Context
     from flyteform_azure.network import Network
 
+VAULTS = "privatelink.vaultcore.azure.net"
+
 
 @dataclass(frozen=True, slots=True)
-class Keys:
-    """The vault, its key, and the identity in whose name Azure's services use it."""
+class Key:
+    """A key, the vault that it is in, and the identity in whose name Azure's services use it."""
 
     vault: keyvault.Vault
     key: keyvault.Key
@@ -25,14 +27,42 @@ class Keys:
     grant: authorization.RoleAssignment
 
 
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What encrypts data here, the cluster's secrets (a key of the same vault), and backups in another location."""
+
+    data: Key
+    cluster: keyvault.Key
+    backups: Key | None
+
+
 def make_keys(context: Context, network: Network) -> Keys:
-    """Make them. What is encrypted by a deleted key is lost: the vault keeps deleted ones for 90 days."""
+    """Make them. What is encrypted by a deleted key is lost: vaults keep deleted ones for 90 days."""
+    settings = context.config.azure
+    data = _make(context, network, ("vault", "data", "encryption"), "kv", settings.location)
+    backups = None
+    if settings.backup_location:
+        names = ("backup-vault", "backups", "backup-encryption")
+        backups = _make(context, network, names, "kb", settings.backup_location)
+    return Keys(data, _key(context, "cluster", data.vault), backups)
+
+
+def _make(context: Context, network: Network, names: tuple[str, str, str], kind: str, location: str) -> Key:
+    vault_name, key_name, identity_name = names
+    vault = _vault(context, vault_name, kind, location)
+    private_endpoint(context, vault_name, vault.id, "vault", VAULTS, network)
+    key = _key(context, key_name, vault)
+    identity = make_identity(context, identity_name, location)
+    return Key(vault, key, identity, context.assign(identity_name, identity.principal_id, KEY_USER, vault.id))
+
+
+def _vault(context: Context, name: str, kind: str, location: str) -> keyvault.Vault:
     config = context.config
-    vault = keyvault.Vault(
-        "vault",
-        vault_name=config.worldwide("kv"),
+    return keyvault.Vault(
+        name,
+        vault_name=config.worldwide(kind),
         resource_group_name=context.group_name,
-        location=config.azure.location,
+        location=location,
         properties=keyvault.VaultPropertiesArgs(
             tenant_id=config.azure.tenant,
             sku=keyvault.SkuArgs(family="A", name=keyvault.SkuName.STANDARD),
@@ -46,7 +76,9 @@ def make_keys(context: Context, network: Network) -> Keys:
         tags=context.tags,
         opts=context.options(protect=config.storage.deletion_protection),
     )
-    private_endpoint(context, "vault", vault.id, "vault", "privatelink.vaultcore.azure.net", network)
+
+
+def _key(context: Context, name: str, vault: keyvault.Vault) -> keyvault.Key:
     rotation = keyvault.RotationPolicyArgs(
         attributes=keyvault.KeyRotationPolicyAttributesArgs(expiry_time="P2Y"),
         lifetime_actions=[
@@ -56,26 +88,23 @@ def make_keys(context: Context, network: Network) -> Keys:
             )
         ],
     )
-    key = keyvault.Key(
-        "data",
-        key_name="data",
+    return keyvault.Key(
+        name,
+        key_name=name,
         vault_name=vault.name,
         resource_group_name=context.group_name,
         properties=keyvault.KeyPropertiesArgs(kty="RSA", key_size=3072, rotation_policy=rotation),
-        opts=context.options(protect=config.storage.deletion_protection),
+        opts=context.options(protect=context.config.storage.deletion_protection),
     )
-    identity = make_identity(context, "encryption")
-    grant = context.assign("encryption", identity.principal_id, KEY_USER, vault.id)
-    return Keys(vault, key, identity, grant)
 
 
-def make_identity(context: Context, name: str) -> managedidentity.UserAssignedIdentity:
-    """Make an identity."""
+def make_identity(context: Context, name: str, location: str = "") -> managedidentity.UserAssignedIdentity:
+    """Make an identity, where everything else is unless another place is named."""
     return managedidentity.UserAssignedIdentity(
         name,
         resource_name_=context.name(name),
         resource_group_name=context.group_name,
-        location=context.config.azure.location,
+        location=location or context.config.azure.location,
         tags=context.tags,
         opts=context.options(),
     )

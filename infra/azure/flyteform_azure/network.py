@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pulumi_azure_native import network, privatedns
@@ -27,6 +27,7 @@ class Network:
     api: network.Subnet
     databases: network.Subnet
     endpoints: network.Subnet
+    zones: dict[str, privatedns.PrivateZone] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +97,13 @@ def private_zone(context: Context, name: str, zone: str, where: Network) -> priv
 def private_endpoint(
     context: Context, name: str, target: pulumi.Input[str], part: str, zone: str, where: Network
 ) -> None:
-    """Give a service an address in the network, and its name to that address."""
-    resolved = private_zone(context, name, zone, where)
+    """Give a service an address in the network, and its name to that address.
+
+    A network resolves a zone once: what comes second in the same zone has its name there, too.
+    """
+    known = where.zones.get(zone)
+    resolved = known or private_zone(context, name, zone, where)
+    where.zones[zone] = resolved
     endpoint = network.PrivateEndpoint(
         name,
         private_endpoint_name=context.name(name),

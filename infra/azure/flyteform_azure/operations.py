@@ -13,7 +13,7 @@ from pulumi_azure_native import (
     operationalinsights,
 )
 
-from flyteform_azure.context import PULL
+from flyteform_azure.context import METRICS_READER, PULL
 from flyteform_azure.network import private_endpoint
 
 if TYPE_CHECKING:
@@ -99,8 +99,18 @@ def _metrics(context: Context, cluster: AksCluster) -> None:
         tags=context.tags,
         opts=context.options(),
     )
-    monitor.DataCollectionRule(
+    endpoint = monitor.DataCollectionEndpoint(
         "metrics",
+        data_collection_endpoint_name=context.name("metrics"),
+        resource_group_name=context.group_name,
+        location=location,
+        kind="Linux",
+        tags=context.tags,
+        opts=context.options(),
+    )
+    rule = monitor.DataCollectionRule(
+        "metrics",
+        data_collection_endpoint_id=endpoint.id,
         data_collection_rule_name=context.name("metrics"),
         resource_group_name=context.group_name,
         location=location,
@@ -119,7 +129,15 @@ def _metrics(context: Context, cluster: AksCluster) -> None:
         tags=context.tags,
         opts=context.options(),
     )
-    dashboard.Grafana(
+    # Without it the rule is nobody's.
+    monitor.DataCollectionRuleAssociation(
+        "metrics",
+        association_name="metrics",
+        resource_uri=cluster.resource.id,
+        data_collection_rule_id=rule.id,
+        opts=context.options(),
+    )
+    shown = dashboard.Grafana(
         "dashboards",
         workspace_name=context.config.worldwide("gr"),
         resource_group_name=context.group_name,
@@ -127,11 +145,20 @@ def _metrics(context: Context, cluster: AksCluster) -> None:
         sku=dashboard.ResourceSkuArgs(name="Standard"),
         identity=dashboard.ManagedServiceIdentityArgs(type="SystemAssigned"),
         properties=dashboard.ManagedGrafanaPropertiesArgs(
-            api_key="Disabled", public_network_access="Disabled", zone_redundancy="Enabled"
+            api_key="Disabled",
+            public_network_access="Disabled",
+            zone_redundancy="Enabled",
+            grafana_integrations=dashboard.GrafanaIntegrationsArgs(
+                azure_monitor_workspace_integrations=[
+                    dashboard.AzureMonitorWorkspaceIntegrationArgs(azure_monitor_workspace_resource_id=workspace.id)
+                ]
+            ),
         ),
         tags=context.tags,
         opts=context.options(),
     )
+    reader = shown.identity.apply(lambda found: str(found.principal_id) if found else "")
+    context.assign("dashboards", reader, METRICS_READER, workspace.id)
     alertsmanagement.PrometheusRuleGroup(
         "alarms",
         rule_group_name=context.name("alarms"),

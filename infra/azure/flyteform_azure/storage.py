@@ -47,17 +47,18 @@ def make_storage(context: Context, network: Network, keys: Keys) -> Storage:
         # Versions and a hierarchical namespace exclude each other; versions it is.
         is_hns_enabled=False,
         sas_policy=storage.SasPolicyArgs(expiration_action="Log", sas_expiration_period="01.00:00:00"),
-        identity=storage.IdentityArgs(type="UserAssigned", user_assigned_identities=[keys.identity.id]),
+        identity=storage.IdentityArgs(type="UserAssigned", user_assigned_identities=[keys.data.identity.id]),
         encryption=storage.EncryptionArgs(
             key_source="Microsoft.Keyvault",
             require_infrastructure_encryption=True,
             key_vault_properties=storage.KeyVaultPropertiesArgs(
-                key_name=keys.key.name, key_vault_uri=keys.vault.properties.apply(lambda found: str(found.vault_uri))
+                key_name=keys.data.key.name,
+                key_vault_uri=keys.data.vault.properties.apply(lambda found: str(found.vault_uri)),
             ),
-            encryption_identity=storage.EncryptionIdentityArgs(encryption_user_assigned_identity=keys.identity.id),
+            encryption_identity=storage.EncryptionIdentityArgs(encryption_user_assigned_identity=keys.data.identity.id),
         ),
         tags=context.tags,
-        opts=context.options(protect=config.storage.deletion_protection, after=[keys.grant]),
+        opts=context.options(protect=config.storage.deletion_protection, after=[keys.data.grant]),
     )
     private_endpoint(context, "blob", account.id, "blob", "privatelink.blob.core.windows.net", network)
     days = 30 if config.is_production else 7

@@ -30,6 +30,13 @@ def _rules(*ids: str) -> Any:
 
 
 _KMS = "rules[0].applyServerSideEncryptionByDefault.sseAlgorithm"
+_PROXY = {
+    "requireTls": True,
+    "engineFamily": "POSTGRESQL",
+    "auths[0].authScheme": "SECRETS",
+    "auths[0].secretArn": is_set,
+    "vpcSubnetIds": ["data-a-id", "data-b-id", "data-c-id"],
+}
 _INTERFACES = ("ecr-api", "ecr-dkr", "sts", "logs", "secretsmanager", "eks-auth")
 ROWS = [
     Row("ec2/vpc:Vpc", "enableDnsHostnames"),
@@ -46,6 +53,26 @@ ROWS = [
         for zone in "abc"
     ),
     Row("ec2/routeTable:RouteTable", "routes", [], "data"),
+    Row("ec2/internetGateway:InternetGateway", "vpcId", is_set),
+    *(Row("ec2/eip:Eip", "domain", "vpc", f"nat-{zone}") for zone in "abc"),
+    *(
+        Row("ec2/routeTableAssociation:RouteTableAssociation", "subnetId", is_set, f"private-{zone}-private-{zone}")
+        for zone in "abc"
+    ),
+    Row("ec2/securityGroup:SecurityGroup", "ingress", None),
+    Row("ec2/securityGroup:SecurityGroup", "egress", None),
+    Row(
+        "vpc/securityGroupEgressRule:SecurityGroupEgressRule",
+        "referencedSecurityGroupId",
+        "databases-id",
+        "proxies-to-databases",
+    ),
+    Row(
+        "vpc/securityGroupIngressRule:SecurityGroupIngressRule",
+        "referencedSecurityGroupId",
+        "proxies-id",
+        "databases-from-proxies",
+    ),
     Row("ec2/vpcEndpoint:VpcEndpoint", "vpcEndpointType", "Gateway", "s3"),
     *(Row("ec2/vpcEndpoint:VpcEndpoint", "privateDnsEnabled", name=name) for name in _INTERFACES),
     Row("ec2/flowLog:FlowLog", "trafficType", "ALL"),
@@ -129,11 +156,18 @@ ROWS = [
             "publiclyAccessible": False,
         }.items()
     ),
+    *(Row("rds/proxy:Proxy", key, value, name) for name in ("admin", "catalog") for key, value in _PROXY.items()),
+    *(Row("rds/proxyTarget:ProxyTarget", "dbInstanceIdentifier", is_set, name) for name in ("admin", "catalog")),
+    Row("rds/proxyDefaultTargetGroup:ProxyDefaultTargetGroup", "connectionPoolConfig.maxConnectionsPercent", 90),
     Row("rds/parameterGroup:ParameterGroup", "parameters[0].name", "rds.force_ssl"),
     Row("rds/parameterGroup:ParameterGroup", "parameters[0].value", "1"),
     Row("rds/subnetGroup:SubnetGroup", "subnetIds", ["data-a-id", "data-b-id", "data-c-id"]),
     Row("kms/key:Key", "enableKeyRotation"),
     Row("kms/key:Key", "protect"),
+    Row("secretsmanager/secret:Secret", "name", contains("flyteform-prod/fraud/", "/scoring-api")),
+    Row("secretsmanager/secret:Secret", "kmsKeyId", is_set),
+    Row("secretsmanager/secret:Secret", "recoveryWindowInDays", 30),
+    Row("secretsmanager/secret:Secret", "protect"),
     Row("acm/certificate:Certificate", "validationMethod", "DNS"),
     Row("acm/certificateValidation:CertificateValidation", "certificateArn", is_set),
     Row("route53/record:Record", "zoneId", "Z0123456789PRODUCTION"),
@@ -141,8 +175,19 @@ ROWS = [
     Row("ecr/repository:Repository", "imageScanningConfiguration.scanOnPush"),
     Row("ecr/repository:Repository", "encryptionConfigurations[0].encryptionType", "KMS"),
     Row("ecr/lifecyclePolicy:LifecyclePolicy", "policy", contains("untagged")),
+    *(
+        Row("ecr/pullThroughCacheRule:PullThroughCacheRule", "upstreamRegistryUrl", upstream, name)
+        for name, upstream in (("quay", "quay.io"), ("k8s", "registry.k8s.io"), ("aws", "public.ecr.aws"))
+    ),
+    Row("amp/workspace:Workspace", "kmsKeyArn", is_set),
+    Row("amp/workspace:Workspace", "loggingConfiguration.logGroupArn", is_set),
+    Row("amp/workspace:Workspace", "protect"),
+    Row("grafana/workspace:Workspace", "authenticationProviders", ["AWS_SSO"]),
+    Row("grafana/workspace:Workspace", "dataSources", ["PROMETHEUS", "CLOUDWATCH"]),
     Row("cloudwatch/logGroup:LogGroup", "retentionInDays", 365),
     Row("cloudwatch/metricAlarm:MetricAlarm", "alarmActions", is_set),
+    Row("cloudwatch/metricAlarm:MetricAlarm", "treatMissingData", "breaching"),
+    Row("backup/vault:Vault", "protect"),
     Row("backup/plan:Plan", "rules[0].lifecycle.deleteAfter", 35),
     Row("backup/vault:Vault", "kmsKeyArn", is_set),
     Row("budgets/budget:Budget", "limitAmount", "20000"),

@@ -60,6 +60,8 @@ _DATABASE = {
     "backup.geoRedundantBackup": "Enabled",
     "backup.backupRetentionDays": at_least(14),
     "sku.tier": "MemoryOptimized",
+    "dataEncryption.geoBackupKeyURI": contains("/keys/backups/"),
+    "dataEncryption.geoBackupUserAssignedIdentityId": contains("backup-encryption"),
     "dataEncryption.type": "AzureKeyVault",
     "protect": True,
 }
@@ -83,6 +85,16 @@ _REGISTRY = {
     "publicNetworkAccess": "Disabled",
 }
 _PRIVATE = ("vault", "blob", "images")
+_SECRETS_USER = "4633458b-17de-408a-b874-0445c86b69e6"
+_DELEGATOR = "db58b8e5-c6ad-4a2a-8342-4190687cbf4a"
+_SCALING = {
+    "autoScalerProfile.expander": "least-waste",
+    "autoScalerProfile.balanceSimilarNodeGroups": "true",
+    "nodeProvisioningProfile.mode": "Manual",
+    "securityProfile.azureKeyVaultKms.enabled": True,
+    "securityProfile.azureKeyVaultKms.keyId": contains("/keys/cluster/"),
+    "securityProfile.azureKeyVaultKms.keyVaultNetworkAccess": "Private",
+}
 ROWS = [
     Row("resources:ResourceGroup", "protect"),
     Row("network:VirtualNetwork", "addressSpace.addressPrefixes", ["10.66.0.0/16"]),
@@ -106,7 +118,21 @@ ROWS = [
     Row("containerservice:AgentPool", "enableEncryptionAtHost"),
     Row("containerservice:AgentPool", "availabilityZones", ["1", "2", "3"]),
     Row("containerservice:AgentPool", "ignoreChanges", ["count"]),
+    Row("containerservice:MaintenanceConfiguration", "configName", "aksManagedAutoUpgradeSchedule", "upgrades"),
+    Row("containerservice:MaintenanceConfiguration", "configName", "aksManagedNodeOSUpgradeSchedule", "node-images"),
     Row("containerservice:MaintenanceConfiguration", "maintenanceWindow.durationHours", 4),
+    *(Row("containerservice:ManagedCluster", key, value) for key, value in _SCALING.items()),
+    Row("network:VirtualNetwork", "addressSpace.addressPrefixes", ["10.66.0.0/16"]),
+    Row("network:Subnet", "defaultOutboundAccess", expected=False),
+    Row("network:Subnet", "networkSecurityGroup.id", is_set),
+    Row("network:Subnet", "natGateway.id", is_set, "nodes"),
+    Row("privatedns:PrivateZone", "privateZoneName", contains("private")),
+    Row("managedidentity:UserAssignedIdentity", "resourceName", is_set, "controlplane"),
+    Row("authorization:RoleAssignment", "roleDefinitionId", contains(_SECRETS_USER), "external-secrets"),
+    Row("authorization:RoleAssignment", "roleDefinitionId", contains(_DELEGATOR), "controlplane-signs"),
+    Row("keyvault:Key", "properties.rotationPolicy.lifetimeActions[0].action.type", is_set),
+    *(Row("keyvault:Key", "protect", name=name) for name in ("data", "cluster", "backups")),
+    Row("keyvault:Vault", "location", "northeurope", "backup-vault"),
     Row("managedidentity:FederatedIdentityCredential", "subject", contains("system:serviceaccount:")),
     Row("authorization:ManagementLockByScope", "level", "CanNotDelete"),
     *(Row("storage:StorageAccount", key, value) for key, value in _ACCOUNT.items()),
@@ -129,6 +155,10 @@ ROWS = [
     *(Row("containerregistry:Registry", key, value) for key, value in _REGISTRY.items()),
     Row("monitor:AzureMonitorWorkspace", "location", "westeurope"),
     Row("monitor:DiagnosticSetting", "workspaceId", is_set),
+    Row("monitor:DataCollectionEndpoint", "kind", "Linux"),
+    Row("monitor:DataCollectionRuleAssociation", "resourceUri", contains("managedClusters/flyteform-prod")),
+    Row("dashboard:Grafana", "properties.grafanaIntegrations.azureMonitorWorkspaceIntegrations", is_set),
+    Row("authorization:RoleAssignment", "scope", "metrics-id", "dashboards"),
     Row("monitor:DataCollectionRule", "destinations.monitoringAccounts[0].accountResourceId", is_set),
     Row("dashboard:Grafana", "properties.apiKey", "Disabled"),
     Row("alertsmanagement:PrometheusRuleGroup", "rules[0].alert", is_set),

@@ -66,6 +66,9 @@ OUTPUTS: dict[str, Callable[[str, Json], Json]] = {
         **_named("Microsoft.Storage/storageAccounts", "accountName")(name, inputs),
         **_assigned(inputs),
     },
+    "azure-native:dashboard:Grafana": lambda *_: {
+        "identity": {"type": "SystemAssigned", "principalId": "principal-of-dashboards", "tenantId": "example"}
+    },
     "azure-native:storage:BlobContainer": _named("Microsoft.Storage/containers", "containerName"),
     "azure-native:containerservice:ManagedCluster": _cluster,
     "azure-native:dbforpostgresql:Server": lambda name, inputs: {
@@ -75,6 +78,7 @@ OUTPUTS: dict[str, Callable[[str, Json], Json]] = {
     },
 }
 INVOKES: dict[str, Callable[[Json], Json]] = {
+    "azure-native:authorization:getClientToken": lambda _: {"token": "the-secret-of-azure"},
     "azure-native:containerservice:listManagedClusterUserCredentials": lambda _: {
         "kubeconfigs": [{"name": "clusterUser", "value": _KUBECONFIG}]
     },

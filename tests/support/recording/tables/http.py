@@ -13,8 +13,19 @@ _DISCOVERY = "/.well-known/openid-configuration"
 _KEYS = {"keys": [{"kty": "RSA", "kid": "example", "use": "sig", "alg": "RS256", "n": "AQAB", "e": "AQAB"}]}
 
 
+# Of Azure, that answers what the subscription may have.
+_USAGES = {
+    "value": [
+        {"name": {"value": name}, "currentValue": 0, "limit": limit}
+        for name, limit in (("standardDSv5Family", 4096), ("standardNCADSA100v4Family", 192))
+    ]
+}
+
+
 def _answer(arguments: Json) -> Json:
     url = arguments["url"]
+    if "/usages?" in url:
+        return {"id": url, "url": url, "statusCode": 200, "responseBody": json.dumps(_USAGES)}
     body = {"jwks_uri": url.removesuffix(_DISCOVERY) + "/keys"} if url.endswith(_DISCOVERY) else _KEYS
     return {"id": url, "url": url, "statusCode": 200, "responseBody": json.dumps(body)}
 
