@@ -61,7 +61,8 @@ def install(
         pulumi.export("address", control_plane.address)
     if config.has(Role.DATA_PLANE):
         here = control_plane.address if control_plane else _elsewhere(config, foundation)
-        data_plane = DataPlane(config, foundation, cluster, address=address or here, after=below)
+        serving = control_plane.serving if control_plane else []
+        data_plane = DataPlane(config, foundation, cluster, address=address or here, after=below, serving=serving)
     return Platform(cluster, addons, control_plane, data_plane)
 
 

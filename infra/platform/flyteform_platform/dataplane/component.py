@@ -52,9 +52,13 @@ class DataPlane(pulumi.ComponentResource):
         *,
         address: pulumi.Input[str],
         after: Sequence[pulumi.Resource] = (),
+        serving: Sequence[pulumi.Resource] = (),
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """Make it in the cluster of the provider; `address` is the control plane's gRPC (host:port, or grpcs://…)."""
+        """Make it in the cluster of the provider; `address` is the control plane's gRPC (host:port, or grpcs://…).
+
+        `serving` is what answers there, if this stack has it: it goes after all that still reports to it.
+        """
         super().__init__("flyteform:platform:DataPlane", f"{config.name}-{config.data_plane.name}", None, opts)
         self._config = config
         self._foundation = foundation
@@ -68,7 +72,12 @@ class DataPlane(pulumi.ComponentResource):
             opts=self._opts,
         )
         self._opts = pulumi.ResourceOptions(parent=self, provider=provider, depends_on=[*after, namespace])
-        self._operate(ProjectNamespaces(config, foundation, self._opts).make())
+        if self._scope.namespaces is None:
+            # They go before the operator, which ends and reports what runs in them: it alone lets go of executions.
+            operator = self._operate(self._rights([]))
+            self._projects([operator, *serving])
+        else:
+            self._operate(self._rights(self._projects([])))
         self.register_outputs({})
 
     def _definition(self) -> extensions.CustomResourceDefinition:
@@ -82,10 +91,11 @@ class DataPlane(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions.merge(self._opts, protected),
         )
 
-    def _operate(self, projects: list[pulumi.Resource]) -> None:
-        self._account()
-        self._rights(projects)
-        self._policies()
+    def _projects(self, after: Sequence[pulumi.Resource]) -> list[pulumi.Resource]:
+        return ProjectNamespaces(self._config, self._foundation, self._opts, tuple(after)).make()
+
+    def _operate(self, rights: list[pulumi.Resource]) -> pulumi.Resource:
+        needed = [self.definition, *rights, self._account(), *self._policies()]
         document = profile_document(self._foundation, self._config.data_plane.image)
         profile = pulumi.Output.json_dumps(document, indent=1, sort_keys=True)
         core.ConfigMap(
@@ -98,8 +108,8 @@ class DataPlane(pulumi.ComponentResource):
         if keys:
             about = metadata(OBJECTS_SECRET, self._namespace, COMPONENT)
             core.Secret(f"{NAME}-objects", metadata=about, string_data=dict(keys), opts=self._opts)
-        after = pulumi.ResourceOptions(depends_on=[self.definition, *projects])
-        deployment(
+        after = pulumi.ResourceOptions(depends_on=needed)
+        operator = deployment(
             NAME,
             self._namespace,
             self._pods(profile.apply(checksum)),
@@ -109,6 +119,7 @@ class DataPlane(pulumi.ComponentResource):
         budget(NAME, self._namespace, COMPONENT, self._opts)
         if self._config.addons.has_certificates:
             SecretsWebhook(self._config, self._foundation, self._opts).make()
+        return operator
 
     def _pods(self, checksum: pulumi.Output[str]) -> Pods:
         plane, foundation = self._config.data_plane, self._foundation
@@ -160,9 +171,9 @@ class DataPlane(pulumi.ComponentResource):
             *(f"--limit-namespace={each}" for each in self._scope.namespaces or ()),
         )
 
-    def _account(self) -> None:
+    def _account(self) -> core.ServiceAccount:
         identity = self._foundation.identities.data_plane
-        core.ServiceAccount(
+        return core.ServiceAccount(
             ACCOUNT,
             metadata=meta.ObjectMetaArgs(
                 name=ACCOUNT,
@@ -181,19 +192,21 @@ class DataPlane(pulumi.ComponentResource):
             return CLUSTER
         return Scope(tuple(scope.namespace for _, scope in project_scopes(self._config)))
 
-    def _rights(self, projects: list[pulumi.Resource]) -> None:
+    def _rights(self, projects: list[pulumi.Resource]) -> list[pulumi.Resource]:
         """Give the operator what it was tested with on a real API server: both read the same table."""
         plugins = self._config.data_plane.plugins
         if unknown := sorted(set(plugins) - set(PLUGIN_RESOURCES)):
             known = ", ".join(sorted(PLUGIN_RESOURCES))
             raise ConfigError(f"platform.dataplane.plugins: there is no {unknown[0]}: use some of {known}")
         manifests = operator_manifests(Account(ACCOUNT, self._namespace), plugins=plugins, scope=self._scope)
-        after = pulumi.ResourceOptions(depends_on=projects) if self._scope.namespaces else None
-        grant(manifests, COMPONENT, pulumi.ResourceOptions.merge(self._opts, after))
+        after = pulumi.ResourceOptions(depends_on=projects)
+        return grant(manifests, COMPONENT, pulumi.ResourceOptions.merge(self._opts, after))
 
-    def _policies(self) -> None:
+    def _policies(self) -> list[pulumi.Resource]:
         profile = self._foundation.profile
         services = Allowed(profile.service_ports, cidrs=profile.service_cidrs)
         control_plane = Allowed((GRPC,), self._config.control_plane.namespace, CONTROL_PLANE)
-        deny_all(self._namespace, self._opts)
-        allow(self._namespace, COMPONENT, self._opts, egress=[control_plane, services, *inside(profile)])
+        return [
+            deny_all(self._namespace, self._opts),
+            allow(self._namespace, COMPONENT, self._opts, egress=[control_plane, services, *inside(profile)]),
+        ]

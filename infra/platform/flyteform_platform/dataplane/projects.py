@@ -33,11 +33,12 @@ def project_scopes(config: PlatformConfig) -> list[tuple[Project, Scope]]:
 
 @dataclass(frozen=True, slots=True)
 class ProjectNamespaces:
-    """Makes the namespaces; the operator and the control plane need no right to make any."""
+    """Makes the namespaces `after` what outlives them; the operator and the control plane need no right to make any."""
 
     config: PlatformConfig
     foundation: Foundation
     opts: pulumi.ResourceOptions
+    after: tuple[pulumi.Resource, ...] = ()
 
     def make(self) -> list[pulumi.Resource]:
         """Make all of them."""
@@ -50,7 +51,8 @@ class ProjectNamespaces:
             name=scope.namespace,
             labels={**namespace_labels(), "flyte.org/project": scope.project, "flyte.org/domain": scope.domain},
         )
-        namespace = core.Namespace(f"project-{scope.namespace}", metadata=about, opts=self.opts)
+        after = pulumi.ResourceOptions.merge(self.opts, pulumi.ResourceOptions(depends_on=list(self.after)))
+        namespace = core.Namespace(f"project-{scope.namespace}", metadata=about, opts=after)
         inside = pulumi.ResourceOptions.merge(self.opts, pulumi.ResourceOptions(depends_on=[namespace]))
         identity = self.foundation.identities.workloads.get(scope.key, Identity())
         self._account(scope, identity, inside)

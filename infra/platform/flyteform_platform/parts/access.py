@@ -16,31 +16,34 @@ if TYPE_CHECKING:
     import pulumi
 
 
-def grant(manifests: Iterable[Mapping[str, Any]], component: str, opts: pulumi.ResourceOptions) -> None:
-    """Make the roles and bindings among the manifests, with the component's labels.
+def grant(
+    manifests: Iterable[Mapping[str, Any]], component: str, opts: pulumi.ResourceOptions
+) -> list[pulumi.Resource]:
+    """Make the roles and bindings among the manifests, with the component's labels; return them.
 
     Service accounts are passed over, as each has an identity of its cloud; `PlatformError` for what is no right.
     """
-    for manifest in manifests:
-        about = manifest["metadata"]
-        name, namespace = about["name"], about.get("namespace")
-        unique = f"{namespace}-{name}" if namespace else name
-        metadata = meta.ObjectMetaArgs(name=name, namespace=namespace, labels=labels(component))
-        match manifest["kind"]:
-            case "ServiceAccount":
-                continue
-            case "ClusterRole":
-                rbac.ClusterRole(unique, metadata=metadata, rules=_rules(manifest), opts=opts)
-            case "ClusterRoleBinding":
-                role, subjects = _bound(manifest)
-                rbac.ClusterRoleBinding(unique, metadata=metadata, role_ref=role, subjects=subjects, opts=opts)
-            case "Role":
-                rbac.Role(unique, metadata=metadata, rules=_rules(manifest), opts=opts)
-            case "RoleBinding":
-                role, subjects = _bound(manifest)
-                rbac.RoleBinding(unique, metadata=metadata, role_ref=role, subjects=subjects, opts=opts)
-            case kind:
-                raise PlatformError(f"{kind} {name} is no right that can be granted")
+    return [_granted(each, component, opts) for each in manifests if each["kind"] != "ServiceAccount"]
+
+
+def _granted(manifest: Mapping[str, Any], component: str, opts: pulumi.ResourceOptions) -> pulumi.Resource:
+    about = manifest["metadata"]
+    name, namespace = about["name"], about.get("namespace")
+    unique = f"{namespace}-{name}" if namespace else name
+    metadata = meta.ObjectMetaArgs(name=name, namespace=namespace, labels=labels(component))
+    match manifest["kind"]:
+        case "ClusterRole":
+            return rbac.ClusterRole(unique, metadata=metadata, rules=_rules(manifest), opts=opts)
+        case "ClusterRoleBinding":
+            role, subjects = _bound(manifest)
+            return rbac.ClusterRoleBinding(unique, metadata=metadata, role_ref=role, subjects=subjects, opts=opts)
+        case "Role":
+            return rbac.Role(unique, metadata=metadata, rules=_rules(manifest), opts=opts)
+        case "RoleBinding":
+            role, subjects = _bound(manifest)
+            return rbac.RoleBinding(unique, metadata=metadata, role_ref=role, subjects=subjects, opts=opts)
+        case kind:
+            raise PlatformError(f"{kind} {name} is no right that can be granted")
 
 
 def _rules(manifest: Mapping[str, Any]) -> list[rbac.PolicyRuleArgs]:

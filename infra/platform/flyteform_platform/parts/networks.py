@@ -36,9 +36,9 @@ class Allowed:
     cidrs: tuple[str, ...] = ()
 
 
-def deny_all(namespace: str, opts: pulumi.ResourceOptions, *, component: str = "network") -> None:
+def deny_all(namespace: str, opts: pulumi.ResourceOptions, *, component: str = "network") -> networking.NetworkPolicy:
     """Let nothing in or out of a namespace."""
-    networking.NetworkPolicy(
+    return networking.NetworkPolicy(
         f"{namespace}-default-deny",
         metadata=metadata("default-deny", namespace, component),
         spec=networking.NetworkPolicySpecArgs(
