@@ -17,7 +17,14 @@ from pathlib import Path
 from benchmarks.controlplane.bare import postgres_rates, sqlite_rates
 from benchmarks.controlplane.goals import CLIENTS as GOAL_CLIENTS
 from benchmarks.controlplane.goals import report_goals
-from benchmarks.controlplane.lists import deep_lists, fill_postgres, fill_sqlite
+from benchmarks.controlplane.lists import (
+    deep_lists,
+    fill_postgres,
+    fill_sqlite,
+    postgres_number,
+    sqlite_number,
+    wait_for_blocks,
+)
 from benchmarks.controlplane.load import Client, Round
 from benchmarks.controlplane.replicas import two_against_one
 from benchmarks.controlplane.requests import SUBJECTS
@@ -67,10 +74,11 @@ def _on_sqlite(folder: Path, clients: tuple[int, ...], seconds: float, execution
     rates = dict.fromkeys(clients, sqlite_rates(folder))
     with control_plane(folder / "on-sqlite") as server:
         _database("SQLite", server, clients, seconds, empty, rates)
-    fill_sqlite(folder / "on-sqlite" / "control.db", executions)
-    # Another process, which knows nothing of the list yet.
-    with control_plane(folder / "on-sqlite") as server:
-        deep_lists("SQLite", server.address, executions)
+    file = folder / "on-sqlite" / "control.db"
+    fill_sqlite(file, executions)
+    with control_plane(folder / "on-sqlite"):
+        wait_for_blocks(lambda asked: sqlite_number(file, asked), executions)
+    deep_lists("SQLite", lambda: control_plane(folder / "on-sqlite"), executions)
 
 
 def _on_postgres(
@@ -85,8 +93,9 @@ def _on_postgres(
         rows = _database("PostgreSQL", server, clients, seconds, empty, rates)
     report_goals({name: row.rate for name, row in rows.items()}, {name: row.cpu for name, row in rows.items()})
     fill_postgres(url, executions)
-    with control_plane(folder / "on-postgres", url) as server:
-        deep_lists("PostgreSQL", server.address, executions)
+    with control_plane(folder / "on-postgres", url):
+        wait_for_blocks(lambda asked: postgres_number(url, asked), executions)
+    deep_lists("PostgreSQL", lambda: control_plane(folder / "on-postgres", url), executions)
     two_against_one(folder, _url(postgres))
 
 

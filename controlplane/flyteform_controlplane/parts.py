@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from flyteidl.cacheservice import cacheservice_pb2
@@ -25,6 +26,7 @@ from flyteform_controlplane.services.catalog import CatalogService
 from flyteform_controlplane.services.clusters import ClusterService
 from flyteform_controlplane.services.dataproxy import DataProxyService
 from flyteform_controlplane.services.event_batch import EventService
+from flyteform_controlplane.services.executions import prepare_lists
 from flyteform_controlplane.services.identity import IdentityService
 from flyteform_controlplane.services.launch_plan_policies import LaunchPlanPolicyService
 from flyteform_controlplane.services.link import LinkService
@@ -165,7 +167,7 @@ def assemble(
         _service(events_pb2.DESCRIPTOR, "EventService", EventService(admin.events)),
         _service(link_pb2.DESCRIPTOR, "DataPlaneLink", LinkService(dispatcher, resources)),
     )
-    counting = BlockCounting(database)
+    counting = BlockCounting(database, prepare=partial(prepare_lists, admin.backend))
     return Parts(
         services,
         (notices, dispatcher, questions, resources, *leadership, scheduler, WaitingLine(admin.ending), counting),

@@ -23,11 +23,14 @@ from flyteform_controlplane.services.splicing import EXECUTION_COLUMNS, executio
 if TYPE_CHECKING:
     from flyteidl.admin.common_pb2 import ResourceListRequest
     from flyteidl.core.identifier_pb2 import WorkflowExecutionIdentifier
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
     from flyteform_controlplane.domain.records import ExecutionRecord
     from flyteform_controlplane.services.backend import Backend
     from flyteform_controlplane.services.ending import Ending
     from flyteform_controlplane.services.launching import Launching
+
+_SCOPE = ("execution_project", "execution_domain")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +89,10 @@ class Executions:
     async def ListExecutions(self, request: ResourceListRequest, _context: object) -> execution_pb2.ExecutionList:
         """Return a page of executions in a project and domain; archived ones only if filtered by state."""
         check_scope(request.id)
-        query, where = _listed(parse_query(request, Entity.EXECUTION))
-        where |= {"execution_project": request.id.project, "execution_domain": request.id.domain}
+        query, state = _listed(parse_query(request, Entity.EXECUTION))
+        where: dict[str, str | int] = dict(zip(_SCOPE, (request.id.project, request.id.domain), strict=True))
         async with self.backend.database.reading() as tx:
-            rows = await self.backend.store.executions.stored(tx, EXECUTION_COLUMNS, query, where)
+            rows = await self.backend.store.executions.stored(tx, EXECUTION_COLUMNS, query, where | state)
         return execution_list(rows, next_token(query, rows), self.backend.config.list_error_message_length)
 
     async def UpdateExecution(
@@ -134,6 +137,11 @@ class Executions:
         check_execution(name)
         async with self.backend.database.reading() as tx:
             return await self.backend.execution(tx, name)
+
+
+def prepare_lists(backend: Backend, tx: AsyncConnection) -> None:
+    """Get ready for the lists that clients begin with: the newest executions."""
+    backend.store.executions.prepare(tx, EXECUTION_COLUMNS, Sort("created_at", ascending=False), (*_SCOPE, "state"))
 
 
 def _listed(query: Query) -> tuple[Query, dict[str, str | int]]:

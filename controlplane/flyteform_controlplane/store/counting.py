@@ -17,13 +17,15 @@ from flyteform_controlplane.store.sql import cuts
 from flyteform_controlplane.store.tables import executions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
     from flyteform_controlplane.store.database import Database
 
 _log = logging.getLogger(__name__)
 # A list's newest rows that are in no block are so many at least, and twice as many for a moment.
-ROWS: Final = 1_000
+ROWS: Final = 500
 # How often to ask whether there are enough new rows, and how often to look at lists although there are none.
 _LOOK_SECONDS: Final = 5.0
 _AT_LEAST_SECONDS: Final = 60.0
@@ -37,8 +39,17 @@ _OLDEST: Final = text("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::big
 class BlockCounting:
     """Keeps the blocks of all lists while this process lives; `rows` is how many a block is begun with."""
 
-    def __init__(self, database: Database, *, rows: int = ROWS, seconds: float = _LOOK_SECONDS) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        rows: int = ROWS,
+        seconds: float = _LOOK_SECONDS,
+        prepare: Callable[[AsyncConnection], None] = lambda _: None,
+    ) -> None:
+        """`prepare` is called once after each start: for what makes the first page in a process slow."""
         self._database = database
+        self._prepare = prepare
         self._cuts = cuts.Cuts(rows)
         self._rows = rows
         self._seconds = seconds
@@ -48,6 +59,7 @@ class BlockCounting:
 
     async def start(self) -> None:
         """Begin to look at the lists."""
+        self._due = 0.0
         self._task = asyncio.create_task(self._run(), name="blocks of lists")
 
     async def stop(self) -> None:
@@ -68,13 +80,21 @@ class BlockCounting:
         for block in too_long:
             async with self._database.transaction() as tx:
                 await self._cuts.split(tx, block)
-        async with self._database.reading() as tx:
-            new = await cuts.uncounted(tx)
+        new = await self._uncounted()
         if new:
             await self._others_end()
-        for block in new:
+        while new:
             async with self._database.transaction() as tx:
-                await cuts.count(tx, block)
+                await cuts.count(tx, sorted(new)[: cuts.AT_ONCE])
+            left = new & await self._uncounted()
+            if left == new:
+                # Somebody is changing them.
+                await asyncio.sleep(_ASK_SECONDS)
+            new = left
+
+    async def _uncounted(self) -> frozenset[int]:
+        async with self._database.reading() as tx:
+            return await cuts.uncounted(tx)
 
     async def _cut(self, values: Mapping[str, Any]) -> bool:
         async with self._database.transaction() as tx:
@@ -93,8 +113,13 @@ class BlockCounting:
             await asyncio.sleep(_ASK_SECONDS)
 
     async def _run(self) -> None:
+        is_prepared = False
         while True:
             try:
+                if not is_prepared:
+                    async with self._database.reading() as tx:
+                        self._prepare(tx)
+                    is_prepared = True
                 if await self._is_due():
                     await self.count()
             except Exception as error:  # noqa: BLE001 - a database that does not answer may answer the next time

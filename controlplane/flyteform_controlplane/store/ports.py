@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from flyteform_controlplane.domain.attributes import Scope
     from flyteform_controlplane.domain.clusters import BootstrapTokenRecord, ClusterRecord
     from flyteform_controlplane.domain.concurrency import LaunchPlanName, Live, PolicyRecord, WaitingRecord
-    from flyteform_controlplane.domain.filters import Query
+    from flyteform_controlplane.domain.filters import Query, Sort
     from flyteform_controlplane.domain.ports import ExecutionKey
     from flyteform_controlplane.domain.schedules import CatchUpRecord
     from flyteform_controlplane.domain.states import StateDocumentRecord, StateRecord
@@ -124,6 +124,10 @@ class Rows(Protocol[R]):
         self, tx: AsyncConnection, columns: Sequence[str], query: Query, where: Mapping[str, str | int | None]
     ) -> Sequence[Sequence[Any]]:
         """Return these columns of such a page as they are stored, messages as bytes; more values may follow them."""
+        ...
+
+    def prepare(self, tx: AsyncConnection, columns: Sequence[str], sort: Sort, where: Sequence[str]) -> None:
+        """Do what the first of such pages, limited by values of the columns `where`, would have to do first."""
         ...
 
     async def delete(self, tx: AsyncConnection, *key: str | int) -> bool:

@@ -20,7 +20,7 @@ from flyteform_controlplane.store.types import UtcDateTime
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from sqlalchemy import CTE, Column, ColumnElement, Select, Subquery, Table
+    from sqlalchemy import CTE, Column, ColumnElement, ScalarSelect, Select, Subquery, Table
     from sqlalchemy.ext.asyncio import AsyncConnection
 
 LIST: Final = ("state", "execution_project", "execution_domain")
@@ -59,8 +59,12 @@ class Ranks:
         rows = await self._statement.fetch(tx, values | {"wanted": offset}, scans=True)
         return Anchor(rows[0], 0) if rows else None
 
-    def prepare(self, tx: AsyncConnection, where: Mapping[str, Any]) -> None:
-        """Do nothing: the database is always ready."""
+    def prepare(self, _tx: AsyncConnection, _where: Mapping[str, Any]) -> None:
+        """Do nothing: the blocks are always there."""
+
+    def compile(self, tx: AsyncConnection) -> None:
+        """Compile the statement, which takes longer than running it."""
+        self._statement.compile(tx)
 
 
 def newer(at: ColumnElement[Any], number: ColumnElement[Any]) -> ColumnElement[bool]:
@@ -71,6 +75,14 @@ def newer(at: ColumnElement[Any], number: ColumnElement[Any]) -> ColumnElement[b
 def not_newer(at: ColumnElement[Any], number: ColumnElement[Any]) -> ColumnElement[bool]:
     """Return the condition that it was not."""
     return tuple_(at, number) >= _KEY
+
+
+def rows_of_block() -> ScalarSelect[int]:
+    """Return how many rows the block of the enclosing statement has now."""
+    block = execution_blocks
+    same = (executions.c[name] == block.c[name] for name in LIST)
+    within = (newer(block.c.after_at, block.c.after_id), not_newer(*_BLOCK_END))
+    return select(func.count()).select_from(executions).where(*same, *within).correlate(block).scalar_subquery()
 
 
 def frontier() -> CTE:
@@ -96,9 +108,7 @@ def _wanted() -> ColumnElement[int]:
 def _counted(*, descending: bool) -> Subquery:
     """Return the blocks of a list in one order, each with its number and with that of all up to it."""
     block = execution_blocks
-    within = (newer(block.c.after_at, block.c.after_id), not_newer(*_BLOCK_END))
-    live = select(func.count()).select_from(executions).where(*in_list(executions), *within).correlate(block)
-    number = func.coalesce(block.c.number, live.scalar_subquery()).label("number")
+    number = func.coalesce(block.c.number, rows_of_block()).label("number")
     each = select(block.c.after_at, block.c.after_id, *_BLOCK_END, number).where(*in_list(block)).subquery()
     total = func.sum(each.c.number).over(order_by=_ordered(each, descending=descending), rows=(None, 0))
     return select(each, cast(total, BigInteger).label("total")).subquery()

@@ -8,13 +8,22 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import BigInteger, delete, func, insert, literal, select, tuple_, update
 
-from flyteform_controlplane.store.sql.blocks import LIST, OLDEST, behind, frontier, in_list, newer, not_newer
+from flyteform_controlplane.store.sql.blocks import (
+    LIST,
+    OLDEST,
+    behind,
+    frontier,
+    in_list,
+    newer,
+    not_newer,
+    rows_of_block,
+)
 from flyteform_controlplane.store.sql.locks import lock_name
 from flyteform_controlplane.store.tables import execution_blocks, executions
 from flyteform_controlplane.store.types import UtcDateTime
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy import ColumnElement, Row
@@ -22,8 +31,8 @@ if TYPE_CHECKING:
 
     Point = tuple[datetime, int]
 
-# So many blocks are cut in one transaction at most: SQLite's other writers wait for it.
-_AT_ONCE: Final = 50
+# So many blocks are made in one transaction at most: SQLite's other writers wait for it.
+AT_ONCE: Final = 50
 # A block that is so many times too long is split.
 _TOO_LONG: Final = 4
 
@@ -59,9 +68,9 @@ class Cuts:
         edge = (await tx.execute(select(frontier()), _bound(values))).first()
         start: Point = (OLDEST, 0) if edge is None else (edge.until_at, edge.until_id)
         rows = (*in_list(executions), newer(*_values(start)))
-        ends = await self._ends(tx, values, rows, (_AT_ONCE + 1) * self.rows)
+        ends = await self._ends(tx, values, rows, (AT_ONCE + 1) * self.rows)
         await _add(tx, values, [start, *ends[:-1]])
-        return len(ends) > _AT_ONCE
+        return len(ends) > AT_ONCE
 
     async def too_long(self, tx: AsyncConnection) -> Sequence[int]:
         """Return the blocks that have grown: by rows that are older than others that were there."""
@@ -75,7 +84,8 @@ class Cuts:
             return
         values = {name: found[name] for name in LIST}
         start, end = (found["after_at"], found["after_id"]), (found["until_at"], found["until_id"])
-        ends = await self._ends(tx, values, _within(found), found["number"])
+        rows = (*in_list(executions), newer(*_values(start)), not_newer(*_values(end)))
+        ends = await self._ends(tx, values, rows, found["number"])
         # New ones, so that nobody takes them for what he has waited for.
         await tx.execute(delete(execution_blocks).where(execution_blocks.c.id == block))
         await _add(tx, values, [start, *(one for one in ends if one != end), end])
@@ -94,20 +104,22 @@ class Cuts:
         return [(at, row_id) for at, row_id in await tx.execute(ends, _bound(values))]
 
 
-async def uncounted(tx: AsyncConnection) -> Sequence[int]:
+async def uncounted(tx: AsyncConnection) -> frozenset[int]:
     """Return the blocks whose number is not known."""
-    return (await tx.execute(select(execution_blocks.c.id).where(execution_blocks.c.number.is_(None)))).scalars().all()
+    unknown = execution_blocks.c.number.is_(None)
+    return frozenset((await tx.execute(select(execution_blocks.c.id).where(unknown))).scalars())
 
 
-async def count(tx: AsyncConnection, block: int) -> None:
-    """Count a block's rows, once no transaction is open that began before the block was there."""
-    found = await _locked(tx, block)
-    if found is None:
-        return
-    # Who changes these rows and has not ended waits for our lock, or we have waited for his: this statement sees it.
-    rows = select(func.count()).select_from(executions).where(*_within(found))
-    number = (await tx.execute(rows, _bound(found))).scalar_one()
-    await tx.execute(update(execution_blocks).where(execution_blocks.c.id == block).values(number=number))
+async def count(tx: AsyncConnection, blocks: Collection[int]) -> None:
+    """Count the rows of blocks, once no transaction is open that began before they were there.
+
+    Those that somebody is changing are left out: waiting for one while others are locked could last forever.
+    """
+    free = select(execution_blocks.c.id).where(execution_blocks.c.id.in_(blocks)).with_for_update(skip_locked=True)
+    locked = (await tx.execute(free)).scalars().all()
+    # Who changes rows of these and has not ended waits for our lock, or has been waited for: this statement sees it.
+    counted = update(execution_blocks).where(execution_blocks.c.id.in_(locked)).values(number=rows_of_block())
+    await tx.execute(counted)
 
 
 async def _locked(tx: AsyncConnection, block: int) -> Mapping[str, Any] | None:
@@ -115,11 +127,6 @@ async def _locked(tx: AsyncConnection, block: int) -> Mapping[str, Any] | None:
     row = select(execution_blocks).where(execution_blocks.c.id == block).with_for_update()
     found = (await tx.execute(row)).mappings().first()
     return None if found is None else dict(found)
-
-
-def _within(block: Mapping[str, Any]) -> tuple[ColumnElement[bool], ...]:
-    start, end = (block["after_at"], block["after_id"]), (block["until_at"], block["until_id"])
-    return (*in_list(executions), newer(*_values(start)), not_newer(*_values(end)))
 
 
 async def _add(tx: AsyncConnection, values: Mapping[str, Any], points: Sequence[Point]) -> None:

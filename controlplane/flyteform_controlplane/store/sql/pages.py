@@ -42,7 +42,11 @@ class Positions(Protocol):
         ...
 
     def prepare(self, tx: AsyncConnection, where: Mapping[str, Any]) -> None:
-        """Get ready for jumps, without anybody waiting for that."""
+        """Get ready for jumps in a list, without anybody waiting for that."""
+        ...
+
+    def compile(self, tx: AsyncConnection) -> None:
+        """Compile what is asked, ahead of the first time."""
         ...
 
 
@@ -83,6 +87,13 @@ class Pages:
         if len(found) == query.limit and not any(c.nullable or isinstance(c.type, LargeBinary) for c in order):
             self._remember(scope, query.offset + len(found), found[-1][len(self._columns) :])
         return found
+
+    def prepare(self, tx: AsyncConnection, sort: Sort | None, where: Sequence[str]) -> None:
+        """Get ready for the lists of an order that are limited by values of these columns."""
+        names, order = tuple((name, False) for name in where), self._order(sort)
+        self._positions_of(sort, names, order).compile(tx)
+        for continued in (False, True):
+            self._statement(sort, names, order, continued=continued).compile(tx)
 
     async def _nearest(
         self, tx: AsyncConnection, query: Query, where: Mapping[str, str | int | None], order: Sequence[Column[Any]]

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Table
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from flyteform_controlplane.domain.filters import Query
+    from flyteform_controlplane.domain.filters import Query, Sort
     from flyteform_controlplane.store.ports import Key
 
 R = TypeVar("R", bound=Record)
@@ -188,15 +188,22 @@ class SqlRows(Generic[R]):
         self, tx: AsyncConnection, columns: Sequence[str], query: Query, where: Mapping[str, str | int | None]
     ) -> Sequence[Sequence[Any]]:
         """Return these columns of a page as they are stored."""
-        pages = self._pages.get(tuple(columns))
-        if pages is None:
-            pages = self._pages[tuple(columns)] = Pages(self._table, columns)
-        return await pages.rows(tx, query, where)
+        return await self._pages_of(columns).rows(tx, query, where)
+
+    def prepare(self, tx: AsyncConnection, columns: Sequence[str], sort: Sort, where: Sequence[str]) -> None:
+        """Do what the first of such pages would have to do first."""
+        self._pages_of(columns).prepare(tx, sort, where)
 
     async def delete(self, tx: AsyncConnection, *key: str | int) -> bool:
         """Remove the row; False if there was none."""
         conditions = (column == value for column, value in zip(self._key, key, strict=True))
         return (await tx.execute(delete(self._table).where(*conditions))).rowcount > 0
+
+    def _pages_of(self, columns: Sequence[str]) -> Pages:
+        pages = self._pages.get(tuple(columns))
+        if pages is None:
+            pages = self._pages[tuple(columns)] = Pages(self._table, columns)
+        return pages
 
     def _taken(self, record: R) -> EntityExistsError:
         key = ", ".join(str(getattr(record, name)) for name in self._key_names)
