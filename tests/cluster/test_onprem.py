@@ -1,15 +1,19 @@
 """infra/onprem's program brought up by Pulumi's protocol against a real API server with real pods.
 
-The engine is the tests' own; what it runs is the program as users run it, with work of theirs in it.
+The engine is the tests' own, or the real CLI where it is; what it runs is the program as users run it, with work of
+theirs in it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
-from typing import TYPE_CHECKING, Any
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import asyncpg
 import pytest
 from flyteidl.admin import execution_pb2
 from flyteidl.core import execution_pb2 as phases
@@ -20,81 +24,146 @@ from flyteform.client.config import ClientConfig
 from flyteform.client.login import ClientSecretLogin
 from flyteform.types import to_literal
 from support.kubernetes import kubectl
-from support.onprem import OURS, Door, Site, door, engine, import_images, left_behind, site, user_secret
+from support.onprem import (
+    CONTROL_PLANE_BEFORE,
+    DATA_PLANE_BEFORE,
+    OURS,
+    Door,
+    Site,
+    cluster_wide,
+    door,
+    engine,
+    import_images,
+    left_behind,
+    site,
+    thinker,
+    user_secret,
+)
+from support.releases import newest_revision, release_before
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Awaitable, Iterator
     from pathlib import Path
 
     from flyteform.client.admin import AdminClient, ExecutionId
 
 logger = logging.getLogger(__name__)
+_SUCCEEDED = phases.WorkflowExecution.SUCCEEDED
+T = TypeVar("T")
 
 
 @pytest.fixture(scope="module")
-def place() -> Iterator[Site]:
-    """Run what a site has, with the image of the checkout on its node."""
-    import_images()
+def before(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the sources of the release before the newest change of the schema."""
+    found = release_before(tmp_path_factory.mktemp("before"))
+    if found is None:
+        assert not os.environ.get("CI"), "the release before needs the checkout's whole history"
+        pytest.skip("the release before needs the checkout's whole history")
+    return found
+
+
+@pytest.fixture(scope="module")
+def place(before: Path) -> Iterator[Site]:
+    """Run what a site has, with images of the checkout and of the release before on its node."""
+    import_images(before)
     with site() as made:
         yield made
 
 
-async def _phase(client: AdminClient, execution: ExecutionId) -> int:
-    return (await client.get_execution(execution)).closure.phase
-
-
-async def run_workflow(folder: Path, entry: Door, version: str, name: str) -> dict[str, Any]:
-    """Launch what the program declared, wait for its end, and return its outputs."""
+@asynccontextmanager
+async def caller(folder: Path, entry: Door) -> AsyncIterator[AdminClient]:
+    """Log in as the platform's users do."""
     secret = folder / "user.secret"
     secret.write_text(user_secret())
     config = ClientConfig(entry.grpc, insecure=True, http=entry.http, login=ClientSecretLogin("flyteform", secret))
     async with connect(config) as client:
-        plan = identifier_pb2.Identifier(
-            resource_type=identifier_pb2.LAUNCH_PLAN,
-            project="flytesnacks",
-            domain="development",
-            name="arithmetic.total",
-            version=version,
-        )
-        request = execution_pb2.ExecutionCreateRequest(project="flytesnacks", domain="development", name=name)
-        request.spec.launch_plan.CopyFrom(plan)
-        request.inputs.literals["x"].CopyFrom(to_literal(7, int))
-        execution = await client.create_execution(request)
-        deadline = time.monotonic() + 180
-        while (phase := await _phase(client, execution)) < phases.WorkflowExecution.SUCCEEDED:
-            assert time.monotonic() < deadline, phases.WorkflowExecution.Phase.Name(phase)
-            await asyncio.sleep(1)
-        found = await client.get_execution(execution)
-        assert phase == phases.WorkflowExecution.SUCCEEDED, found.closure.error.message
-        data = await client.get_execution_data(execution)
-        return {key: each.scalar.primitive.integer for key, each in data.full_outputs.literals.items()}
+        yield client
+
+
+async def launch(client: AdminClient, name: str, plan: str, version: str, **inputs: int | str) -> ExecutionId:
+    """Launch what the program declared."""
+    request = execution_pb2.ExecutionCreateRequest(project="flytesnacks", domain="development", name=name)
+    about = request.spec.launch_plan
+    about.resource_type, about.name, about.version = identifier_pb2.LAUNCH_PLAN, plan, version
+    about.project, about.domain = request.project, request.domain
+    for key, value in inputs.items():
+        request.inputs.literals[key].CopyFrom(to_literal(value, type(value)))
+    return await client.create_execution(request)
+
+
+async def outputs_of(client: AdminClient, execution: ExecutionId) -> dict[str, Any]:
+    """Wait for the end of an execution, which is a good one; return its outputs."""
+    deadline = time.monotonic() + 180
+    while (found := await client.get_execution(execution)).closure.phase < _SUCCEEDED:
+        assert time.monotonic() < deadline, found.closure
+        await asyncio.sleep(0.5)
+    assert found.closure.phase == _SUCCEEDED, found.closure.error.message
+    data = await client.get_execution_data(execution)
+    return {key: each.scalar.primitive.integer for key, each in data.full_outputs.literals.items()}
+
+
+async def revision(place: Site, database: str) -> str:
+    """Return the version of a database's schema."""
+    connection = await asyncpg.connect(place.postgres.url(database).replace("+asyncpg", ""))
+    try:
+        return str(await connection.fetchval("SELECT version_num FROM alembic_version"))
+    finally:
+        await connection.close()
+
+
+async def timed(what: str, work: Awaitable[T]) -> T:
+    """Say how long something took."""
+    began = time.monotonic()
+    done = await work
+    logger.info("%s: %.1f s", what, time.monotonic() - began)
+    return done
 
 
 @pytest.mark.timeout(900)
-async def test_platform_and_work(tmp_path: Path, place: Site) -> None:
-    """One up makes the platform and registers the work, which runs in pods; again is empty; destroy leaves nothing."""
-    async with door() as entry:
+async def test_platform_and_work(tmp_path: Path, place: Site, before: Path) -> None:
+    """One up makes the platform and registers work; an upgrade keeps what runs; destroy leaves nothing, in mid-run."""
+    found = cluster_wide()
+    async with door() as entry, thinker() as first, thinker() as second:
+        old = engine(tmp_path, place, entry, control_plane=CONTROL_PLANE_BEFORE, data_plane=DATA_PLANE_BEFORE)
         stack = engine(tmp_path, place, entry)
-        began = time.monotonic()
         try:
-            made = (await stack.up()).check()
-            logger.info("the platform is up after %.0f s", time.monotonic() - began)
-            outputs = await run_workflow(tmp_path, entry, made.outputs["version"], "first")
-            assert outputs == {"o0": 21}
-            again = (await stack.up()).check()
+            made = (await timed("up", old.up())).check().outputs
+            assert await revision(place, "admin") == await revision(place, "catalog") == newest_revision(before)
+            async with caller(tmp_path, entry) as client:
+                execution = await launch(client, "first", "arithmetic.total", made["arithmetic.total"], x=7)
+                assert await timed("work", outputs_of(client, execution)) == {"o0": 21}
+                kept = await launch(client, "kept", "arithmetic.patient", made["arithmetic.patient"], url=first.url)
+                await asyncio.wait_for(first.asked.wait(), 120)
+            again = (await timed("up again", old.up())).check()
             assert again.operations() == {}
+            upgraded = (await timed("upgrade", stack.up())).check()
+            assert upgraded.operations() == {
+                "flyteform-release": "replace",
+                "flyteform": "update",
+                "flyteform-dataplane": "update",
+                "flyteform-dataplane-profile": "update",
+            }
+            assert await revision(place, "admin") == await revision(place, "catalog") == newest_revision()
+            first.answering.set()
+            async with caller(tmp_path, entry) as client:
+                assert await timed("work", outputs_of(client, kept)) == {"o0": 42}
+                await launch(client, "left", "arithmetic.patient", made["arithmetic.patient"], url=second.url)
+                await asyncio.wait_for(second.asked.wait(), 120)
+            assert first.calls == 1
         except BaseException:
             tell()
             raise
-        (await stack.destroy()).check()
-        assert left_behind() == []
+        (await timed("destroy", stack.destroy())).check()
+    assert left_behind() == []
+    assert cluster_wide() <= found
 
 
 def tell() -> None:
-    """Show what the platform's pods said."""
+    """Show what the platform's pods said, as far as they are still there."""
     for namespace in OURS:
-        logger.warning("%s", kubectl("get", "pods,jobs", f"-n{namespace}", "-owide", "--ignore-not-found"))
+        for words in (("get", "pods,jobs", "-owide"), ("get", "events", "--sort-by=.lastTimestamp")):
+            logger.warning("%s", kubectl(*words, f"-n{namespace}"))
         for name in kubectl("get", "pods", f"-n{namespace}", "--output=name").split():
-            words = (f"-n{namespace}", "--all-containers", "--tail=60", "--prefix")
-            logger.warning("%s", kubectl("logs", name, *words) if name else "")
-        logger.warning("%s", kubectl("get", "events", f"-n{namespace}", "--sort-by=.lastTimestamp"))
+            with suppress(AssertionError):
+                said = kubectl("logs", name, "--all-containers", "--tail=60", "--prefix", f"-n{namespace}")
+                logger.warning("%s", said)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support.kubernetes import get, kubectl
-from support.onprem import engine, left_behind, nowhere
+from support.onprem import PLATFORM_IMAGE, engine, left_behind, nowhere
 from support.pulumi.manifests import KubernetesPlugin
 from support.recording.stacks import ROOT
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from support.pulumi.engine import Engine
 
 
-def stack(folder: Path, **control_plane: object) -> Engine:
+def stack(folder: Path, control_plane: str = PLATFORM_IMAGE) -> Engine:
     """Return a stack of infra/onprem's own program."""
-    made = engine(folder, *nowhere(folder), program=ROOT / "infra" / "onprem", **control_plane)
+    made = engine(folder, *nowhere(folder), program=ROOT / "infra" / "onprem", control_plane=control_plane)
     made.plugins = {"kubernetes": partial(KubernetesPlugin, pods=False)}
     return made
 
@@ -38,7 +38,7 @@ async def test_lifecycle(tmp_path: Path) -> None:
         assert (await first.up()).check().operations() == {}
         deployment = get("deployment", "flyteform", "flyteform")
         assert deployment["spec"]["template"]["spec"]["securityContext"]["runAsNonRoot"]
-        changed = stack(tmp_path, image="localhost/platform:next")
+        changed = stack(tmp_path, "localhost/platform:next")
         upgraded = (await changed.up()).check().steps
         assert sorted((each.operation, each.name) for each in upgraded if each.operation != "same") == [
             ("delete", "flyteform-release"),

@@ -10,9 +10,9 @@ import shutil
 import subprocess
 import sys
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from support.kubernetes import kubectl
 from support.postgres import Postgres, running_postgres
@@ -28,6 +28,8 @@ ROOT = Path(__file__).parents[2]
 NODE = "10.88.0.1"  # where pods reach servers of the tests
 PODS = "10.88.0.0/16"
 PLATFORM_IMAGE, TASK_IMAGE = "localhost/platform:test", "localhost/task:test"
+# The release before the newest change of the schema; the same data plane under another name.
+CONTROL_PLANE_BEFORE, DATA_PLANE_BEFORE = "localhost/platform:schema-before", "localhost/platform:before"
 NAMESPACE = "flyteform"
 OURS = ("flyteform", "flyteform-dataplane", "flytesnacks-development")
 PASSWORDS = {"admin": "admin-password-of-the-tests", "catalog": "catalog-password-of-the-tests"}
@@ -66,17 +68,22 @@ def make_bucket(s3: S3Server, name: str) -> None:
     assert f"created bucket {name}" in done.stdout, done.stdout + done.stderr
 
 
-def import_images() -> None:
-    """Give the cluster's node an image with both planes and one for tasks, made from the checkout."""
-    code = (
-        "import sys; from pathlib import Path; from tools.kubernetes import node, packages\n"
-        "from tools.kubernetes.settings import Cluster\n"
-        "cluster = Cluster.read(Path(sys.argv[1]))\n"
-        "node.import_image(cluster, packages.platform_image(sys.argv[2]))\n"
-        "node.import_image(cluster, packages.task_image(sys.argv[3]))"
-    )
+_IMPORT = """
+import sys
+from pathlib import Path
+from tools.kubernetes import node, packages
+from tools.kubernetes.settings import Cluster
+run, before, schema_before, task, *names = sys.argv[1:]
+images = [packages.platform_image(schema_before, Path(before)), packages.task_image(task)]
+node.import_image(Cluster.read(Path(run)), *images, *map(packages.platform_image, names))
+"""
+
+
+def import_images(before: Path) -> None:
+    """Give the cluster's node images made from the checkout, and one from the sources `before` it."""
     run = Path(os.environ["KUBECONFIG"]).parent
-    subprocess.run([sys.executable, "-c", code, str(run), PLATFORM_IMAGE, TASK_IMAGE], cwd=ROOT, check=True)
+    names = (CONTROL_PLANE_BEFORE, TASK_IMAGE, PLATFORM_IMAGE, DATA_PLANE_BEFORE)
+    subprocess.run([sys.executable, "-c", _IMPORT, str(run), str(before), *names], cwd=ROOT, check=True)
 
 
 @dataclass(frozen=True)
@@ -137,7 +144,9 @@ def _ready_pod() -> str:
         each["status"]["podIP"]
         for each in found
         for condition in each["status"].get("conditions", ())
-        if condition["type"] == "Ready" and condition["status"] == "True"
+        if condition["type"] == "Ready"
+        and condition["status"] == "True"
+        and "deletionTimestamp" not in each["metadata"]
     ]
     assert ready, "no pod of the control plane is ready"
     return str(ready[0])
@@ -158,19 +167,27 @@ def nowhere(folder: Path) -> tuple[Site, Door]:
     return Site(*servers), Door("127.0.0.1:1", "http://127.0.0.1:1")
 
 
-def engine(folder: Path, place: Site, entry: Door, *, program: Path = _PROGRAM, **control_plane: Any) -> Engine:
-    """Return an engine for a program of the tests, with a stack for this site."""
+def engine(
+    folder: Path,
+    place: Site,
+    entry: Door,
+    *,
+    program: Path = _PROGRAM,
+    control_plane: str = PLATFORM_IMAGE,
+    data_plane: str = PLATFORM_IMAGE,
+) -> Engine:
+    """Return an engine for a program of the tests, with a stack for this site and the images of its planes."""
     copy = folder / "program"
     if not copy.exists():
         shutil.copytree(program, copy, ignore=shutil.ignore_patterns("flyteform_*"))
     amounts = {"cpu": "50m", "memory": "512Mi"}
-    image = {"image": PLATFORM_IMAGE, "pullPolicy": "Never", "resources": amounts}
+    pods = {"pullPolicy": "Never", "resources": amounts}
     platform = {
         "name": "site",
         "preset": "dev",
         "edge": {"domain": "flyte.example.org", "url": entry.http, "certificateSecret": "none"},
-        "controlplane": {**image, "replicas": {"minimum": 1, "maximum": 1}, **control_plane},
-        "dataplane": {**image, "name": "site"},
+        "controlplane": {**pods, "image": control_plane, "replicas": {"minimum": 1, "maximum": 1}},
+        "dataplane": {**pods, "image": data_plane, "name": "site"},
         "projects": [{"name": "flytesnacks", "domains": ["development"]}],
         "addons": {
             name: {"enabled": False} for name in ("externalSecrets", "certManager", "envoyGateway", "monitoring")
@@ -220,3 +237,54 @@ def left_behind() -> list[str]:
     kinds = "customresourcedefinitions,clusterroles,clusterrolebindings"
     rest = kubectl("get", kinds, "--selector=app.kubernetes.io/part-of=flyteform", "--output=name")
     return [*spaces, *rest.split()]
+
+
+def cluster_wide() -> set[str]:
+    """Return all that is in the cluster and in no namespace, of every kind that the API server lists."""
+    kinds = kubectl("api-resources", "--namespaced=false", "--verbs=list,delete", "--output=name").split()
+    return set(kubectl("get", ",".join(kinds), "--output=name").split())
+
+
+@dataclass
+class Thinker:
+    """A server that answers a number, but only when it is told to."""
+
+    url: str
+    calls: int = 0
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    answering: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@asynccontextmanager
+async def thinker() -> AsyncIterator[Thinker]:
+    """Serve where pods reach it; who is still waiting in the end is not answered."""
+    waiting: set[asyncio.Task[None]] = set()
+
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(_think(made, reader, writer))
+        waiting.add(task)
+        task.add_done_callback(waiting.discard)
+
+    server = await asyncio.start_server(accept, NODE, 0)
+    made = Thinker(f"http://{NODE}:{server.sockets[0].getsockname()[1]}")
+    try:
+        yield made
+    finally:
+        server.close()
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def _think(server: Thinker, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        await reader.readuntil(b"\r\n\r\n")
+        server.calls += 1
+        server.asked.set()
+        await server.answering.wait()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n21")
+        await writer.drain()
+    finally:
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()

@@ -3,7 +3,7 @@
 import base64
 
 import pulumi_kubernetes as kubernetes
-from arithmetic import total
+from arithmetic import patient, total
 
 import pulumi
 from flyteform.pulumi import Provider, Workflow
@@ -22,12 +22,13 @@ here = Provider(
     client_secret=secret,
     opts=pulumi.ResourceOptions(depends_on=[platform.control_plane, platform.data_plane]),
 )
-made = Workflow(
-    "total",
-    total,
-    project="flytesnacks",
-    domain="development",
-    image=config.require("image"),
-    opts=pulumi.ResourceOptions(provider=here),
-)
-pulumi.export("version", made.version)
+for work in (total, patient):
+    made = Workflow(
+        work.name,
+        work,
+        project="flytesnacks",
+        domain="development",
+        image=config.require("image"),
+        opts=pulumi.ResourceOptions(provider=here),
+    )
+    pulumi.export(work.name, made.version)

@@ -1,4 +1,6 @@
-"""A workflow that the platform's own program declares."""
+"""Workflows that the platform's own program declares."""
+
+import urllib.request
 
 from flyteform import Resources, task, workflow
 
@@ -18,3 +20,15 @@ def add(x: int, y: int) -> int:
 @workflow
 def total(x: int = 1) -> int:
     return add(x=double(x=x), y=x)
+
+
+@task(requests=SMALL)
+def ask(url: str) -> int:
+    """Return what a server answers, however long it thinks."""
+    with urllib.request.urlopen(url, timeout=600) as answer:  # noqa: S310 - the tests' own server
+        return int(answer.read())
+
+
+@workflow
+def patient(url: str) -> int:
+    return double(x=ask(url=url))

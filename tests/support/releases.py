@@ -1,0 +1,37 @@
+"""The release before the newest change of the schema, from the history of the checkout."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import tarfile
+from pathlib import Path
+
+_ROOT = Path(__file__).parents[2]
+_REVISIONS = Path("controlplane/flyteform_controlplane/store/migrations/versions")
+_PARTS = ("sdk/flyteform", "controlplane/flyteform_controlplane", "dataplane/flyteform_dataplane")
+
+
+def newest_revision(checkout: Path = _ROOT) -> str:
+    """Return the schema's newest revision."""
+    return _newest(checkout).name.partition("_")[0]
+
+
+def release_before(folder: Path) -> Path | None:
+    """Put the sources as they were before the newest revision into a folder; None where there is no such history."""
+    newest = str(_newest(_ROOT).relative_to(_ROOT))
+    added = _git("log", "--diff-filter=A", "--max-count=1", "--format=%H", "--", newest).stdout.decode().strip()
+    archive = _git("archive", f"{added}^", *_PARTS) if added else None
+    if archive is None or archive.returncode:
+        return None
+    with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as files:
+        files.extractall(folder, filter="data")
+    return folder
+
+
+def _newest(checkout: Path) -> Path:
+    return max((checkout / _REVISIONS).glob("[0-9][0-9][0-9][0-9]_*.py"))
+
+
+def _git(*words: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(["git", *words], cwd=_ROOT, capture_output=True, check=False)
