@@ -6,6 +6,7 @@ import asyncio
 import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 from flyteform.errors import UnavailableError
 from flyteform.proto.flyteform.v1.link_pb2 import Lease
@@ -55,7 +56,8 @@ class Runner:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._ids: dict[str, WorkflowExecutionIdentifier] = {}
         self._causes: dict[str, str] = {}
-        self._changing = asyncio.Lock()
+        # One for each execution that is just changing: what waits for its pods to go must not keep the others.
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._told: list[Callable[[WorkflowExecutionIdentifier], Awaitable[None]]] = [endings.ended]
         reporter.on_acknowledged(self._acknowledged)
 
@@ -87,7 +89,7 @@ class Runner:
         Raises `UnavailableError` when the log cannot be written; the execution is not accepted then.
         """
         key = key_of(lease.id)
-        async with self._changing:
+        async with self._changing(key):
             if key in self._tasks:
                 return
             if await self._log.finished(key):
@@ -114,22 +116,23 @@ class Runner:
         A crash before this returns may leave it in the log. It is held again then, and has to be revoked again.
         """
         key = key_of(execution)
-        async with self._changing:
+        async with self._changing(key):
             await self._stop_running(execution)
             await self._world.executor.forget(key)
             await self._log.remove(key)
 
     async def adopt(self, logged: LoggedExecution) -> None:
         """Go on with an execution that the log has; nothing happens when it is held already."""
-        async with self._changing:
+        async with self._changing(logged.key):
             if logged.key not in self._tasks:
                 self._begin(logged)
 
     async def release(self, execution: WorkflowExecutionIdentifier) -> None:
         """Stop working on an execution and leave it as it is, in the log and in its executor, for another runner."""
-        async with self._changing:
+        key = key_of(execution)
+        async with self._changing(key):
             await self._stop_running(execution)
-            await self._world.executor.release(key_of(execution))
+            await self._world.executor.release(key)
 
     def holds(self, execution: WorkflowExecutionIdentifier) -> bool:
         """Say whether it was accepted or adopted, and has not ended."""
@@ -138,6 +141,9 @@ class Runner:
     def held(self) -> list[WorkflowExecutionIdentifier]:
         """Return the executions that were accepted and whose end the control plane does not know yet."""
         return list(self._ids.values())
+
+    def _changing(self, key: str) -> asyncio.Lock:
+        return self._locks.setdefault(key, asyncio.Lock())
 
     async def _stop_running(self, execution: WorkflowExecutionIdentifier) -> None:
         key = key_of(execution)

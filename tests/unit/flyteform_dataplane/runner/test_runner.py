@@ -402,6 +402,34 @@ async def test_a_revoked_execution_is_forgotten(make_world: MakeWorld) -> None:
     assert world.outputs(other) is not None
 
 
+async def test_a_revocation_that_takes_long_keeps_nobody_waiting(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While pods of one execution have their grace period, others begin and are given up; its own next life waits."""
+    world = await make_world(lambda _: None)
+    slow, other = Flow().task("n0").lease("slow"), Flow().task("n0").lease("other")
+    await world.runner.accept(slow)
+    await until(lambda: world.executor.running == {"p/d/slow/n0/0"})
+    going, gone = asyncio.Event(), asyncio.Event()
+
+    async def forget(_: str) -> None:
+        going.set()
+        await gone.wait()
+
+    monkeypatch.setattr(world.executor, "forget", forget)
+    revoking = asyncio.create_task(world.runner.revoke(slow.id))
+    await going.wait()
+    again = asyncio.create_task(world.runner.accept(slow))
+    async with asyncio.timeout(10):
+        await world.runner.accept(other)
+        await world.runner.release(other.id)
+    assert not again.done()
+    assert world.runner.held() == []
+    gone.set()
+    await asyncio.gather(revoking, again)
+    assert [execution.name for execution in world.runner.held()] == ["slow"]
+
+
 async def test_results_of_a_former_life_do_not_count(make_world: MakeWorld) -> None:
     """What a revoked execution had written is not taken for the results of the new one."""
     results = iter((literals(o=1), None, Broken("USER:Oops", "broken now", recoverable=False)))
