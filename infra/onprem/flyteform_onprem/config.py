@@ -11,8 +11,6 @@ from flyteform_platform.config.section import Image, Label, Name, Quantity
 
 # One may be lost while another is being replaced.
 _COPIES = 3
-# One may be lost while another is being replaced.
-_COPIES = 3
 SslMode = Literal["disable", "require", "verify-ca", "verify-full"]
 
 
@@ -43,13 +41,17 @@ class ExternalPostgres(Section):
 
 
 class ClusterPostgres(Section):
-    """PostgreSQL in the cluster, by CloudNativePG. Backups go to the bucket `backups`, if one is named."""
+    """PostgreSQL in the cluster, by CloudNativePG. Backups go to the bucket `backups`, if one is named.
+
+    `poolers` is how many of PgBouncer pool connections before it; 0: there is none.
+    """
 
     instances: int = Field(default=3, ge=1, le=7)
     image: Image = "ghcr.io/cloudnative-pg/postgresql:17.6"
     storage: Quantity = "50Gi"
     storage_class: str = ""
-    backups: str = ""
+    backups: str = Field(default="", pattern=r"^([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])?$")
+    poolers: int = Field(default=0, ge=0, le=5)
 
 
 class Postgres(Section):
@@ -88,16 +90,30 @@ class SeaweedFS(Section):
     storage_class: str = ""
 
 
+class Rook(Section):
+    """S3 in the cluster, by Ceph with Rook: three copies of everything. Its keys are the same secrets.
+
+    `disks` claims of `storage` each are made, on three nodes at least; `gateways` serve S3.
+    """
+
+    image: Image = "quay.io/ceph/ceph:v19.2.3"
+    disks: int = Field(default=3, ge=3, le=100)
+    storage: Quantity = "500Gi"
+    storage_class: str = ""
+    gateways: int = Field(default=2, ge=1, le=20)
+
+
 class S3(Section):
-    """Where objects are: one of the two."""
+    """Where objects are: one of the three."""
 
     external: ExternalS3 | None = None
     seaweedfs: SeaweedFS | None = None
+    rook: Rook | None = None
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        if (self.external is None) == (self.seaweedfs is None):
-            raise ValueError("say either external or seaweedfs")
+        if sum(each is not None for each in (self.external, self.seaweedfs, self.rook)) != 1:
+            raise ValueError("say one of external, seaweedfs and rook")
         return self
 
 
@@ -143,8 +159,32 @@ class OnPremConfig(PlatformConfig):
             raise ValueError("onprem.postgres.cluster needs addons.cloudnativePg: enabled or present")
         if self.onprem.metallb and not (self.addons.metallb.enabled or self.addons.metallb.present):
             raise ValueError("onprem.metallb needs addons.metallb: enabled or present")
-        if self.is_production and postgres.cluster and postgres.cluster.instances < _COPIES:
-            raise ValueError(f"the preset prod needs onprem.postgres.cluster.instances of at least {_COPIES}")
-        if self.is_production and postgres.external and postgres.external.sslmode != "verify-full":
-            raise ValueError("the preset prod needs onprem.postgres.external.sslmode: verify-full")
+        backups = postgres.cluster is not None and postgres.cluster.backups
+        if backups and not (self.addons.barman_cloud.enabled or self.addons.barman_cloud.present):
+            raise ValueError("onprem.postgres.cluster.backups needs addons.barmanCloud: enabled or present")
+        if self.addons.barman_cloud.enabled and not self.addons.has_certificates:
+            raise ValueError("addons.barmanCloud needs addons.certManager: enabled or present")
+        if self.onprem.s3.rook and not (self.addons.rook.enabled or self.addons.rook.present):
+            raise ValueError("onprem.s3.rook needs addons.rook: enabled or present")
+        if any(project.secrets for project in self.projects):
+            raise ValueError("projects: secrets are kept in a cloud's store; here, make Secrets in their namespaces")
+        return self
+
+    @model_validator(mode="after")
+    def _durable(self) -> Self:
+        postgres, s3 = self.onprem.postgres, self.onprem.s3
+        if not self.is_production:
+            return self
+        missing = {
+            f"onprem.postgres.cluster.instances of at least {_COPIES}": not postgres.cluster
+            or postgres.cluster.instances >= _COPIES,
+            "onprem.postgres.cluster.backups": not postgres.cluster or bool(postgres.cluster.backups),
+            "onprem.postgres.cluster.image by digest (@sha256:…)": not postgres.cluster
+            or "@sha256:" in postgres.cluster.image,
+            "onprem.postgres.external.sslmode: verify-full": not postgres.external
+            or postgres.external.sslmode == "verify-full",
+            "onprem.s3.external or onprem.s3.rook: SeaweedFS has one disk": not s3.seaweedfs,
+        }
+        if wrong := [text for text, there in missing.items() if not there]:
+            raise ValueError("the preset prod needs " + "; ".join(wrong))
         return self

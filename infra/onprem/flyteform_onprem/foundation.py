@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from flyteform_onprem.databases import databases
-from flyteform_onprem.seaweedfs import BUCKETS, ENDPOINT, KEYS, NAMESPACE, PORT
+from flyteform_onprem.objects import store_of
+from flyteform_onprem.seaweedfs import KEYS
 from flyteform_platform.config import secret
 from flyteform_platform.foundation import (
     Bucket,
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from flyteform_onprem.facts import ClusterFacts
     from pulumi import Input
 
-_HTTPS: Final = 443
-_HTTP: Final = 80
 ISSUER: Final = "flyteform"
 
 
@@ -57,27 +55,23 @@ def foundation(config: OnPremConfig, facts: ClusterFacts, kubeconfig: Input[str]
 
 
 def _buckets(config: OnPremConfig) -> tuple[Bucket, Bucket]:
-    external = config.onprem.s3.external
-    endpoint, region = (external.endpoint, external.region) if external else (ENDPOINT, "us-east-1")
-    names = (external.metadata, external.raw) if external else BUCKETS
-    environment = {"AWS_ENDPOINT_URL": endpoint, "AWS_REGION": region}
-    if endpoint.startswith("http://"):
+    store = store_of(config)
+    environment = {"AWS_ENDPOINT_URL": store.endpoint, "AWS_REGION": store.region}
+    if store.endpoint.startswith("http://"):
         environment["AWS_ALLOW_HTTP"] = "true"
     keys = {name: secret(key) for name, key in KEYS.items()}
-    metadata, raw = (Bucket(f"s3://{name}", region, environment, keys) for name in names)
+    metadata, raw = (Bucket(f"s3://{name}", store.region, environment, keys) for name in store.buckets)
     return metadata, raw
 
 
 def _profile(config: OnPremConfig) -> ClusterProfile:
-    external, nodes = config.onprem.s3.external, config.onprem.nodes
-    split = urlsplit(external.endpoint) if external else None
-    s3 = PORT if split is None else split.port or (_HTTPS if split.scheme == "https" else _HTTP)
+    store, nodes = store_of(config), config.onprem.nodes
     return ClusterProfile(
         system=NodeGroup(nodes.system),
         workers=NodeGroup(nodes.workers),
         gpu=NodeGroup(nodes.gpu, ({"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"},)),
         storage_class=config.onprem.storage_class,
         service_cidrs=config.onprem.service_cidrs,
-        service_ports=tuple(sorted({*config.onprem.service_ports, s3})),
-        service_namespaces=() if external else (NAMESPACE,),
+        service_ports=tuple(sorted({*config.onprem.service_ports, store.port})),
+        service_namespaces=(store.namespace,) if store.namespace else (),
     )

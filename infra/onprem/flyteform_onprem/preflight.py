@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from flyteform_onprem.facts import ClusterFacts
 
 OLDEST: Final = (1, 32)
+# As many nodes as copies of a database, or of an object in Ceph.
+_COPIES: Final = 3
 # The API group of an add-on: whether it is there already.
 _GROUPS: Final = {
     "cert_manager": "cert-manager.io",
@@ -19,7 +21,9 @@ _GROUPS: Final = {
     "envoy_gateway": "gateway.networking.k8s.io",
     "monitoring": "monitoring.coreos.com",
     "cloudnative_pg": "postgresql.cnpg.io",
+    "barman_cloud": "barmancloud.cnpg.io",
     "metallb": "metallb.io",
+    "rook": "ceph.rook.io",
 }
 
 
@@ -48,10 +52,12 @@ def _cluster(facts: ClusterFacts) -> list[str]:
 
 
 def _storage(config: OnPremConfig, facts: ClusterFacts) -> list[str]:
-    postgres, seaweedfs = config.onprem.postgres.cluster, config.onprem.s3.seaweedfs
+    postgres, seaweedfs, rook = config.onprem.postgres.cluster, config.onprem.s3.seaweedfs, config.onprem.s3.rook
     wanted = {
+        "onprem.storageClass": config.onprem.storage_class or None,
         "onprem.postgres.cluster.storageClass": postgres.storage_class if postgres else None,
         "onprem.s3.seaweedfs.storageClass": seaweedfs.storage_class if seaweedfs else None,
+        "onprem.s3.rook.storageClass": rook.storage_class if rook else None,
     }
     found = []
     for field, name in wanted.items():
@@ -76,8 +82,12 @@ def _addons(config: OnPremConfig, facts: ClusterFacts) -> list[str]:
 
 
 def _nodes(config: OnPremConfig, facts: ClusterFacts) -> list[str]:
-    if config.is_production and facts.nodes < 3:  # noqa: PLR2004 - as many as copies of a database
-        return [f"the cluster has {facts.nodes} nodes: production needs 3, so that one may be lost"]
+    if facts.nodes >= _COPIES:
+        return []
+    if config.is_production:
+        return [f"the cluster has {facts.nodes} nodes: production needs {_COPIES}, so that one may be lost"]
+    if config.onprem.s3.rook:
+        return [f"the cluster has {facts.nodes} nodes: onprem.s3.rook needs {_COPIES}, for as many copies"]
     return []
 
 

@@ -13,7 +13,9 @@ from flyteform_onprem.config import OnPremConfig
 from flyteform_onprem.databases import make_cluster
 from flyteform_onprem.facts import cluster_facts
 from flyteform_onprem.foundation import foundation
+from flyteform_onprem.objects import inside_buckets
 from flyteform_onprem.preflight import require
+from flyteform_onprem.rook import make_ceph
 from flyteform_onprem.seaweedfs import make_store
 from flyteform_platform.config import Role, read_config, secret
 from flyteform_platform.errors import ConfigError
@@ -39,8 +41,16 @@ def deploy() -> Platform:
     after: list[pulumi.Resource] = []
     seaweedfs = config.onprem.s3.seaweedfs
     if seaweedfs and config.has(Role.BASE):
-        after.append(make_store(config, seaweedfs, provider))
-    installed = install(config, given, provider=provider, after=after, prepare=lambda opts: _prepare(config, opts))
+        after.append(make_store(config, seaweedfs, inside_buckets(config), provider))
+    rook = config.onprem.s3.rook
+    installed = install(
+        config,
+        given,
+        provider=provider,
+        after=after,
+        extend=(lambda made: make_ceph(config, rook, inside_buckets(config), provider, made)) if rook else None,
+        prepare=lambda opts: _prepare(config, opts),
+    )
     if installed.addons and config.onprem.metallb:
         _addresses(config.onprem.metallb.addresses, provider, installed.addons.made)
     return installed

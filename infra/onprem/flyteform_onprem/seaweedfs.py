@@ -36,10 +36,10 @@ _MASTER: Final = 9333
 
 
 def make_store(
-    config: OnPremConfig, store: SeaweedFS, provider: kubernetes.Provider, after: Sequence[pulumi.Resource] = ()
+    config: OnPremConfig, store: SeaweedFS, buckets: Sequence[str], provider: kubernetes.Provider
 ) -> pulumi.Resource:
     """Make the server and its buckets; return what comes last."""
-    opts = pulumi.ResourceOptions(provider=provider, depends_on=list(after))
+    opts = pulumi.ResourceOptions(provider=provider)
     about = meta.ObjectMetaArgs(name=NAMESPACE, labels=namespace_labels())
     namespace = core.Namespace(NAMESPACE, metadata=about, opts=opts)
     inside = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[namespace]))
@@ -52,7 +52,7 @@ def make_store(
     _policies(config, inside)
     _service(inside)
     server = _server(config, store, pulumi.ResourceOptions.merge(inside, pulumi.ResourceOptions(depends_on=[keys])))
-    return _buckets(store, pulumi.ResourceOptions.merge(inside, pulumi.ResourceOptions(depends_on=[server])))
+    return _buckets(store, buckets, pulumi.ResourceOptions.merge(inside, pulumi.ResourceOptions(depends_on=[server])))
 
 
 def _server(config: OnPremConfig, store: SeaweedFS, opts: pulumi.ResourceOptions) -> apps.StatefulSet:
@@ -103,8 +103,8 @@ def _server(config: OnPremConfig, store: SeaweedFS, opts: pulumi.ResourceOptions
     )
 
 
-def _buckets(store: SeaweedFS, opts: pulumi.ResourceOptions) -> batch.Job:
-    words = "; ".join(f"s3.bucket.create -name {each}" for each in BUCKETS)
+def _buckets(store: SeaweedFS, buckets: Sequence[str], opts: pulumi.ResourceOptions) -> batch.Job:
+    words = "; ".join(f"s3.bucket.create -name {each}" for each in buckets)
     shell = core.ContainerArgs(
         name="buckets",
         image=store.image,

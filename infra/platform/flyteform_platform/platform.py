@@ -15,7 +15,7 @@ from flyteform_platform.parts.cluster import cluster_provider
 from flyteform_platform.references import required
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import pulumi_kubernetes as kubernetes
 
@@ -44,16 +44,20 @@ def install(
     address: pulumi.Input[str] = "",
     after: Sequence[pulumi.Resource] = (),
     prepare: Prepare | None = None,
+    extend: Callable[[Sequence[pulumi.Resource]], Sequence[pulumi.Resource]] | None = None,
 ) -> Platform:
     """Install the roles platform, controlplane and dataplane as far as the stack has them.
 
     `after` are the cloud's resources that the cluster's contents need (node pools, access). `address` is the control
     plane's gRPC for a data plane in another cluster than its control plane, as `grpcs://host:443`. `prepare` makes
-    what the control plane's namespace has to hold before it, once add-ons and namespace are there.
+    what the control plane's namespace has to hold before it, once add-ons and namespace are there; `extend`
+    makes what stands on add-ons, and the planes stand on.
     """
     cluster = provider or cluster_provider(config.name, foundation.cluster, _after(after))
     addons = ClusterAddons(config, foundation, cluster, opts=_after(after)) if config.has(Role.PLATFORM) else None
     below = [*after, *(addons.made if addons else [])]
+    if addons is not None and extend is not None:
+        below += extend(addons.made)
     control_plane = data_plane = None
     if config.has(Role.CONTROL_PLANE):
         control_plane = ControlPlane(config, foundation, cluster, after=below, prepare=prepare)
