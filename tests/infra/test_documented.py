@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from flyteform_aws.config import AwsConfig
 from flyteform_azure.config import AzureConfig
 from flyteform_gcp.config import GcpConfig
+from flyteform_local.config import LocalConfig
 from flyteform_onprem.config import OnPremConfig
 from support.recording.stacks import ROOT
 
@@ -37,7 +38,10 @@ def sections(annotation: Any) -> Iterator[type[BaseModel]]:
         yield from sections(argument)
 
 
-@pytest.mark.parametrize("model", [AwsConfig, GcpConfig, AzureConfig, OnPremConfig], ids=lambda each: each.__name__)
+MODELS = [AwsConfig, GcpConfig, AzureConfig, OnPremConfig, LocalConfig]
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda each: each.__name__)
 def test_documented(model: type[BaseModel]) -> None:
     """Each field's name stands on the page, by itself or at the end of a path."""
     missing = {name for name in fields(model) if f"`{name}`" not in PAGE and f".{name}`" not in PAGE}

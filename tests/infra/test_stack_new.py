@@ -41,6 +41,16 @@ def test_production(folder: Path) -> None:
     assert joined == {"base": "acme/flyteform-onprem/team-a-platform"}
 
 
+def test_this_machine(tmp_path: Path) -> None:
+    """A stack on this machine has neither names nor a host to ask for, and what it declares stays as it is."""
+    shutil.copytree(ROOT / "stacks" / "local", tmp_path / "local")
+    words = ["new", "local", "mine", "--preset", "dev", "--stacks", str(tmp_path)]
+    done = CliRunner().invoke(stack, words, input="")
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "local" / "Pulumi.mine.yaml").read_text() == (tmp_path / "local" / "Pulumi.dev.yaml").read_text()
+    assert "pulumi up --stack mine" in done.output
+
+
 def test_command(folder: Path) -> None:
     """The command asks what it was not told, writes the file, and says what to do next."""
     words = ["new", "onprem", "team-a", "--stacks", str(folder)]

@@ -52,7 +52,7 @@ async def train(client: AdminClient, version: str) -> float:
 async def executions(endpoint: str) -> set[str]:
     """Return the names of the executions that a platform remembers."""
     async with connect(connected(endpoint)) as client:
-        return {each.id.name async for each in client.list_executions("wine", "development", newest=True)}
+        return {each.id.name async for each in client.list_executions("wine", "development", newest=100)}
 
 
 def versions_of_the_demo() -> dict[str, str]:

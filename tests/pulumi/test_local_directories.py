@@ -200,10 +200,11 @@ async def test_a_start_that_fails_says_why(tmp_path: Path) -> None:
         local.state_dir.mkdir()
         (local.state_dir / "notes.txt").write_text("mine")
         assert "is no platform's state directory: notes.txt is in it" in refusal(await local.engine.up())
-        local.write(state_dir=str(local.state_dir / "notes.txt" / "below"))
+        state_dir = local.state_dir
+        local.write(state_dir=str(state_dir / "notes.txt" / "below"))
         assert "cannot be used: Not a directory" in refusal(await local.engine.up())
 
-        local.write()
+        local.write(state_dir=str(state_dir))
         (local.state_dir / "notes.txt").unlink()
         (local.state_dir / "control.db").write_text("nonsense" * 1000)
         text = refusal(await local.engine.up())

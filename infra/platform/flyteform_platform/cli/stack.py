@@ -17,7 +17,14 @@ if TYPE_CHECKING:
 PRESETS: Final = ("dev", "staging", "prod")
 _NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,30}[a-z0-9]").fullmatch
 _DOMAIN: Final = re.compile(r"([a-z0-9]([-a-z0-9]*[a-z0-9])?\.)+[a-z]{2,}").fullmatch
+# What is answered in a template: not all have both.
+_NAMED: Final = re.compile(r"^    name: \S+", re.MULTILINE)
+_HOST: Final = re.compile(r"(\bdomain: )[a-z0-9-]+(\.[a-z0-9-]+)+")
 _SECRET: Final = re.compile(r"^  (?P<project>[a-z-]+):(?P<key>\w+):\n    secure: ", re.MULTILINE)
+_QUESTIONS: Final = (
+    ("name", _NAMED, "What do names of its resources begin with"),
+    ("domain", _HOST, "Which host name do callers use"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,17 +34,17 @@ class Answers:
     cloud: str
     environment: str
     preset: str
-    name: str
-    domain: str
+    name: str = ""
+    domain: str = ""
     organization: str = "organization"
 
     def __post_init__(self) -> None:
         """Refuse what the programs would refuse."""
-        if not _NAME(self.name):
+        if self.name and not _NAME(self.name):
             raise InvalidInputError(f"{self.name!r} is no name", remedy="use lower case letters, digits and '-'")
         if not _NAME(self.environment):
             raise InvalidInputError(f"{self.environment!r} is no environment", remedy="write for example team-a")
-        if not _DOMAIN(self.domain):
+        if self.domain and not _DOMAIN(self.domain):
             raise InvalidInputError(f"{self.domain!r} is no host name", remedy="write for example flyte.example.org")
 
 
@@ -50,8 +57,8 @@ def stack() -> None:
 @click.argument("cloud")
 @click.argument("environment")
 @click.option("--preset", type=click.Choice(PRESETS), prompt="How much must it bear", default="dev", show_default=True)
-@click.option("--name", prompt="What do names of its resources begin with")
-@click.option("--domain", prompt="Which host name do callers use")
+@click.option("--name", default="", help="What names of its resources begin with; asked for where there are any.")
+@click.option("--domain", default="", help="The host name that callers use; asked for where there is one.")
 @click.option("--organization", default="organization", show_default=True, help="Pulumi's, for stacks that are joined.")
 @click.option(
     "--stacks",
@@ -61,9 +68,13 @@ def stack() -> None:
     help="The folder with a folder for each cloud.",
 )
 def new(stacks: Path, **given: str) -> None:
-    """Write a new ENVIRONMENT of a CLOUD; nothing that is there is overwritten."""
+    """Write a new ENVIRONMENT of a CLOUD (or `local`, this machine); nothing that is there is overwritten."""
+    folder = stacks / given["cloud"]
+    texts = [each.read_text() for each in _templates(folder, given["preset"])]
+    for option, place, question in _QUESTIONS:
+        if not given[option] and any(map(place.search, texts)):
+            given[option] = click.prompt(question)
     answers = Answers(**given)
-    folder = stacks / answers.cloud
     for path, text in files(folder, answers).items():
         path.write_text(text)
         click.echo(f"{path}: look through it, then in infra/{answers.cloud}:")
@@ -73,7 +84,7 @@ def new(stacks: Path, **given: str) -> None:
 
 def files(folder: Path, answers: Answers) -> dict[Path, str]:
     """Return the new files' texts; `InvalidInputError` if there is no such cloud or a file is there already."""
-    templates = sorted([*folder.glob(f"Pulumi.{answers.preset}.yaml"), *folder.glob(f"Pulumi.{answers.preset}-*.yaml")])
+    templates = _templates(folder, answers.preset)
     if not templates:
         known = ", ".join(sorted(each.name for each in folder.parent.glob("*") if each.is_dir())) or "none"
         raise InvalidInputError(f"there is no {answers.preset} of {answers.cloud} in {folder}", remedy=f"use {known}")
@@ -87,6 +98,10 @@ def files(folder: Path, answers: Answers) -> dict[Path, str]:
     return found
 
 
+def _templates(folder: Path, preset: str) -> list[Path]:
+    return sorted([*folder.glob(f"Pulumi.{preset}.yaml"), *folder.glob(f"Pulumi.{preset}-*.yaml")])
+
+
 def commands(name: str, text: str) -> Iterator[str]:
     """Yield what a person does next: secrets are theirs to set, encrypted by their own key."""
     yield f"pulumi stack init {name}"
@@ -97,7 +112,10 @@ def commands(name: str, text: str) -> Iterator[str]:
 
 def _answered(text: str, answers: Answers) -> str:
     """Put the answers into a template; its comments stay."""
-    text = re.sub(r"^    name: \S+", f"    name: {answers.name}", text, count=1, flags=re.MULTILINE)
-    text = re.sub(r"(\bdomain: )[a-z0-9.-]+", rf"\g<1>{answers.domain}", text, count=1)
+    for option, place, question in _QUESTIONS:
+        if place.search(text) and not getattr(answers, option):
+            raise InvalidInputError(f"{question}?", remedy=f"say it with --{option}")
+    text = _NAMED.sub(f"    name: {answers.name}", text, count=1)
+    text = _HOST.sub(rf"\g<1>{answers.domain}", text, count=1)
     joined = rf"\b[\w-]+/(flyteform-{answers.cloud})/{answers.preset}\b"
     return re.sub(joined, rf"{answers.organization}/\g<1>/{answers.environment}", text)
