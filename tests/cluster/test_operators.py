@@ -145,6 +145,26 @@ async def test_aborts_and_revocations_reach_whoever_has_the_execution(
 
 
 @pytest.mark.timeout(400)
+async def test_what_is_asked_for_while_nobody_is_linked_is_done_later(
+    operators: Operators, control: LeasingControl
+) -> None:
+    """Aborted and revoked while their operator was dead, executions end with its successor, and no pod is left."""
+    killed = operators.start(identity="same")
+    control.offer(lasting(operators, name) for name in ("aborted", "revoked"))
+    running = "--field-selector=status.phase=Running"
+    await asyncio.to_thread(wait_until, lambda: len(pods(running)) == 4, seconds=PATIENCE, what="all pods run")
+    await asyncio.to_thread(operators.kill, killed)
+    control.abort("aborted", "enough of it")
+    control.revoke("revoked")
+    operators.start(identity="same")
+    await control.until_ended(["aborted"], PATIENCE)
+    assert control.phases == {"aborted": ABORTED}
+    await asyncio.to_thread(wait_until, lambda: not pods(), seconds=60, what="no pod is left")
+    gone = "what was revoked is gone"
+    await asyncio.to_thread(wait_until, lambda: list(resources()) == ["aborted"], seconds=60, what=gone)
+
+
+@pytest.mark.timeout(400)
 async def test_a_deleted_resource_aborts_its_execution(operators: Operators, control: LeasingControl) -> None:
     """`kubectl delete flyteworkflow` ends the pods, tells the control plane why, and only then lets the resource go."""
     operators.start()
