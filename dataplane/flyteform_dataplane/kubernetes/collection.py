@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 from flyteform.errors import ConflictError, FlyteformError, NotFoundError
 from flyteform_dataplane.kubernetes.scopes import Namespaces, listed
 from flyteform_dataplane.kubernetes.sharding import SHARD_LABEL
-from flyteform_dataplane.kubernetes.workflows.resources import COLLECTION, FINISHED_ANNOTATION, TERMINATED
+from flyteform_dataplane.kubernetes.workflows.resources import COLLECTION, FINISHED_ANNOTATION, TERMINATED, key_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -98,12 +99,15 @@ class Collector:
         over = ",".join(f"{label}={value}" for label, value in TERMINATED.items())
         selector = f"{over},{SHARD_LABEL} in ({','.join(map(str, shards))})"
         found = listed(self._api, COLLECTION, self._namespaces, selector)
-        return [_finished(item) async for item in found]
+        return [_finished(item) async for item in found if key_in(item)]
 
 
 def _finished(item: Json) -> Finished:
     metadata = item["metadata"]
     prefix, _, plural = COLLECTION.rpartition("/")
     path = f"{prefix}/namespaces/{metadata['namespace']}/{plural}/{metadata['name']}"
-    at = metadata.get("annotations", {}).get(FINISHED_ANNOTATION) or metadata["creationTimestamp"]
-    return Finished(path, metadata["uid"], metadata["labels"][SHARD_LABEL], datetime.fromisoformat(at))
+    at = datetime.fromisoformat(metadata["creationTimestamp"])
+    with contextlib.suppress(ValueError):  # of a mark that somebody else has made
+        told = datetime.fromisoformat(metadata["annotations"].get(FINISHED_ANNOTATION, ""))
+        at = told if told.tzinfo is not None else at
+    return Finished(path, metadata["uid"], metadata["labels"][SHARD_LABEL], at)

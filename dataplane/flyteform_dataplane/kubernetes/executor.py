@@ -46,6 +46,7 @@ _GONE = Failure("ResourceDeletedExternally", "somebody deleted the pod", Failure
 class _Attempt:
     name: str
     observe: Callable[[AttemptUpdate], None]
+    place: tuple[str, str] = field(init=False)
     running: bool = False
     stopping: bool = False
     creating: asyncio.Task[None] | None = None
@@ -53,6 +54,10 @@ class _Attempt:
     settling: asyncio.Task[None] | None = None
     timer: asyncio.TimerHandle | None = None
     gone: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        """Note where its pod is."""
+        self.place = place_of(self.name)
 
     async def cancel(self) -> None:
         """Do nothing more for it."""
@@ -233,8 +238,9 @@ class PodExecutor:
                 pause = min(2 * pause, _LONGEST_PAUSE)
 
     def _seen(self, pod: Json, there: bool) -> None:
-        attempt = self._attempts.get(_attempt_of(pod))
-        if attempt is not None:
+        attempt, metadata = self._attempts.get(_attempt_of(pod)), pod["metadata"]
+        # Whoever may make pods may call one anything: the attempt's own has its name too.
+        if attempt is not None and attempt.place == (metadata["namespace"], metadata["name"]):
             self._judge_seen(attempt, pod, there)
         if there and self._keeps(pod):
             # Another operator may be about to see how it has ended.

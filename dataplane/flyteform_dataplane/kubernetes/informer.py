@@ -140,7 +140,7 @@ class Informer:
                 self._take(item)
             token, version = page["metadata"].get("continue", ""), page["metadata"]["resourceVersion"]
         for key in [key for key in self._objects if key not in found]:
-            self._observe(self._objects.pop(key), False)
+            self._tell(self._objects.pop(key), there=False)
         self._listed_at = asyncio.get_running_loop().time()
         return version
 
@@ -155,7 +155,7 @@ class Informer:
                 ):
                     if kind == "DELETED":
                         self._objects.pop(_key(item), None)
-                        self._observe(self._keep(item), False)
+                        self._tell(self._keep(item), there=False)
                     elif kind != "BOOKMARK":
                         self._take(item)
                     version = item["metadata"]["resourceVersion"]
@@ -174,7 +174,14 @@ class Informer:
         known = self._objects.get(_key(item))
         if known is None or known["metadata"]["resourceVersion"] != item["metadata"]["resourceVersion"]:
             kept = self._objects[_key(item)] = self._keep(item)
-            self._observe(kept, True)
+            self._tell(kept, there=True)
+
+    def _tell(self, item: Json, *, there: bool) -> None:
+        """Tell of a change. Anybody may have written the object: one that nobody expected must not hide the others."""
+        try:
+            self._observe(item, there)
+        except Exception:
+            logger.exception("a change of %s cannot be followed: %s", self._path, "/".join(_key(item)))
 
 
 def _key(item: Json) -> tuple[str, str]:

@@ -15,6 +15,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 import msgpack  # type: ignore[import-untyped]
+from google.protobuf.message import DecodeError
 
 from flyteform.errors import AlreadyExistsError, ConflictError, InvalidInputError, NotFoundError, UnavailableError
 from flyteform.proto.flyteform.v1.link_pb2 import Lease
@@ -23,12 +24,13 @@ from flyteform_dataplane.kubernetes.sharding import SHARD_LABEL, shard_of
 from flyteform_dataplane.kubernetes.workflows.resources import (
     COLLECTION,
     FINISHED_ANNOTATION,
-    KEY_ANNOTATION,
     TERMINATED,
+    key_in,
     path_of,
     resource_of,
     status_of,
 )
+from flyteform_dataplane.runner.context import key_of
 from flyteform_dataplane.runner.log import LoggedExecution, LoggedStep, Snapshot, Summary
 
 if TYPE_CHECKING:
@@ -113,6 +115,10 @@ class WorkflowLog:
             made = await self._api.create(path.rpartition("/")[0], resource)
         except AlreadyExistsError:
             there = await self._api.get(path)
+            if key_in(there) != key:
+                raise UnavailableError(
+                    f"somebody else has made a FlyteWorkflow where that of {key} has to be"
+                ) from None
             if _is_finished(there):
                 return Standing.FINISHED
             if "deletionTimestamp" in there["metadata"]:
@@ -189,7 +195,7 @@ class WorkflowLog:
     async def load(self, key: str) -> LoggedExecution | None:
         """Return one execution that has to go on, taking it over from whoever had it before.
 
-        None if it has not to go on, or if it is another operator's.
+        None if it has not to go on, or if it is another operator's. `NotFoundError` if what it has is no log.
         """
         epoch = self._epoch(key)
         try:
@@ -198,13 +204,18 @@ class WorkflowLog:
             return None
         if epoch is None or _is_finished(resource) or not await self._claim(key, resource, epoch):
             return None
-        return await self._logged(key, resource)
+        try:
+            return await self._logged(key, resource)
+        except (InvalidInputError, ValueError, LookupError, TypeError, DecodeError) as error:
+            raise NotFoundError(f"its log cannot be read: {error}") from error
 
     async def unfinished(self) -> list[LoggedExecution]:
         """Return what has to go on, oldest first."""
         found = []
         for resource in await self._resources():
-            key = resource["metadata"]["annotations"][KEY_ANNOTATION]
+            key = key_in(resource)
+            if not key:
+                continue
             try:
                 logged = await self.load(key)
             except NotFoundError as error:
@@ -253,11 +264,19 @@ class WorkflowLog:
         if log.get("snapshot"):
             state = await self._objects.get(log["snapshot"]["uri"])
             snapshot = Snapshot(log["snapshot"]["step"], log["snapshot"]["lastEvent"], state)
-        lease = await self._objects.get(resource["leaseReference"])
+        lease = await self._objects.get(self._own(resource["leaseReference"]))
+        if key_of(Lease.FromString(lease).id) != key:
+            raise NotFoundError(f"the lease of {key} is that of another execution")
         self._sizes[key] = sum(len(step["changes"]) for step in log.get("steps", []))
         self._uids[key] = resource["metadata"]["uid"]
         accepted_at = datetime.fromisoformat(resource["acceptedAt"]).timestamp()
         return LoggedExecution(key, lease, accepted_at, log.get("acknowledged", 0), snapshot, tuple(steps))
+
+    def _own(self, uri: str) -> str:
+        """Refuse a reference to anything but what this cluster's operators have written."""
+        if not uri.startswith(f"{self._objects.prefix}/metadata/log/") or "/../" in uri:
+            raise InvalidInputError(f"{uri} is no part of a log")
+        return uri
 
     def _operations(self, key: str, step: LoggedStep, summary: Summary | None, epoch: int) -> list[Json]:
         """Return what one step changes in the status; the first one makes it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from flyteidl.core.identifier_pb2 import WorkflowExecutionIdentifier
@@ -26,6 +27,7 @@ FINISHED_ANNOTATION = "flyteform.dev/finished-at"
 # Said to whoever has the execution, by whoever speaks with the control plane.
 ABORT_ANNOTATION = "flyteform.dev/abort"
 REVOKE_ANNOTATION = "flyteform.dev/revoke"
+_PARTS = 3  # of a key: project, domain and name
 
 
 def path_of(key: str) -> str:
@@ -34,6 +36,7 @@ def path_of(key: str) -> str:
     return f"/apis/{GROUP}/{VERSION}/namespaces/{namespace_of(project, domain)}/{PLURAL}/{pod_name(name)}"
 
 
+@lru_cache(maxsize=65_536)
 def place_of(key: str) -> tuple[str, str]:
     """Return the namespace and the name of the resource of an execution."""
     project, domain, name = key.split("/")
@@ -47,8 +50,15 @@ def identifier_of(key: str) -> WorkflowExecutionIdentifier:
 
 
 def key_in(resource: Json) -> str:
-    """Return which execution a resource is of; "" for one that somebody else made."""
-    return str(resource["metadata"].get("annotations", {}).get(KEY_ANNOTATION, ""))
+    """Return which execution a resource is of; "" for one that somebody else made, or put elsewhere."""
+    metadata = resource["metadata"]
+    key = str((metadata.get("annotations") or {}).get(KEY_ANNOTATION, ""))
+    return key if _is_key(key) and place_of(key) == (metadata["namespace"], metadata["name"]) else ""
+
+
+def _is_key(text: str) -> bool:
+    parts = text.split("/")
+    return len(parts) == _PARTS and all(parts)
 
 
 def resource_of(key: str, lease: Lease, at: float) -> Json:

@@ -163,7 +163,11 @@ class Shards:
             try:
                 logged = await self._log.load(key)
             except NotFoundError as error:
-                raise FlyteformError(f"{key} cannot go on: {error.message}") from error
+                if "deletionTimestamp" not in metadata and ABORT_ANNOTATION not in metadata["annotations"]:
+                    raise FlyteformError(f"{key} cannot go on: {error.message}") from error
+                logger.warning("%s is removed, as nobody can go on with it: %s", key, error.message)
+                await self._log.remove(key)
+                return
             if logged is None:
                 return
             await self._runner.adopt(logged)

@@ -308,3 +308,20 @@ def test_whatever_happens_an_end_is_told_once_and_stays(happenings: list[str]) -
         assert all(end == ends[0] for end in ends)
         phases = [update.phase for update in told]
         assert AttemptPhase.RUNNING not in phases[phases.index(AttemptPhase.EXITED) :] if ends else True
+
+
+async def test_a_pod_that_only_says_it_is_the_attempts_is_not_believed(world: World) -> None:
+    """Whoever may make pods somewhere may write any annotation: neither its end nor its going is the attempt's."""
+    await world.start()
+    world.status("Running", running())
+    await until(lambda: len(world.updates) == 1)
+    theirs = "/api/v1/namespaces/elsewhere/pods/f1-n0-0"
+    metadata = {**world.cluster.objects[POD]["metadata"], "name": "f1-n0-0"}
+    for name in ("namespace", "uid", "resourceVersion", "finalizers"):
+        metadata.pop(name, None)
+    await world.cluster.create(theirs.rpartition("/")[0], {"metadata": metadata, "spec": {}})
+    world.cluster.set(theirs, {"status": {"phase": "Succeeded"}})
+    world.cluster.remove(theirs)
+    world.status("Succeeded", {**ended(code=0), "containerID": "containerd://abc"})
+    assert (await world.end()).exit_code == 0
+    assert len(world.updates) == 2

@@ -11,6 +11,8 @@ import pytest
 from flyteform.errors import UnavailableError
 from flyteform_dataplane.kubernetes.api import ExpiredError
 from flyteform_dataplane.kubernetes.informer import Informer
+from support.attempts import until
+from support.fake_cluster import FakeCluster
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -123,4 +125,25 @@ async def test_it_converges(seed: int) -> None:
             server.changed.set()
             await asyncio.sleep(0)
     assert {name: informer.get("n", name) is not None for name in truth} == dict.fromkeys(truth, True)
+    await informer.stop()
+
+
+async def test_an_object_that_nobody_expected_hides_no_other() -> None:
+    """Whoever watches may stumble over it: what comes afterwards is told all the same, and the object is known."""
+    cluster, told = FakeCluster(), list[str]()
+
+    def observe(item: Json, _: bool) -> None:
+        if item["metadata"]["name"] == "odd":
+            raise KeyError("odd")
+        told.append(item["metadata"]["name"])
+
+    informer = Informer(cluster, PATH, observe)
+    for name in ("odd", "before"):
+        await cluster.create("/api/v1/namespaces/n/pods", {"metadata": {"name": name}})
+    informer.start()
+    await informer.synced()
+    await until(lambda: cluster.watches == 1)
+    await cluster.create("/api/v1/namespaces/n/pods", {"metadata": {"name": "after"}})
+    await until(lambda: told == ["before", "after"])
+    assert informer.get("n", "odd") is not None
     await informer.stop()

@@ -92,11 +92,12 @@ async def test_a_watch_that_a_defect_ends() -> None:
     cluster = FakeCluster()
     broken = False
 
-    def observe(item: dict[str, Any], there: bool) -> None:
+    def keep(item: dict[str, Any]) -> dict[str, Any]:
         if broken:
-            raise KeyError(item["metadata"]["name"], there)
+            raise KeyError(item["metadata"]["name"])
+        return item
 
-    informer = Informer(cluster, "/api/v1/pods", observe)
+    informer = Informer(cluster, "/api/v1/pods", lambda _, __: None, keep=keep)
     informer.start()
     await informer.synced()
     assert informer.ailment() == ""
