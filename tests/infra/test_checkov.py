@@ -18,12 +18,9 @@ _TEMPLATE = (
     "it is merged with what a task brings: image, resources and security are its container's, see docs/guide/pods.md"
 )
 # Rule and kind, and why it may fail.
-_NO_PORT = "the operator serves no port; it exits when it loses its lease, and another one goes on"
 _PULLED = "a task's image is named by a tag that is not moved, or by its digest: what is there is right"
 EXCEPTIONS = {
     **{(f"CKV_K8S_{number}", "PodTemplate"): _TEMPLATE for number in (8, 9, 10, 11, 12, 13, 14, 22, 43)},
-    ("CKV_K8S_8", "Deployment"): _NO_PORT,
-    ("CKV_K8S_9", "Deployment"): _NO_PORT,
     ("CKV_K8S_11", "Deployment"): "a limit on CPU throttles a pod while the node is idle; requests share it when not",
     ("CKV_K8S_11", "Job"): "as for Deployment",
     ("CKV_K8S_15", "PodTemplate"): _PULLED,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +12,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from support.platform import wait_until
 from support.recording.stacks import ROOT, clouds, shipped
 
 if TYPE_CHECKING:
@@ -44,6 +48,62 @@ def test_manifests(recordings: Recordings, cloud: str, stack: str) -> None:
             kubernetes_validate.validate(manifest, version, strict=True)
         checked += 1
     assert checked or stack.endswith(("base", "platform"))
+
+
+@pytest.mark.parametrize(("cloud", "stack"), STACKS)
+def test_whoever_is_paged(recordings: Recordings, cloud: str, stack: str) -> None:
+    """Deployments are asked by HTTP whether they live, end before they are killed, and are what others name."""
+    graph = recordings.shipped(cloud, stack)
+    ranks = {each.at("metadata.name") for each in graph.of("PriorityClass")}
+    for each in graph.of("Deployment"):
+        pod = each.at("spec.template.spec")
+        if each.at("metadata.labels", {}).get("app.kubernetes.io/part-of") != "flyteform":
+            continue
+        [main] = pod["containers"]
+        # A port takes calls also of a process that is stuck.
+        assert all("httpGet" in main[f"{kind}Probe"] for kind in ("startup", "readiness", "liveness")), each.name
+        drained = main.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
+        assert drained + 15 <= pod["terminationGracePeriodSeconds"]
+        # Whoever is called by a Service goes on for as long as calls may come.
+        selected = [one.at("spec.selector") for one in graph.of("Service") if one.at("spec.selector")]
+        labels = each.at("spec.template.metadata.labels")
+        assert bool(drained) is any(one.items() <= labels.items() for one in selected)
+        assert pod["priorityClassName"] in ranks
+        budgets = [one.at("spec.selector.matchLabels") for one in graph.of("PodDisruptionBudget")]
+        assert len([one for one in budgets if one.items() <= labels.items()]) == 1
+    for each in graph.of("HorizontalPodAutoscaler"):
+        scaled = graph.one("Deployment", each.at("spec.scaleTargetRef.name")).at("spec")
+        assert "replicas" not in scaled
+        [main] = scaled["template"]["spec"]["containers"]
+        [metric] = each.at("spec.metrics")
+        assert metric["containerResource"]["container"] == main["name"]
+        assert main["resources"]["requests"]["cpu"] in {"250m", "500m", "1"}
+
+
+def test_tokens_of_databases(recordings: Recordings, tmp_path: Path) -> None:
+    """What fetches tokens asks again soon where it got none, later where it did, and ends when it is told to."""
+    release = recordings.shipped("gcp", "prod-controlplane").one("Job").at("spec.template.spec.initContainers")
+    script = next(each for each in release if each["name"] == "token-admin")["command"][2]
+    # The second pause is over when the test says so.
+    (tmp_path / "sleep").write_text('#!/bin/sh\necho "$1" >> slept\n[ "$1" = 5 ] || exec /bin/sleep 600\n')
+    (tmp_path / "token").write_text("#!/bin/sh\n[ -e tried ] && echo secret && exit 0\ntouch tried\nexit 1\n")
+    for name in ("sleep", "token"):
+        (tmp_path / name).chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "TOKEN_FILE": str(tmp_path / "file"), "REFRESH_SECONDS": "700"}
+    command = ["/bin/sh", "-c", script, "token", str(tmp_path / "token")]
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, process_group=0) as process:
+        try:
+            wait_until(lambda: _read(tmp_path / "slept").split() == ["5", "700"], seconds=60, what="two tries")
+            assert (tmp_path / "file").read_text() == "secret\n"
+            assert (tmp_path / "file").stat().st_mode & 0o077 == 0
+            process.terminate()
+            assert process.wait(60) == 0
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def _read(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
 
 
 def test_is_strict() -> None:

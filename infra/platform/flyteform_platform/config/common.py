@@ -146,6 +146,16 @@ class ControlPlane(Section):
     clusters: tuple[TrustedCluster, ...] = ()
     settings: dict[str, object] = Field(default_factory=dict)
 
+    @model_validator(mode="after")
+    def _one_core(self) -> Self:
+        cpu = self.resources.cpu
+        if (float(cpu[:-1]) / 1000 if cpu.endswith("m") else float(cpu)) > 1:
+            raise ValueError(
+                "resources.cpu is above 1: a replica is one process and uses no more, so the autoscaler, which goes by"
+                " the share of it that is used, would never add one; raise replicas.maximum"
+            )
+        return self
+
 
 class Limits(Section):
     """What all tasks of a project's domain may use together; empty: no limit."""

@@ -20,6 +20,7 @@ from flyteform_platform.controlplane.names import (
     LOGIN_SECRET,
     NAME,
     OBJECTS_SECRET,
+    PRIORITY,
     RELEASE,
     RELEASE_ACCOUNT,
     service_host,
@@ -29,7 +30,7 @@ from flyteform_platform.controlplane.routes import Routes
 from flyteform_platform.controlplane.secrets import database_secrets
 from flyteform_platform.controlplane.trust import trusted
 from flyteform_platform.dataplane.names import COMPONENT as DATA_PLANE
-from flyteform_platform.parts.deployments import autoscaler, budget, deployment, metadata
+from flyteform_platform.parts.deployments import autoscaler, budget, deployment, metadata, priority
 from flyteform_platform.parts.documents import checksum
 from flyteform_platform.parts.labels import labels, namespace_labels, selector
 from flyteform_platform.parts.networks import Allowed, allow, deny_all, inside
@@ -91,9 +92,10 @@ class ControlPlane(pulumi.ComponentResource):
         policies = self._policies()
         processes = Processes(self._config, self._foundation, access, checksum)
         ready = pulumi.ResourceOptions.merge(self._opts, pulumi.ResourceOptions(depends_on=secrets))
+        rank = priority(PRIORITY, COMPONENT, self._opts)
         release = processes.release(ready)
         # Additive migrations first, then new replicas beside old ones.
-        after = pulumi.ResourceOptions.merge(self._opts, pulumi.ResourceOptions(depends_on=[release]))
+        after = pulumi.ResourceOptions.merge(self._opts, pulumi.ResourceOptions(depends_on=[release, rank]))
         serving = [deployment(NAME, self._namespace, processes.serving(), after), self._service(), *policies]
         autoscaler(NAME, self._namespace, COMPONENT, self._config.control_plane.replicas, after)
         budget(NAME, self._namespace, COMPONENT, self._opts)

@@ -29,11 +29,14 @@ _CA_FOLDER: Final = "/etc/flyteform/database-ca"
 CA_CONFIG: Final = "flyteform-database-ca"
 # The certificates of public authorities, in the image.
 _PUBLIC: Final = "/etc/ssl/certs/ca-certificates.crt"
-# The file is replaced as a whole, so that no reader sees half a token.
+# The file is replaced as a whole, so that no reader sees half a token. One that cannot be had is asked for again soon,
+# while the last one is still good. The first process of a container ends at an order only if it says so.
 _LOOP: Final = """umask 077
+trap 'exit 0' TERM INT
 while :; do
-  "$@" > "$TOKEN_FILE.new" && mv "$TOKEN_FILE.new" "$TOKEN_FILE"
-  sleep "$REFRESH_SECONDS"
+  pause=5
+  "$@" > "$TOKEN_FILE.new" && mv "$TOKEN_FILE.new" "$TOKEN_FILE" && pause=$REFRESH_SECONDS
+  sleep "$pause" & wait $!
 done"""
 
 

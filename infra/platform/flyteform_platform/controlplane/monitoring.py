@@ -7,16 +7,19 @@ from typing import TYPE_CHECKING, Any, Final
 from pulumi_kubernetes.apiextensions import CustomResource
 
 from flyteform_platform.controlplane.names import COMPONENT, HTTP, LOGIN_SECRET, NAME, service_host
+from flyteform_platform.parts.alerts import MONITORING, Alert, alert_rules, restarting, unavailable
 from flyteform_platform.parts.deployments import metadata
 from flyteform_platform.parts.labels import selector
 
 if TYPE_CHECKING:
     import pulumi
 
-_API: Final = "monitoring.coreos.com/v1"
-_FAILURES: Final = 'grpc_server_handled_total{job="flyteform",grpc_code=~"Internal|Unavailable|Unknown|DataLoss"}'
+_LINKS: Final = "flyteform.v1.DataPlaneLink"
+_HANDLED: Final = f'grpc_server_handled_total{{job="{NAME}"}}'
+_FAILURES: Final = f'grpc_server_handled_total{{job="{NAME}",grpc_code=~"Internal|Unavailable|Unknown|DataLoss"}}'
 # The link of a data plane is one call that lasts for hours.
-_SECONDS: Final = 'grpc_server_handling_seconds_bucket{job="flyteform",grpc_service!="flyteform.v1.DataPlaneLink"}'
+_SECONDS: Final = f'grpc_server_handling_seconds_bucket{{job="{NAME}",grpc_service!="{_LINKS}"}}'
+_OPEN_LINKS: Final = f'grpc_server_in_flight{{job="{NAME}",grpc_service="{_LINKS}"}}'
 
 
 def monitor(namespace: str, opts: pulumi.ResourceOptions) -> None:
@@ -32,60 +35,76 @@ def monitor(namespace: str, opts: pulumi.ResourceOptions) -> None:
         "selector": {"matchLabels": selector(COMPONENT)},
         "endpoints": [{"port": "http", "path": "/metrics", "interval": "30s", "oauth2": oauth}],
     }
-    _custom("ServiceMonitor", namespace, spec, opts)
-    _custom("PrometheusRule", namespace, {"groups": [{"name": "flyteform", "rules": _rules()}]}, opts)
-
-
-def _rules() -> list[dict[str, Any]]:
-    return [
-        _alert("FlyteformDown", 'absent(up{job="flyteform"} == 1)', "2m", "critical", "no replica answers"),
-        _alert(
-            "FlyteformCallsFail",
-            f'sum(rate({_FAILURES}[5m])) / sum(rate(grpc_server_handled_total{{job="flyteform"}}[5m])) > 0.05',
-            "10m",
-            "critical",
-            "more than 5 % of the calls fail by the platform's fault",
-        ),
-        _alert(
-            "FlyteformCallsSlow",
-            f"histogram_quantile(0.99, sum by (le) (rate({_SECONDS}[5m]))) > 2",
-            "15m",
-            "warning",
-            "one call of a hundred takes more than 2 s",
-        ),
-        _alert(
-            "FlyteformRestarts",
-            'increase(kube_pod_container_status_restarts_total{container=~"controlplane|dataplane"}[30m]) > 3',
-            "5m",
-            "warning",
-            "a process of the platform restarts again and again",
-        ),
-        _alert(
-            "FlyteformReleaseFailed",
-            'kube_job_status_failed{job_name=~"flyteform-release-.*"} > 0',
-            "1m",
-            "critical",
-            "the databases were not migrated: the former release serves on",
-        ),
-    ]
-
-
-def _alert(name: str, expression: str, duration: str, severity: str, summary: str) -> dict[str, Any]:
-    return {
-        "alert": name,
-        "expr": expression,
-        "for": duration,
-        "labels": {"severity": severity},
-        "annotations": {"summary": summary},
-    }
-
-
-def _custom(kind: str, namespace: str, spec: dict[str, Any], opts: pulumi.ResourceOptions) -> None:
     CustomResource(
-        f"flyteform-{kind.lower()}",
-        api_version=_API,
-        kind=kind,
+        f"{NAME}-servicemonitor",
+        api_version=MONITORING,
+        kind="ServiceMonitor",
         metadata=metadata(NAME, namespace, COMPONENT),
         spec=spec,
         opts=opts,
     )
+    alert_rules(NAME, namespace, COMPONENT, _alerts(namespace), opts)
+
+
+def _alerts(namespace: str) -> list[Alert]:
+    pods = f"kubectl get pods,events --namespace {namespace}"
+    return [
+        unavailable("FlyteformDown", NAME, namespace, "no replica of the control plane is ready", pods, lasting="2m"),
+        Alert(
+            "FlyteformNotScraped",
+            f'absent(up{{job="{NAME}"}} == 1)',
+            "10m",
+            "no replica gives its metrics: the alerts about calls are blind",
+            f"the target serviceMonitor/{namespace}/{NAME} in Prometheus says why",
+        ),
+        Alert(
+            "FlyteformCallsFail",
+            f"sum(rate({_FAILURES}[5m])) / sum(rate({_HANDLED}[5m])) > 0.05",
+            "10m",
+            "more than 5 % of the calls fail by the platform's fault",
+            f"kubectl logs --namespace {namespace} deployment/{NAME}: is a database out of reach?",
+            critical=True,
+        ),
+        Alert(
+            "FlyteformCallsSlow",
+            f"histogram_quantile(0.99, sum by (le) (rate({_SECONDS}[5m]))) > 2",
+            "15m",
+            "one call of a hundred takes more than 2 s",
+            "the databases' load, and whether the autoscaler has reached its maximum",
+        ),
+        Alert(
+            "FlyteformNoDataPlane",
+            # Without any call there is no such series at all.
+            f"(sum({_OPEN_LINKS}) or vector(0)) < 1",
+            "5m",
+            "no cluster is linked: nothing that is started runs",
+            "flyteform get clusters; then the operator's log in the cluster",
+            critical=True,
+        ),
+        Alert(
+            "FlyteformMemory",
+            f'process_resident_memory_bytes{{job="{NAME}"}} / on (namespace, pod) kube_pod_container_resource_limits'
+            f'{{resource="memory",container="{COMPONENT}"}} > 0.9',
+            "15m",
+            "{{ $labels.pod }} is near its limit of memory, at which it is killed",
+            "controlplane.resources.memory of the stack",
+        ),
+        Alert(
+            "FlyteformAtMaximum",
+            f'kube_horizontalpodautoscaler_status_current_replicas{{namespace="{namespace}"}}'
+            f' >= kube_horizontalpodautoscaler_spec_max_replicas{{namespace="{namespace}"}}',
+            "30m",
+            "the autoscaler has reached its maximum and cannot follow the load",
+            "controlplane.replicas.maximum of the stack",
+        ),
+        restarting("FlyteformRestarts", namespace),
+        Alert(
+            "FlyteformReleaseFailed",
+            # By its condition: a job that succeeded at its second try has failed pods, too.
+            f'kube_job_failed{{namespace="{namespace}",job_name=~"flyteform-release-.*",condition="true"}} == 1',
+            "1m",
+            "the databases were not migrated: the former release serves on",
+            f"kubectl logs --namespace {namespace} job/{{{{ $labels.job_name }}}}",
+            critical=True,
+        ),
+    ]

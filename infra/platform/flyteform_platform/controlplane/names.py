@@ -15,6 +15,7 @@ HTTP: Final = 8088
 LOGIN_SECRET: Final = "flyteform-login"  # noqa: S105 - a name
 OBJECTS_SECRET: Final = "flyteform-objects"  # noqa: S105 - a name
 TLS_SECRET: Final = "flyteform-tls"  # noqa: S105 - a name
+PRIORITY: Final = "flyteform-controlplane"
 STATE: Final = "/var/lib/flyteform"
 
 

@@ -18,6 +18,7 @@ from flyteform_platform.controlplane.names import (
     HTTP,
     LOGIN_SECRET,
     OBJECTS_SECRET,
+    PRIORITY,
     RELEASE,
     RELEASE_ACCOUNT,
     STATE,
@@ -26,6 +27,7 @@ from flyteform_platform.parts.deployments import metadata
 from flyteform_platform.parts.pods import (
     Mount,
     Pods,
+    asking,
     config_volume,
     container_security,
     mounted,
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
 _CONFIG: Final = "/etc/flyteform/config"
 _TRUST: Final = "/etc/flyteform/trust"
 CONFIG: Final = "flyteform-config"
+# By then the gateway and every node know that the pod goes; the process itself ends within seconds.
+_DRAIN_SECONDS: Final = 10
 _COPY: Final = f"""
 import os, pathlib
 os.umask(0o077)
@@ -121,10 +125,12 @@ class Processes:
             secrets={key: (OBJECTS_SECRET, key) for key in foundation.metadata.keys},
             mounts=(*self.access.mounts, state, Mount(_CONFIG, trust.volume), login),
             before=(*self.access.sidecars, self._copier((state, trust, login))),
-            probes=_probes(),
+            probes=asking("/healthcheck", "http"),
             pod_labels=foundation.identities.control_plane.pod_labels,
             annotations={"flyteform.org/config": self.checksum},
             grace_seconds=45,
+            drain_seconds=_DRAIN_SECONDS,
+            priority=PRIORITY,
         )
 
     def _arguments(self) -> tuple[pulumi.Input[str], ...]:
@@ -158,15 +164,3 @@ class Processes:
             security_context=container_security(),
             volume_mounts=[mounted(each) for each in mounts],
         )
-
-
-def _probes() -> dict[str, core.ProbeArgs]:
-    """Alive is who listens: a database that is down is no reason to restart. Ready is who can serve."""
-    ready = core.HTTPGetActionArgs(path="/healthcheck", port="http")
-    return {
-        "startup": core.ProbeArgs(http_get=ready, period_seconds=2, failure_threshold=60, timeout_seconds=5),
-        "readiness": core.ProbeArgs(http_get=ready, period_seconds=5, failure_threshold=3, timeout_seconds=5),
-        "liveness": core.ProbeArgs(
-            tcp_socket=core.TCPSocketActionArgs(port="http"), period_seconds=10, failure_threshold=6, timeout_seconds=5
-        ),
-    }

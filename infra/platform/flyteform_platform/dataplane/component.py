@@ -14,17 +14,18 @@ from flyteform_dataplane.kubernetes.workflows.definition import NAME as DEFINITI
 from flyteform_dataplane.kubernetes.workflows.definition import definition
 from flyteform_platform.controlplane.names import COMPONENT as CONTROL_PLANE
 from flyteform_platform.controlplane.names import GRPC
-from flyteform_platform.dataplane.names import ACCOUNT, COMPONENT, NAME, OBJECTS_SECRET
+from flyteform_platform.dataplane.monitoring import monitor
+from flyteform_platform.dataplane.names import ACCOUNT, COMPONENT, NAME, OBJECTS_SECRET, PRIORITY
 from flyteform_platform.dataplane.profile import profile_document
 from flyteform_platform.dataplane.projects import ProjectNamespaces, project_scopes
 from flyteform_platform.dataplane.webhook import SecretsWebhook
 from flyteform_platform.errors import ConfigError
 from flyteform_platform.parts.access import grant
-from flyteform_platform.parts.deployments import budget, deployment, metadata
+from flyteform_platform.parts.deployments import budget, deployment, metadata, priority
 from flyteform_platform.parts.documents import checksum
 from flyteform_platform.parts.labels import labels, namespace_labels
 from flyteform_platform.parts.networks import Allowed, allow, deny_all, inside
-from flyteform_platform.parts.pods import Mount, Pods, config_volume, scratch
+from flyteform_platform.parts.pods import Mount, Pods, asking, config_volume, scratch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 _PROFILE: Final = "/etc/flyteform/profile"
 _TOKEN: Final = "/var/run/secrets/flyteform"  # noqa: S105 - a folder
 _STATE: Final = "/var/lib/flyteform"
+_HEALTH: Final = 8081
 # The shortest that the API server makes; the kubelet renews it in time, and the operator reads it for every call.
 _TOKEN_SECONDS: Final = 600
 
@@ -63,6 +65,7 @@ class DataPlane(pulumi.ComponentResource):
         self._config = config
         self._foundation = foundation
         self._address = address
+        self._serving = serving
         self._namespace = config.data_plane.namespace
         self._opts = pulumi.ResourceOptions(parent=self, provider=provider, depends_on=list(after))
         self.definition = self._definition()
@@ -95,7 +98,8 @@ class DataPlane(pulumi.ComponentResource):
         return ProjectNamespaces(self._config, self._foundation, self._opts, tuple(after)).make()
 
     def _operate(self, rights: list[pulumi.Resource]) -> pulumi.Resource:
-        needed = [self.definition, *rights, self._account(), *self._policies()]
+        rank = priority(PRIORITY, COMPONENT, self._opts)
+        needed = [self.definition, rank, *rights, self._account(), *self._policies()]
         document = profile_document(self._foundation, self._config.data_plane.image)
         profile = pulumi.Output.json_dumps(document, indent=1, sort_keys=True)
         core.ConfigMap(
@@ -108,7 +112,8 @@ class DataPlane(pulumi.ComponentResource):
         if keys:
             about = metadata(OBJECTS_SECRET, self._namespace, COMPONENT)
             core.Secret(f"{NAME}-objects", metadata=about, string_data=dict(keys), opts=self._opts)
-        after = pulumi.ResourceOptions(depends_on=needed)
+        # It is ready when it has a link: before there is anybody to link to it could not be.
+        after = pulumi.ResourceOptions(depends_on=[*needed, *self._serving])
         operator = deployment(
             NAME,
             self._namespace,
@@ -117,8 +122,12 @@ class DataPlane(pulumi.ComponentResource):
             replicas=self._config.data_plane.replicas,
         )
         budget(NAME, self._namespace, COMPONENT, self._opts)
+        # Its pods have the class, too.
+        ranked = pulumi.ResourceOptions.merge(self._opts, pulumi.ResourceOptions(depends_on=[rank]))
         if self._config.addons.has_certificates:
-            SecretsWebhook(self._config, self._foundation, self._opts).make()
+            SecretsWebhook(self._config, self._foundation, ranked).make()
+        if self._config.addons.has_monitoring:
+            monitor(self._namespace, self._opts, webhook=self._config.addons.has_certificates)
         return operator
 
     def _pods(self, checksum: pulumi.Output[str]) -> Pods:
@@ -148,6 +157,9 @@ class DataPlane(pulumi.ComponentResource):
             pod_labels=foundation.identities.data_plane.pod_labels,
             annotations={"flyteform.org/profile": checksum},
             calls_kubernetes=True,
+            ports={"health": _HEALTH},
+            probes=asking("/livez", "health", ready="/readyz"),
+            priority=PRIORITY,
         )
 
     def _arguments(self) -> tuple[pulumi.Input[str], ...]:
@@ -168,6 +180,8 @@ class DataPlane(pulumi.ComponentResource):
             f"{_PROFILE}/profile.yaml",
             # This program makes the namespaces; the operator has no right to.
             "--no-resource-sync",
+            "--health-port",
+            str(_HEALTH),
             *(f"--limit-namespace={each}" for each in self._scope.namespaces or ()),
         )
 

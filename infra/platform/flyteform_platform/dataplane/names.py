@@ -7,6 +7,8 @@ from typing import Final
 NAME: Final = "flyteform-dataplane"
 COMPONENT: Final = "dataplane"
 ACCOUNT: Final = "flyteform-dataplane"
+WEBHOOK: Final = "flyteform-webhook"
+PRIORITY: Final = "flyteform-dataplane"
 OBJECTS_SECRET: Final = "flyteform-objects"  # noqa: S105 - a name
 # Tasks run as this service account of the namespace `<project>-<domain>`, unless a launch plan names another.
 WORKLOAD: Final = "default"

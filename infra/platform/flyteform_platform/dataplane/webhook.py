@@ -15,16 +15,16 @@ from pulumi_kubernetes.meta import v1 as meta
 
 import pulumi
 from flyteform_dataplane.kubernetes.webhook.manifest import configuration, service_client
+from flyteform_platform.dataplane.names import PRIORITY, WEBHOOK
 from flyteform_platform.parts.deployments import budget, deployment, metadata
 from flyteform_platform.parts.labels import labels, selector
 from flyteform_platform.parts.networks import Allowed, allow
-from flyteform_platform.parts.pods import Mount, Pods, secret_volume
+from flyteform_platform.parts.pods import Mount, Pods, asking, secret_volume
 
 if TYPE_CHECKING:
     from flyteform_platform.config import PlatformConfig
     from flyteform_platform.foundation import Foundation
 
-_NAME: Final = "flyteform-webhook"
 _COMPONENT: Final = "webhook"
 _PORT: Final = 9443
 _CERTIFICATE: Final = "/etc/flyteform/certificate"
@@ -44,44 +44,44 @@ class SecretsWebhook:
         namespace = self.config.data_plane.namespace
         certificate = self._certificate(namespace)
         core.ServiceAccount(
-            _NAME,
-            metadata=metadata(_NAME, namespace, _COMPONENT),
+            WEBHOOK,
+            metadata=metadata(WEBHOOK, namespace, _COMPONENT),
             automount_service_account_token=False,
             opts=self.opts,
         )
         # The API server calls from an address of its own, which no label names.
         allow(namespace, _COMPONENT, self.opts, ingress=[Allowed((_PORT,), cidrs=("0.0.0.0/0",))])
         core.Service(
-            _NAME,
-            metadata=metadata(_NAME, namespace, _COMPONENT),
+            WEBHOOK,
+            metadata=metadata(WEBHOOK, namespace, _COMPONENT),
             spec=core.ServiceSpecArgs(
                 selector=selector(_COMPONENT), ports=[core.ServicePortArgs(name="https", port=443, target_port="https")]
             ),
             opts=self.opts,
         )
         after = pulumi.ResourceOptions.merge(self.opts, pulumi.ResourceOptions(depends_on=[certificate]))
-        serving = deployment(_NAME, namespace, self._pods(), after, replicas=2)
-        budget(_NAME, namespace, _COMPONENT, self.opts)
+        serving = deployment(WEBHOOK, namespace, self._pods(), after, replicas=2)
+        budget(WEBHOOK, namespace, _COMPONENT, self.opts)
         self._configuration(namespace, serving)
 
     def _certificate(self, namespace: str) -> CustomResource:
         issuer = CustomResource(
-            f"{_NAME}-issuer",
+            f"{WEBHOOK}-issuer",
             api_version=_ISSUER,
             kind="Issuer",
-            metadata=metadata(_NAME, namespace, _COMPONENT),
+            metadata=metadata(WEBHOOK, namespace, _COMPONENT),
             spec={"selfSigned": {}},
             opts=self.opts,
         )
         return CustomResource(
-            f"{_NAME}-certificate",
+            f"{WEBHOOK}-certificate",
             api_version=_ISSUER,
             kind="Certificate",
-            metadata=metadata(_NAME, namespace, _COMPONENT),
+            metadata=metadata(WEBHOOK, namespace, _COMPONENT),
             spec={
-                "secretName": f"{_NAME}-tls",
-                "dnsNames": [f"{_NAME}.{namespace}.svc", f"{_NAME}.{namespace}.svc.cluster.local"],
-                "issuerRef": {"group": "cert-manager.io", "kind": "Issuer", "name": _NAME},
+                "secretName": f"{WEBHOOK}-tls",
+                "dnsNames": [f"{WEBHOOK}.{namespace}.svc", f"{WEBHOOK}.{namespace}.svc.cluster.local"],
+                "issuerRef": {"group": "cert-manager.io", "kind": "Issuer", "name": WEBHOOK},
                 "privateKey": {"algorithm": "ECDSA", "size": 256, "rotationPolicy": "Always"},
             },
             opts=pulumi.ResourceOptions.merge(self.opts, pulumi.ResourceOptions(depends_on=[issuer])),
@@ -89,7 +89,6 @@ class SecretsWebhook:
 
     def _pods(self) -> Pods:
         plane = self.config.data_plane
-        probe = core.ProbeArgs(tcp_socket=core.TCPSocketActionArgs(port="https"), period_seconds=5)
         return Pods(
             component=_COMPONENT,
             image=plane.image,
@@ -104,20 +103,23 @@ class SecretsWebhook:
                 "--key",
                 f"{_CERTIFICATE}/tls.key",
             ),
-            account=_NAME,
+            account=WEBHOOK,
             resources=plane.resources,
             nodes=self.foundation.profile.system,
             zone_label=self.foundation.profile.zone_label,
             ports={"https": _PORT},
-            mounts=(Mount(_CERTIFICATE, secret_volume("certificate", f"{_NAME}-tls")),),
-            probes={"startup": probe, "readiness": probe, "liveness": probe},
+            mounts=(Mount(_CERTIFICATE, secret_volume("certificate", f"{WEBHOOK}-tls")),),
+            probes=asking("/healthz", "https", scheme="HTTPS"),
+            # The API server must not ask one that is gone: no pod that wants a secret would be made.
+            drain_seconds=5,
+            priority=PRIORITY,
         )
 
     def _configuration(self, namespace: str, serving: pulumi.Resource) -> None:
-        document = configuration(service_client(_NAME, namespace), certificate=f"{namespace}/{_NAME}")
+        document = configuration(service_client(WEBHOOK, namespace), certificate=f"{namespace}/{WEBHOOK}")
         about = document["metadata"]
         admission.MutatingWebhookConfiguration(
-            _NAME,
+            WEBHOOK,
             metadata=meta.ObjectMetaArgs(
                 name=about["name"], labels=labels(_COMPONENT), annotations=about["annotations"]
             ),

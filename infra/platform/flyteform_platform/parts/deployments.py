@@ -8,6 +8,7 @@ from pulumi_kubernetes.apps import v1 as apps
 from pulumi_kubernetes.autoscaling import v2 as autoscaling
 from pulumi_kubernetes.meta import v1 as meta
 from pulumi_kubernetes.policy import v1 as policy
+from pulumi_kubernetes.scheduling import v1 as scheduling
 
 from flyteform_platform.parts.labels import labels, selector
 from flyteform_platform.parts.pods import template
@@ -48,6 +49,18 @@ def deployment(
     )
 
 
+def priority(name: str, component: str, opts: pulumi.ResourceOptions) -> scheduling.PriorityClass:
+    """Make the class of pods that tasks' pods make room for, and are never preferred to, on nodes that are full."""
+    return scheduling.PriorityClass(
+        name,
+        metadata=meta.ObjectMetaArgs(name=name, labels=labels(component)),
+        value=1_000_000,
+        global_default=False,
+        description="The platform's own pods, without which no task runs.",
+        opts=opts,
+    )
+
+
 def budget(name: str, namespace: str, component: str, opts: pulumi.ResourceOptions) -> policy.PodDisruptionBudget:
     """Let drains of nodes take one pod at a time."""
     return policy.PodDisruptionBudget(
@@ -65,8 +78,9 @@ def budget(name: str, namespace: str, component: str, opts: pulumi.ResourceOptio
 def autoscaler(
     name: str, namespace: str, component: str, scaling: Scaling, opts: pulumi.ResourceOptions
 ) -> autoscaling.HorizontalPodAutoscaler:
-    """Scale a Deployment of the same name by its use of CPU."""
+    """Scale a Deployment of the same name by its main container's use of CPU: what helps beside it does not count."""
     target = autoscaling.MetricTargetArgs(type="Utilization", average_utilization=scaling.cpu_percent)
+    used = autoscaling.ContainerResourceMetricSourceArgs(name="cpu", container=component, target=target)
     return autoscaling.HorizontalPodAutoscaler(
         name,
         metadata=metadata(name, namespace, component),
@@ -76,11 +90,7 @@ def autoscaler(
             ),
             min_replicas=scaling.minimum,
             max_replicas=scaling.maximum,
-            metrics=[
-                autoscaling.MetricSpecArgs(
-                    type="Resource", resource=autoscaling.ResourceMetricSourceArgs(name="cpu", target=target)
-                )
-            ],
+            metrics=[autoscaling.MetricSpecArgs(type="ContainerResource", container_resource=used)],
         ),
         opts=opts,
     )

@@ -36,7 +36,8 @@ class Mount:
 class Pods:
     """The pods of one component: one main container, and what surrounds it.
 
-    `environment` has texts, `secrets` maps variables to (Secret, key).
+    `environment` has texts, `secrets` maps variables to (Secret, key). Of `grace_seconds` between the order to end and
+    the kill, the first `drain_seconds` pass before the process hears of it: until then balancers still send calls here.
     """
 
     component: str
@@ -56,6 +57,8 @@ class Pods:
     pod_labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, Input[str]] = field(default_factory=dict)
     grace_seconds: int = 30
+    drain_seconds: int = 0
+    priority: str = ""
     restart: str = "Always"
     # Whether the pods call the API server of their cluster.
     calls_kubernetes: bool = False
@@ -120,6 +123,7 @@ def template(pods: Pods) -> core.PodTemplateSpecArgs:
         liveness_probe=pods.probes.get("liveness"),
         readiness_probe=pods.probes.get("readiness"),
         startup_probe=pods.probes.get("startup"),
+        lifecycle=_draining(pods.drain_seconds),
         termination_message_policy="FallbackToLogsOnError",
     )
     return core.PodTemplateSpecArgs(
@@ -135,11 +139,33 @@ def template(pods: Pods) -> core.PodTemplateSpecArgs:
             containers=[main],
             volumes=[each.volume for each in mounts],
             restart_policy=pods.restart,
+            priority_class_name=pods.priority or None,
             termination_grace_period_seconds=pods.grace_seconds,
             topology_spread_constraints=_spread(pods) if pods.restart == "Always" else [],
             **_placed(pods.nodes),
         ),
     )
+
+
+def _draining(seconds: int) -> core.LifecycleArgs | None:
+    if not seconds:
+        return None
+    return core.LifecycleArgs(pre_stop=core.LifecycleHandlerArgs(sleep=core.SleepActionArgs(seconds=seconds)))
+
+
+def asking(path: str, port: str, *, scheme: str = "HTTP", ready: str = "") -> dict[str, core.ProbeArgs]:
+    """Return probes that ask over HTTP: a process that is stuck does not answer, though its port still takes calls.
+
+    `ready` is the path for readiness, if that is another question. A process has two minutes to begin, and is started
+    anew when it has not answered for one.
+    """
+    alive = core.HTTPGetActionArgs(path=path, port=port, scheme=scheme)
+    able = core.HTTPGetActionArgs(path=ready or path, port=port, scheme=scheme)
+    return {
+        "startup": core.ProbeArgs(http_get=alive, period_seconds=2, failure_threshold=60, timeout_seconds=5),
+        "readiness": core.ProbeArgs(http_get=able, period_seconds=5, failure_threshold=3, timeout_seconds=5),
+        "liveness": core.ProbeArgs(http_get=alive, period_seconds=10, failure_threshold=6, timeout_seconds=5),
+    }
 
 
 def mounted(mount: Mount) -> core.VolumeMountArgs:
