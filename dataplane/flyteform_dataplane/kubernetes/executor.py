@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar, assert_never
 
-from flyteform.errors import AlreadyExistsError, FlyteformError, InvalidInputError, NotFoundError
+from flyteform.errors import AlreadyExistsError, ConflictError, FlyteformError, InvalidInputError, NotFoundError
 from flyteform_dataplane.engine.failures import Failure, FailureKind
 from flyteform_dataplane.errors import UserError
 from flyteform_dataplane.kubernetes.api import ForbiddenError, TooLargeError
@@ -202,7 +202,10 @@ class PodExecutor:
             await asyncio.gather(posting, return_exceptions=True)
             raise
         except AlreadyExistsError:
-            return
+            there = await self._api.get(f"{path}/{manifest['metadata']['name']}")
+            if _attempt_of(there) != _attempt_of(manifest) or MANAGED_LABEL not in there["metadata"].get("labels", {}):
+                name = manifest["metadata"]["name"]
+                raise ConflictError(f"somebody else has made a pod of its name, {name}") from None
         except ForbiddenError as error:
             if _QUOTA in error.message:
                 raise _FullError(error.message) from error

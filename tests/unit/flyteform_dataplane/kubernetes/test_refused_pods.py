@@ -132,6 +132,18 @@ async def test_a_refusal_is_told_with_its_reason(world: World, case: str) -> Non
     assert world.cluster.tries == 1
 
 
+async def test_a_pod_of_somebody_else_is_not_taken_for_the_attempts(world: World) -> None:
+    """It has the name, and would never be seen to end: the attempt fails at once, for another one to try."""
+    theirs = {"metadata": {"name": "f1-n0-0", "annotations": {}}, "spec": {}}
+    await world.cluster.create(POD.rpartition("/")[0], theirs)
+    await world.start()
+    await until(lambda: world.updates)
+    failure = world.updates[-1].failure
+    assert failure is not None
+    assert (failure.kind, failure.recoverable) == (FailureKind.SYSTEM, True)
+    assert "somebody else has made a pod of its name, f1-n0-0" in failure.message
+
+
 async def test_a_server_that_is_away_is_waited_for(world: World) -> None:
     """Neither its absence nor that of a webhook, which it tells as its own failure, is the attempt's."""
     world.cluster.error = UnavailableError("failed calling webhook")
