@@ -32,13 +32,19 @@ from flyteform_controlplane.settings import GRPC_PORT, HTTP_PORT, ControlPlaneSe
     envvar="FLYTEFORM_DATABASE_URL",
     help="postgresql://user:password@host/name, better in FLYTEFORM_DATABASE_URL; by default SQLite in --state-dir.",
 )
+@click.option(
+    "--catalog-database-url",
+    default="",
+    envvar="FLYTEFORM_CATALOG_DATABASE_URL",
+    help="The database of DataCatalog and CacheService, in the same way; by default the same one.",
+)
 @click.option("--objects-prefix", default="", help="URI of the object store; by default in the state directory.")
 @click.option(
     "--database-connections",
     default=20,
     show_default=True,
     envvar="FLYTEFORM_DATABASE_CONNECTIONS",
-    help="How many connections to PostgreSQL to open at most.",
+    help="How many connections to PostgreSQL to open at most, to each database.",
 )
 @click.option(
     "--catch-up",

@@ -78,8 +78,16 @@ class Parts:
     duties: tuple[Duty, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Databases:
+    """Where everything lies, and where the data catalog's does: it may be the same one."""
+
+    admin: Database
+    catalog: Database
+
+
 def assemble(
-    database: Database,
+    databases: Databases,
     objects: ObjectStore,
     config: AdminConfig,
     *,
@@ -89,11 +97,12 @@ def assemble(
     connected: Callable[[bool], None],
     onboarded: Callable[[], None] = lambda: None,
 ) -> Parts:
-    """Build all parts around one database and one object store; nothing is started.
+    """Build all parts around their databases and one object store; nothing is started.
 
     `login` is what clients are told about it; `connected` is told whether any data plane is connected to this process,
     `onboarded` that other keys may be pinned for clusters now.
     """
+    database = databases.admin
     notices = Notices(database)
 
     def look_at_clusters() -> None:
@@ -148,9 +157,11 @@ def assemble(
             DataProxyService(kept, admin, max_expiry=config.max_upload_expiry),
         ),
         _service(
-            datacatalog_pb2.DESCRIPTOR, "DataCatalog", CatalogService(database, objects, unreadable=stores.unreadable)
+            datacatalog_pb2.DESCRIPTOR,
+            "DataCatalog",
+            CatalogService(databases.catalog, objects, unreadable=stores.unreadable),
         ),
-        _service(cacheservice_pb2.DESCRIPTOR, "CacheService", CacheService(database)),
+        _service(cacheservice_pb2.DESCRIPTOR, "CacheService", CacheService(databases.catalog)),
         _service(agent_pb2.DESCRIPTOR, "AgentMetadataService", AgentService(config.agents)),
         _service(auth_pb2.DESCRIPTOR, "AuthMetadataService", AuthMetadataService(login)),
         _service(identity_pb2.DESCRIPTOR, "IdentityService", IdentityService()),

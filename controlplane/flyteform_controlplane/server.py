@@ -14,8 +14,9 @@ from flyteform.objects import open_store
 from flyteform.objects.local import LocalStore
 from flyteform.objects.signing import UrlSigner
 from flyteform_controlplane.auth.clients import USER_CLIENT
+from flyteform_controlplane.errors import ControlPlaneError
 from flyteform_controlplane.metrics import Metrics
-from flyteform_controlplane.parts import assemble, stock_services
+from flyteform_controlplane.parts import Databases, assemble, stock_services
 from flyteform_controlplane.readiness import Readiness
 from flyteform_controlplane.rest.app import http_app
 from flyteform_controlplane.rest.oauth import JWKS_PATH, TOKEN_PATH
@@ -109,11 +110,11 @@ class ControlPlane:
         http = settings.public_url or f"http://{_address(_reachable(settings.host), listener.getsockname()[1])}"
         objects, endpoint = _objects(settings, f"{http}/objects")
         authority = self._authority = _authority(settings, http)
-        database = await self._database()
-        logins = _logins(authority, database)
+        databases = await self._databases()
+        logins = _logins(authority, databases.admin)
         login = _login(http, authority)
         parts = assemble(
-            database,
+            databases,
             objects,
             settings.admin,
             login=login,
@@ -128,7 +129,7 @@ class ControlPlane:
         )
         metrics = Metrics()
         services = stock_services(parts.services) if settings.stock else parts.services
-        methods = methods_of(services, (metrics.measure, *_interceptors(logins, database)))
+        methods = methods_of(services, (metrics.measure, *_interceptors(logins, databases)))
         app = http_app(
             methods,
             self.readiness,
@@ -148,13 +149,23 @@ class ControlPlane:
         self.readiness.report(ITSELF)
         return Addresses(_address(_reachable(settings.host), grpc_port), http)
 
-    async def _database(self) -> Database:
+    async def _databases(self) -> Databases:
+        admin = await self._database(self._settings.database_url)
+        await seed(admin)
+        if self._settings.catalog_database_url == self._settings.database_url:
+            return Databases(admin, admin)
+        try:
+            return Databases(admin, await self._database(self._settings.catalog_database_url))
+        except ControlPlaneError as error:
+            raise type(error)(f"the data catalog's database: {error.message}", remedy=error.remedy) from error
+
+    async def _database(self, url: str) -> Database:
+        """Open a database, which is closed with all else, and bring its tables up to date."""
         connections = self._settings.database_connections
         limits = PoolLimits(kept=connections // 2, more=connections - connections // 2)
-        database = Database(self._settings.database_url, limits)
+        database = Database(url, limits)
         self._running.push_async_callback(database.close)
         await migrate(database)
-        await seed(database)
         return database
 
     async def _start_grpc(self, server: GrpcServer) -> int:
@@ -208,10 +219,11 @@ def _logins(authority: Authority | None, database: Database) -> ClusterLogins | 
     return ClusterLogins(authority, database, SqlStore())
 
 
-def _interceptors(logins: ClusterLogins | None, database: Database) -> tuple[Interceptor, ...]:
-    login = () if logins is None else (authentication(logins.authenticate), holdings(database))
+def _interceptors(logins: ClusterLogins | None, databases: Databases) -> tuple[Interceptor, ...]:
+    login = () if logins is None else (authentication(logins.authenticate), holdings(databases.admin))
     # SQLite's transactions come one after the other.
-    return (*STANDARD, *login, *(() if database.is_sqlite else (conflicts,)))
+    alone = databases.admin.is_sqlite and databases.catalog.is_sqlite
+    return (*STANDARD, *login, *(() if alone else (conflicts,)))
 
 
 def _login(http: str, authority: Authority | None) -> LoginConfig:

@@ -33,7 +33,9 @@ class ControlPlaneSettings:
     """Settings of one control-plane process; a port of 0 picks a free one.
 
     `database_url` (`postgresql://user:password@host/name`) and `objects_prefix` are below `state_dir` unless they
-    are given; replicas share both, and each has a `state_dir` of its own. `InvalidInputError` if a setting cannot be.
+    are given; replicas share both, and each has a `state_dir` of its own. `catalog_database_url` is where DataCatalog
+    and CacheService keep what they know: in the same database unless it is given, too. `InvalidInputError` if a setting
+    cannot be.
     """
 
     state_dir: Path
@@ -41,6 +43,7 @@ class ControlPlaneSettings:
     grpc_port: int = GRPC_PORT
     http_port: int = HTTP_PORT
     database_url: str = ""
+    catalog_database_url: str = ""
     objects_prefix: str = ""
     # Pages that may call although there is no login; those served from loopback always may. "*" is Flyte's default
     # and lets every page in: only for a platform that asks for a login.
@@ -52,7 +55,7 @@ class ControlPlaneSettings:
     auth: bool = False
     # The clusters whose data planes get a client each, at the first start that names them.
     clusters: tuple[str, ...] = ()
-    # How many connections to PostgreSQL this process opens at most.
+    # How many connections to PostgreSQL this process opens at most, to each database that it uses.
     database_connections: int = 20
     # How many of a schedule's firings are made up for that were missed while the platform was down: the latest ones.
     catch_up: int = 1
@@ -93,10 +96,15 @@ class ControlPlaneSettings:
             )
         if self.catch_up < 0:
             raise InvalidInputError(f"--catch-up {self.catch_up} is negative", remedy="use 0 for none")
-        directory = self.state_dir.expanduser().absolute()
+        self._complete(self.state_dir.expanduser().absolute())
+
+    def _complete(self, directory: Path) -> None:
+        """Say where everything is that was not given a place."""
         object.__setattr__(self, "state_dir", directory)
         if not self.database_url:
             object.__setattr__(self, "database_url", f"sqlite:///{directory / 'control.db'}")
+        if not self.catalog_database_url:
+            object.__setattr__(self, "catalog_database_url", self.database_url)
         if not self.objects_prefix:
             object.__setattr__(self, "objects_prefix", f"file://{directory / 'objects'}")
 

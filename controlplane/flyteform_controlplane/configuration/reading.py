@@ -46,6 +46,7 @@ _PROCESS: Final = {
     "public_url": ("server", "public_url"),
     "max_message_bytes": ("server", "grpc", "max_message_size_bytes"),
     "database_url": ("database", "url"),
+    "catalog_database_url": ("database", "catalog_url"),
     "database_connections": ("database", "max_open_connections"),
     "objects_prefix": ("storage", "prefix"),
     "catch_up": ("scheduler", "catch_up"),

@@ -63,9 +63,10 @@ class Server(Section):
 
 
 class DatabaseSection(Section):
-    """The database."""
+    """The database, and the one of the data catalog where that has its own."""
 
     url: str = ""
+    catalog_url: str = ""
     max_open_connections: Annotated[int, Field(ge=3)] = 20
 
 

@@ -26,4 +26,8 @@ def test_database_is_a_file_of_the_state_directory_unless_one_is_given(tmp_path:
     """SQLite without a word; any URL that is given stays as it is."""
     assert ControlPlaneSettings(state_dir=tmp_path).database_url.endswith(f"{tmp_path}/control.db")
     url = "postgresql://flyteform@db/flyteform"
-    assert ControlPlaneSettings(state_dir=tmp_path, database_url=url).database_url == url
+    given = ControlPlaneSettings(state_dir=tmp_path, database_url=url)
+    assert (given.database_url, given.catalog_database_url) == (url, url)
+    catalog = "postgresql://catalog@db/catalog"
+    given = ControlPlaneSettings(state_dir=tmp_path, database_url=url, catalog_database_url=catalog)
+    assert (given.database_url, given.catalog_database_url) == (url, catalog)
