@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-NAMES = ("local_run", "engine", "embedded", "controlplane", "provision", "pulumi", "kubernetes")
+NAMES = ("local_run", "engine", "embedded", "controlplane", "provision", "pulumi", "kubernetes", "previews", "platform")
 
 
 def main() -> int:

@@ -73,17 +73,21 @@ import sys
 from pathlib import Path
 from tools.kubernetes import node, packages
 from tools.kubernetes.settings import Cluster
-run, before, schema_before, task, *names = sys.argv[1:]
-images = [packages.platform_image(schema_before, Path(before)), packages.task_image(task)]
-node.import_image(Cluster.read(Path(run)), *images, *map(packages.platform_image, names))
+run, task, platform, *before = sys.argv[1:]
+images = [packages.task_image(task), packages.platform_image(platform)]
+if before:
+    checkout, control_plane, data_plane = before
+    images += [packages.platform_image(control_plane, Path(checkout)), packages.platform_image(data_plane)]
+node.import_image(Cluster.read(Path(run)), *images)
 """
 
 
-def import_images(before: Path) -> None:
-    """Give the cluster's node images made from the checkout, and one from the sources `before` it."""
+def import_images(before: Path | None = None) -> None:
+    """Give the cluster's node images made from the checkout, and those of a release `before` it."""
     run = Path(os.environ["KUBECONFIG"]).parent
-    names = (CONTROL_PLANE_BEFORE, TASK_IMAGE, PLATFORM_IMAGE, DATA_PLANE_BEFORE)
-    subprocess.run([sys.executable, "-c", _IMPORT, str(run), str(before), *names], cwd=ROOT, check=True)
+    more = (str(before), CONTROL_PLANE_BEFORE, DATA_PLANE_BEFORE) if before else ()
+    command = [sys.executable, "-c", _IMPORT, str(run), TASK_IMAGE, PLATFORM_IMAGE, *more]
+    subprocess.run(command, cwd=ROOT, check=True)
 
 
 @dataclass(frozen=True)
