@@ -84,7 +84,7 @@ test-cluster: setup compat ## pass the tests that need a real Kubernetes with re
 	@if ! $(IN_CLUSTER) possible; then test -z "$$CI" && echo "SKIPPED: the tests of a real cluster"; exit; fi; \
 	  $(IN_CLUSTER) down && trap '$(IN_CLUSTER) down' EXIT && trap 'exit 130' INT TERM && \
 	  export FLYTEFORM_FLYTEKIT=$(FLYTEKIT) FLYTEFORM_TEST_CLUSTER=1 && $(IN_CLUSTER) up $(IMAGES) && \
-	  $(IN_CLUSTER) exec $(BIN)/pytest -n 3 --dist loadgroup tests/cluster $(ARGS)
+	  $(IN_CLUSTER) exec $(BIN)/pytest -n 3 --dist loadscope tests/cluster $(ARGS)
 
 N ?= 10000
 SEED ?= 0

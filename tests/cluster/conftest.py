@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from support.simulated import started
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from xdist.remote import Producer
 
     from support.simulated import Simulated
 
@@ -22,21 +26,24 @@ API_ONLY = (
     "test_sync",
     "test_workflow_log",
 )
+# They start simulated clusters of their own, and break things in them.
+ALONE = ("test_faults", "test_operators", "test_roles", "test_two_clusters")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let tests run beside each other that are on different clusters, and one after the other those that are on one."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_cluster_of(item)))
+class ByCluster(LoadScopeScheduling):  # type: ignore[misc]
+    """Runs tests beside each other that are on different clusters, and one after the other those that are on one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        """Return the cluster of a test; the one with pods, around all tests, unless it is known to need another."""
+        file = Path(nodeid.partition("::")[0]).stem
+        if file in API_ONLY:
+            return "api"
+        return file if file in ALONE else "pods"
 
 
-def _cluster_of(item: pytest.Item) -> str:
-    """Return the one with pods, around all tests, unless it is that of `API_ONLY` or the file starts its own."""
-    if item.path.stem in API_ONLY:
-        return "api"
-    module = item.getparent(pytest.Module)
-    return item.path.stem if module is not None and hasattr(module.obj, "simulated") else "pods"
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByCluster:
+    """Have the processes of `--dist loadscope` share the tests by clusters."""
+    return ByCluster(config, log)
 
 
 @pytest.fixture(scope="session")
