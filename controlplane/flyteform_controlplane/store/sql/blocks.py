@@ -119,11 +119,11 @@ def _ordered(blocks: Subquery, *, descending: bool) -> list[ColumnElement[Any]]:
     return [end.desc() if descending else end.asc() for end in ends]
 
 
-def _hit(total: ColumnElement[int], *, descending: bool) -> CTE:
-    """Return the first block with which there are so many rows in all blocks up to it."""
+def _hit(number: ColumnElement[int], *, descending: bool) -> CTE:
+    """Return the block with the row of that number among the rows of all blocks: no order, so none after it is read."""
     blocks = _counted(descending=descending)
-    ordered = _ordered(blocks, descending=descending)
-    return select(blocks).where(blocks.c.total >= total).order_by(*ordered).limit(1).cte("hit")
+    holds = (blocks.c.total >= number, blocks.c.total - blocks.c.number < number)
+    return select(blocks).where(*holds).limit(1).cte("hit")
 
 
 def _newest_first() -> Select[Any]:
