@@ -17,7 +17,7 @@ from flyteform.provision.model import Kind
 from flyteform.types import to_python
 from flyteform_local.demo import EXAMPLE
 from support.platform import alive, descendants
-from support.pulumi.machines import machine
+from support.pulumi.machines import PASSPHRASE, machine
 from support.pulumi.stacks import OWN, REAL, has_cli
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ async def test_the_life_of_a_platform(
         assert made.operations() == foreseen.operations()
         expected = versions_of_the_demo()
         assert made.outputs["workflow"] == expected[f"{Kind.WORKFLOW}/wine_training.train_wine"]
+        assert PASSPHRASE.encode() not in local.seen_by_platform, "what opens the state is no business of tasks"
         endpoint = made.outputs["endpoint"]
         async with connect(connected(endpoint)) as client:
             assert await train(client, made.outputs["launch-plan"]) > 0.9

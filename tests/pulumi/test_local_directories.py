@@ -23,6 +23,7 @@ from support.pulumi.machines import ALONE, TOKEN, Machine, machine
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from flyteform_local.processes import Process
     from support.pulumi.steps import Result
 
 WITH_PROJECT = f"""{ALONE}
@@ -51,9 +52,21 @@ async def has_project(endpoint: str) -> bool:
             return False
 
 
+async def starting(local: Machine) -> tuple[asyncio.Task[Result], Process]:
+    """Begin an `up`; return it with the platform's process as soon as that holds its directory."""
+    begun = asyncio.create_task(local.engine.up())
+    async with asyncio.timeout(120):
+        while local.holder is None:  # noqa: ASYNC110 - another process sets no event
+            await asyncio.sleep(0.01)
+    return begun, local.holder.process
+
+
 @pytest.mark.timeout(300)
 async def test_a_directory_is_one_stacks(tmp_path: Path) -> None:
-    """Another stack's resource is refused by a running platform and by one that is down, and imports it."""
+    """Another stack's resource is refused by a platform that runs and by one that is down, and takes over by an import.
+
+    What it stops then is no other process that has got the number of the platform that is gone.
+    """
     async with machine(tmp_path) as local, machine(tmp_path, name="other") as other:
         local.write()
         (await local.engine.up()).check()
@@ -68,48 +81,14 @@ async def test_a_directory_is_one_stacks(tmp_path: Path) -> None:
         await local.kill()
         (text,) = (await other.engine.up()).errors.values()
         assert "belongs to another stack's resource" in text
-
         (await other.engine.import_resource(TOKEN, "mine", str(local.state_dir))).check()
-        assert (await other.engine.up()).check().operations() == {"mine": "update"}
-        (await other.engine.destroy()).check()
-        assert local.holder is None
+        assert (await other.engine.preview()).check().operations() == {"mine": "update"}
 
-
-@pytest.mark.timeout(300)
-async def test_what_a_person_runs_is_left_alone(tmp_path: Path) -> None:
-    """`flyteform dev` on the directory is neither taken over nor stopped; after it has ended its data is taken over."""
-    async with machine(tmp_path) as local:
-        with running(tmp_path) as dev:
-            local.write(state_dir=str(dev.state_dir))
-            for operation in (local.engine.preview, local.engine.up):
-                text = refusal(await operation())
-                assert f"started by hand (process {dev.process.pid})" in text
-                assert "end it (Ctrl-C in its terminal)" in text
-            imported = await local.engine.import_resource(TOKEN, "platform", str(dev.state_dir))
-            assert "started by hand" in refusal(imported)
-            dev.get("/healthcheck")
-            assert dev.stop() == 0
-            made = (await local.engine.up()).check()
-            assert made.outputs["state"] == "running"
-            await local.kill()
-            dev.start()  # behind the stack's back
-            for operation in (local.engine.destroy, local.engine.up):
-                assert f"started by hand (process {dev.process.pid})" in refusal(await operation())
-            dev.get("/healthcheck")
-
-
-@pytest.mark.timeout(300)
-async def test_delete_stops_no_other_process(tmp_path: Path) -> None:
-    """A process that has got the number of a platform that is gone is not stopped."""
-    async with machine(tmp_path) as local:
-        local.write()
-        (await local.engine.up()).check()
-        await local.kill()
         bystander = await asyncio.create_subprocess_exec("sleep", "600")
         try:
             said = {"process": {"pid": bystander.pid, "began": this_process().began}, "owner": "urn"}
             (local.state_dir / LOCK_NAME).write_text(json.dumps(said))
-            (await local.engine.destroy()).check()
+            (await other.engine.destroy()).check()
             assert bystander.returncode is None
         finally:
             bystander.kill()
@@ -117,43 +96,55 @@ async def test_delete_stops_no_other_process(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(300)
-async def test_a_start_that_was_cut_short_is_finished(tmp_path: Path) -> None:
-    """A provider that is killed while it creates leaves what the next run takes over: one platform, none beside it."""
-    async with machine(tmp_path) as local:
-        local.write()
-        running_up = asyncio.create_task(local.engine.up())
-        async with asyncio.timeout(60):
-            while local.holder is None:  # noqa: ASYNC110 - another process sets no event
-                await asyncio.sleep(0.01)
-        local.engine.running.kill_plugins()
-        assert (await running_up).errors
-        left = local.pid
-        made = (await local.engine.up()).check()
-        assert made.operations() == {"platform": "create"}
-        assert local.pid != left
-        assert (await local.engine.up()).check().operations() == {}
+async def test_what_a_person_runs_is_left_alone(tmp_path: Path) -> None:
+    """`flyteform dev` on the directory is neither taken over nor stopped, whatever the stack wants of it."""
+    async with machine(tmp_path) as local, machine(tmp_path, name="other") as other:
+        local.write(state_dir=str(tmp_path / "platform"))
+        (await local.engine.up()).check()
+        await local.kill()
+        other.write(state_dir=str(local.state_dir))
+        with running(tmp_path) as dev:
+            assert dev.state_dir == local.state_dir
+            for operation in (local.engine.up, local.engine.destroy, other.engine.preview, other.engine.up):
+                text = refusal(await operation())
+                assert f"started by hand (process {dev.process.pid})" in text
+                assert "end it (Ctrl-C in its terminal)" in text
+            imported = await other.engine.import_resource(TOKEN, "platform", str(local.state_dir))
+            assert "started by hand" in refusal(imported)
+            dev.get("/healthcheck")
+        (await local.engine.destroy()).check()
 
 
 @pytest.mark.timeout(300)
-async def test_a_start_that_is_cancelled_leaves_nothing(tmp_path: Path) -> None:
-    """Ctrl-C during a create stops what was started, and the directory is nobody's."""
+async def test_a_start_that_is_cut_short(tmp_path: Path) -> None:
+    """Cancelled, a create leaves nothing; what it leaves when its provider is killed, the next run takes over."""
     async with machine(tmp_path) as local, machine(tmp_path, name="other") as other:
         local.write()
-        running_up = asyncio.create_task(local.engine.up())
-        async with asyncio.timeout(60):
-            while local.holder is None:  # noqa: ASYNC110 - another process sets no event
-                await asyncio.sleep(0.01)
-        process = local.holder.process
+        begun, process = await starting(local)
         await local.engine.running.cancel()
-        assert "cancelled" in refusal(await running_up)
+        assert "cancelled" in refusal(await begun)
         assert not process.runs
         other.write(ALONE.replace('Platform("platform"', 'Platform("mine"'), state_dir=str(local.state_dir))
-        assert (await other.engine.preview()).check().operations() == {"mine": "create"}
+        assert (await other.engine.preview()).check().operations() == {"mine": "create"}, "the directory is nobody's"
+
+        begun, process = await starting(local)
+        local.engine.running.kill_plugins()
+        assert (await begun).errors
+        assert process.runs, "it goes on without whoever has started it"
+        assert (await local.engine.up()).check().operations() == {"platform": "create"}
+        assert not process.runs, "there is one platform, and none beside it"
+        assert (await local.engine.up()).check().operations() == {}
+        as_of_another_release(local)
+        foreseen = (await local.engine.preview()).check()
+        assert set(foreseen.step("platform").paths) == {"version"}, "another release is to start again"
 
 
 @pytest.mark.timeout(300)
-async def test_ports(tmp_path: Path) -> None:
-    """A port that is taken is named before anything is stopped; a free one moves the platform, and its data stays."""
+async def test_moves(tmp_path: Path) -> None:
+    """A port that is taken is named before anything is stopped; a free one, and another release, move it with its data.
+
+    In another directory there is another platform, and what is declared on it is made anew.
+    """
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -168,28 +159,22 @@ async def test_ports(tmp_path: Path) -> None:
             local.write(WITH_PROJECT, grpc_port=port)
             assert str(port) in refusal(await local.engine.up())
             assert local.pid == pid
+
             taken.close()
+            await local.kill()
+            await older_schema(local.state_dir)
+            as_of_another_release(local)
             moved = (await local.engine.up()).check()
             assert moved.operations() == {"platform": "update", "on-it": "update"}
             assert moved.outputs["endpoint"] == f"127.0.0.1:{port}"
             assert await has_project(moved.outputs["endpoint"])
 
-
-@pytest.mark.timeout(300)
-async def test_another_directory_is_another_platform(tmp_path: Path) -> None:
-    """What is declared on a platform is made anew on the one that replaces it, on the same ports."""
-    async with machine(tmp_path) as local:
-        local.write(WITH_PROJECT)
-        before = (await local.engine.up()).check()
-        port = int(before.outputs["endpoint"].rpartition(":")[2])
-        left = local.state_dir
-        local.write(WITH_PROJECT, state_dir=str(tmp_path / "elsewhere"), grpc_port=port)
-        moved = (await local.engine.up()).check()
-        replaced = {step.name for step in moved.steps if step.operation == "replace"}
-        assert replaced == {"platform", "acme"}
-        assert read_holder(left) is None
-        assert await has_project(moved.outputs["endpoint"])
-        (await local.engine.destroy()).check()
+            left = local.state_dir
+            local.write(WITH_PROJECT, state_dir=str(tmp_path / "elsewhere"), grpc_port=port)
+            replaced = (await local.engine.up()).check()
+            assert {step.name for step in replaced.steps if step.operation == "replace"} == {"platform", "acme"}
+            assert read_holder(left) is None
+            assert await has_project(f"127.0.0.1:{port}")
 
 
 @pytest.mark.timeout(300)
@@ -213,44 +198,26 @@ async def test_a_start_that_fails_says_why(tmp_path: Path) -> None:
         assert f"its log is {local.state_dir / 'platform.log'}" in text
         (local.state_dir / "control.db").unlink()
 
-        running_up = asyncio.create_task(local.engine.up())
-        async with asyncio.timeout(60):
-            while local.holder is None:  # noqa: ASYNC110 - another process sets no event
-                await asyncio.sleep(0.01)
-        local.holder.process.send(signal.SIGKILL)
-        assert "ended while it started" in refusal(await running_up)
+        begun, process = await starting(local)
+        process.send(signal.SIGKILL)
+        assert "ended while it started" in refusal(await begun)
         assert local.holder is None
 
 
-async def stored(state_dir: Path, revision: str | None = None) -> None:
-    """Bring the platform's database to another revision, as another release would have left it."""
+async def older_schema(state_dir: Path) -> None:
+    """Bring the platform's database to the revision before, as an earlier release would have left it."""
     database = Database(f"sqlite:///{state_dir / 'control.db'}")
     try:
-        await migrate(database, to=revision)
+        await migrate(database, to=f"{int(head_revision()) - 1:04}")
     finally:
         await database.close()
 
 
-@pytest.mark.timeout(300)
-async def test_releases(tmp_path: Path) -> None:
-    """A platform of another release is started again by an `up`, and data of an older schema is taken along."""
-    async with machine(tmp_path) as local:
-        local.write(WITH_PROJECT)
-        before = (await local.engine.up()).check()
-        await local.kill()
-        await stored(local.state_dir, f"{int(head_revision()) - 1:04}")
-        as_of(local, "0.0.9")
-        after = (await local.engine.up()).check()
-        assert after.operations() == {"platform": "update"}
-        assert await has_project(after.outputs["endpoint"])
-        assert after.outputs == before.outputs
-
-
-def as_of(local: Machine, version: str) -> None:
-    """Make the stack's state say that another release runs."""
+def as_of_another_release(local: Machine) -> None:
+    """Make the stack's state say that an earlier release runs."""
     file = local.engine.state_file
     resources: list[dict[str, Any]] = json.loads(file.read_text())
     for each in resources:
         if each["type"] == TOKEN:
-            each["outputs"]["version"] = version
+            each["outputs"]["version"] = "0.0.9"
     file.write_text(json.dumps(resources))

@@ -103,6 +103,7 @@ async def _spawned(settings: Settings, owner: str, output: BinaryIO) -> AsyncGen
         with os.fdopen(writes, "wb"):
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
+                "-P",  # modules are not looked for among the data
                 "-m",
                 "flyteform_local.detached",
                 f"--report={writes}",
@@ -206,7 +207,7 @@ def _is_held(path: Path) -> bool:
 
 def _failure(said: Mapping[str, str], log: Path, began: int, what: str) -> PlatformError:
     if reason := said.get("error"):
-        return PlatformError(reason, remedy=said.get("remedy") or None)
+        return PlatformError(f"the platform on {log.parent} did not start: {reason}", remedy=said.get("remedy") or None)
     if crash := said.get("crash"):
         ending = f": {crash}"
     elif shown := last_lines(log, began):

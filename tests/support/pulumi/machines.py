@@ -34,6 +34,7 @@ platform = Platform("platform", **json.loads(pulumi.Config().require("arguments"
 for name in ("endpoint", "url", "state", "state_dir"):
     pulumi.export(name, getattr(platform, name))
 """
+PASSPHRASE = "swordfish"  # noqa: S105 - of states of tests
 TOKEN = "flyteform-embedded:index:Platform"  # noqa: S105 - the name of a type
 
 
@@ -46,7 +47,8 @@ class Machine:
         self.folders = {state_dir}
         folder.mkdir(parents=True, exist_ok=True)
         make = Cli if real else Engine
-        self.engine: Any = make(folder, environment={"FLYTEFORM_BUNDLES": str(folder / "bundles")})
+        environment = {"FLYTEFORM_BUNDLES": str(folder / "bundles"), "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE}
+        self.engine: Any = make(folder, environment=environment)
 
     def ship(self, **platform: Any) -> None:
         """Write the shipped program, with this configuration of its platform."""
@@ -76,6 +78,11 @@ class Machine:
         holder = self.holder
         assert holder is not None, f"no platform runs on {self.state_dir}"
         return holder.process.pid
+
+    @property
+    def seen_by_platform(self) -> bytes:
+        """The environment of the platform's process."""
+        return Path(f"/proc/{self.pid}/environ").read_bytes()
 
     async def kill(self) -> None:
         """Kill the platform as the kernel would."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -46,7 +47,7 @@ def claim(state_dir: Path, wanted: Claim) -> None:
     """Make a directory this resource's; `ConflictError` if it is another's, `PlatformError` if it can be none's."""
     try:
         state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        found = {each.name for each in state_dir.iterdir()}
+        found = {each.name for each in state_dir.iterdir() if not each.name.startswith(STACK_NAME)}
     except OSError as error:
         raise _unusable(state_dir, error) from error
     if found and not has_platform(state_dir):
@@ -89,7 +90,7 @@ def _first(state_dir: Path, wanted: Claim) -> bool:
 
 @contextmanager
 def _aside(state_dir: Path, wanted: Claim) -> Generator[Path]:
-    aside = state_dir / f"{STACK_NAME}.{os.getpid()}"
+    aside = state_dir / f"{STACK_NAME}.{secrets.token_hex(8)}"
     try:
         aside.write_text(json.dumps({"owner": wanted.owner, "inputs": dict(wanted.inputs)}) + "\n")
         yield aside
@@ -107,8 +108,14 @@ def release(state_dir: Path) -> None:
 
 
 def has_platform(state_dir: Path) -> bool:
-    """Tell whether a platform has been in a directory, or a resource was about to make one."""
-    return any((state_dir / name).exists() for name in (_DATABASES[0], LOCK_NAME, STACK_NAME))
+    """Tell whether a platform has been in a directory, or a resource was about to make one.
+
+    `PlatformError` if it cannot be looked into.
+    """
+    try:
+        return any((state_dir / name).exists() for name in (_DATABASES[0], LOCK_NAME, STACK_NAME))
+    except OSError as error:
+        raise _unusable(state_dir, error) from error
 
 
 def remove_data(state_dir: Path) -> tuple[str, ...]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
 from flyteform.errors import ConflictError
 from flyteform_local.errors import PlatformError, StateDirectoryInUseError
-from flyteform_local.pulumi.owners import Claim, claim, keep_claim, read_claim, release, remove_data
+from flyteform_local.pulumi.owners import Claim, claim, has_platform, keep_claim, read_claim, release, remove_data
 from flyteform_local.state import hold
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 OURS, THEIRS = Claim("urn:ours", {"stateDir": "/x"}), Claim("urn:theirs", {})
@@ -52,6 +55,29 @@ def test_a_directory_of_other_things_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PlatformError, match=r"thesis\.txt is in it"):
         claim(tmp_path, OURS)
     assert [each.name for each in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+@contextmanager
+def unreadable(path: Path) -> Iterator[None]:
+    """Take a directory away from this process, also where root may read everything."""
+    user = os.geteuid()
+    path.chmod(0)
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+        path.chmod(0o700)
+
+
+@pytest.mark.parametrize("ask", [has_platform, lambda state_dir: claim(state_dir, OURS)], ids=["looked at", "claimed"])
+def test_a_directory_of_somebody_elses_is_refused(tmp_path: Path, ask: Callable[[Path], object]) -> None:
+    """A directory that may not be read is no surprise: it is said which, and why."""
+    with unreadable(tmp_path), pytest.raises(PlatformError, match="cannot be used: Permission denied") as refused:
+        ask(tmp_path / "state")
+    assert refused.value.remedy is not None
+    assert "that you may write to" in refused.value.remedy
 
 
 def test_a_claim_that_cannot_be_read_is_none(tmp_path: Path) -> None:
