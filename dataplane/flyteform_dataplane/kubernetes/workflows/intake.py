@@ -67,7 +67,7 @@ class Intake:
         """Take an execution over; it is durable when this returns. One that is held already stays as it is."""
         key = key_of(lease.id)
         known = self._workflows.get(*place_of(key))
-        if known is not None and not leaving(known):
+        if known is not None and key_in(known) == key and not leaving(known):
             return
         self._arriving.add(key)
         try:

@@ -107,9 +107,9 @@ class Shards:
         given_up = [each for each in self._runner.held() if shard_of(key_of(each)) in changed]
         await asyncio.gather(*(self._runner.release(each) for each in given_up))
         self._held.update(shards)
-        for item in self._workflows.objects():
-            if shard_of(key_in(item)) in gained:
-                self._queue.add(key_in(item))
+        for key in filter(None, map(key_in, self._workflows.objects())):
+            if shard_of(key) in gained:
+                self._queue.add(key)
 
     async def _connect(self, *, wanted: bool) -> None:
         if self._link is None or wanted is self._linked:
@@ -149,7 +149,7 @@ class Shards:
 
     async def _look_after(self, key: str) -> None:
         item = self._workflows.get(*place_of(key))
-        if item is None:
+        if item is None or key_in(item) != key:
             await self._look_for(key)
         elif self._is_mine(key):
             await self._go_on(key, item)
