@@ -81,10 +81,14 @@ def _label(cloud: str, name: str, *, preview: bool) -> str:
 
 
 class Recordings:
-    """Makes recordings, each once for all processes of a test run that share the folder."""
+    """Makes recordings, each once for all processes of a test run that share the folder.
 
-    def __init__(self, folder: Path) -> None:
+    Without `preload` a program imports what it uses by itself, as it does for its users.
+    """
+
+    def __init__(self, folder: Path, *, preload: bool = True) -> None:
         self._folder = folder
+        self._preload = preload
         self._known: dict[str, Graph] = {}
         self._held: set[str] = set()
         folder.mkdir(parents=True, exist_ok=True)
@@ -138,7 +142,7 @@ class Recordings:
             environment={"FLYTEFORM_CLUSTER_FACTS": str(_FACTS), **(environment or {})},
         )
         output.unlink(missing_ok=True)
-        _HOST.run(stack.cloud, asked)
+        _HOST.run(stack.cloud, asked, preload=self._preload)
         log = Path(f"{output}.log").read_text()
         assert output.exists(), f"the recorder ended:\n{log}"
         graph = read_graph(stack.cloud, stack.name, json.loads(output.read_text()))
@@ -179,21 +183,14 @@ class _Host:
         self._cloud = ""
         self._process: subprocess.Popen[str] | None = None
 
-    def run(self, cloud: str, asked: Asked) -> None:
+    def run(self, cloud: str, asked: Asked, *, preload: bool) -> None:
         """Make a recording."""
         if self._process is None or self._cloud != cloud:
             self.close()
             self._cloud = cloud
             path = os.pathsep.join([str(_TESTS), os.environ.get("PYTHONPATH", "")])
             self._process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    "support.recording.recorder",
-                    *_PRELOADED,
-                    f"flyteform_{cloud}.program",
-                    *_used(cloud),
-                ],
+                [sys.executable, "-m", "support.recording.recorder", *(_preloaded(cloud) if preload else ())],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
@@ -214,6 +211,10 @@ class _Host:
 
 _HOST = _Host()
 atexit.register(_HOST.close)
+
+
+def _preloaded(cloud: str) -> list[str]:
+    return [*_PRELOADED, f"flyteform_{cloud}.program", *_used(cloud)]
 
 
 def _used(cloud: str) -> list[str]:
