@@ -11,6 +11,7 @@ from flyteform_platform.addons.component import ClusterAddons
 from flyteform_platform.config import Role
 from flyteform_platform.controlplane.component import ControlPlane
 from flyteform_platform.dataplane.component import DataPlane
+from flyteform_platform.dataplane.declaration import declare_cluster
 from flyteform_platform.parts.cluster import cluster_provider
 from flyteform_platform.references import required
 
@@ -65,7 +66,10 @@ def install(
         pulumi.export("address", control_plane.address)
     if config.has(Role.DATA_PLANE):
         here = control_plane.address if control_plane else _elsewhere(config, foundation)
-        serving = control_plane.serving if control_plane else []
+        serving = [*control_plane.serving] if control_plane else []
+        if config.data_plane.declared:
+            # Before its operator calls, and until that has ended.
+            serving.append(declare_cluster(config, foundation, address or here))
         data_plane = DataPlane(config, foundation, cluster, address=address or here, after=below, serving=serving)
     return Platform(cluster, addons, control_plane, data_plane)
 

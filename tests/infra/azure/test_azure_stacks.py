@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from support.pulumi.wire import UNKNOWN
 from support.recording.goldens import compare
-from support.recording.stacks import shipped
+from support.recording.stacks import shipped, stack_of
 
 if TYPE_CHECKING:
     from support.recording.stacks import Recordings
@@ -23,3 +24,14 @@ def test_golden(recordings: Recordings, stack: str) -> None:
 def test_preview(recordings: Recordings, stack: str) -> None:
     """The first preview, with everything unknown, runs to its end."""
     recordings.shipped("azure", stack, preview=True).check()
+
+
+def test_a_cluster_that_is_not_there_yet(recordings: Recordings) -> None:
+    """A cluster whose issuer and keys are not known yet is declared all the same: the preview runs to its end."""
+    stack = stack_of("azure", "prod-dataplane-azure")
+    key = "flyteform-azure:platform"
+    roles = {"preset": "staging", "roles": ["base", "platform", "dataplane"]}
+    graph = recordings.record(stack, "azure-first", preview=True, changes={key: {**stack.settings[key], **roles}})
+    cluster = graph.check().one("index:Cluster")
+    assert cluster.at("name") == "azure"
+    assert UNKNOWN in str(cluster.inputs["spec"])

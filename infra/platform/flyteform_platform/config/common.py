@@ -200,6 +200,8 @@ class DataPlane(Section):
     weight: float = Field(default=1.0, gt=0)
     plugins: tuple[Label, ...] = ()
     scope: str = Field(default="cluster", pattern="^(cluster|projects)$")
+    # Whether this stack declares the cluster at its control plane, which takes a login there.
+    declared: bool = False
 
 
 class Addon(Section):
@@ -291,6 +293,21 @@ class PlatformConfig(Section):
         for index, project in enumerate(self.projects):
             if project.secrets and not self.addons.has_secrets:
                 raise ValueError(f"projects[{index}].secrets needs addons.externalSecrets: enabled or present")
+        return self
+
+    @model_validator(mode="after")
+    def _declared(self) -> Self:
+        if Role.DATA_PLANE not in self.roles:
+            return self
+        plane, whole = self.data_plane, Role.CONTROL_PLANE in self.roles
+        if plane.declared and whole:
+            raise ValueError("dataplane.declared is for a data plane alone: this stack's control plane knows its own")
+        if plane.labels and not plane.declared:
+            raise ValueError(
+                "dataplane.labels: nobody would know of them; set dataplane.declared in a stack of its own"
+            )
+        if plane.weight != 1 and not plane.declared and not whole:
+            raise ValueError("dataplane.weight: nobody would know of it; set dataplane.declared")
         return self
 
     @model_validator(mode="after")
