@@ -44,6 +44,7 @@ class WorkQueue:
         self._failures: dict[str, int] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._workers: set[asyncio.Task[None]] = set()
+        self._hired = 0  # counted by the workers: a task that has ended is known as such only a little later
         self._closed = False
 
     def add(self, name: str) -> None:
@@ -58,7 +59,8 @@ class WorkQueue:
         elif name not in self._queued:
             self._queued.add(name)
             self._waiting.append(name)
-            if len(self._workers) < self._limit:
+            if self._hired < self._limit:
+                self._hired += 1
                 worker = asyncio.create_task(self._work())
                 self._workers.add(worker)
                 worker.add_done_callback(self._workers.discard)
@@ -76,17 +78,22 @@ class WorkQueue:
         await asyncio.gather(*workers, return_exceptions=True)
 
     async def _work(self) -> None:
-        while self._waiting:
-            name = self._waiting.popleft()
-            self._queued.discard(name)
-            self._working.add(name)
-            try:
-                await self._look_after(name)
-            finally:
-                self._working.discard(name)
-                if name in self._again:
-                    self._again.discard(name)
-                    self.add(name)
+        try:
+            while self._waiting:
+                await self._take(self._waiting.popleft())
+        finally:
+            self._hired -= 1
+
+    async def _take(self, name: str) -> None:
+        self._queued.discard(name)
+        self._working.add(name)
+        try:
+            await self._look_after(name)
+        finally:
+            self._working.discard(name)
+            if name in self._again:
+                self._again.discard(name)
+                self.add(name)
 
     async def _look_after(self, name: str) -> None:
         try:

@@ -98,6 +98,10 @@ class Dispatcher:
         self._urgent: deque[Callable[[], Awaitable[None]]] = deque()
         self._waiting: deque[tuple[Command, bool]] = deque()
         self._workers: set[asyncio.Task[None]] = set()
+        # Counted by themselves: a task that has ended is known as such only a little later. Those that are coming were
+        # hired and have not looked for work yet.
+        self._working = 0
+        self._coming = 0
         self._timers: set[asyncio.Task[None]] = set()
 
     def submit(self, commands: Iterable[Command], *, resumed: bool = False) -> None:
@@ -128,8 +132,10 @@ class Dispatcher:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _hire(self) -> None:
-        missing = min(self._limit, len(self._urgent) + len(self._waiting)) - len(self._workers)
-        for _ in range(missing):
+        queued = len(self._urgent) + len(self._waiting)
+        for _ in range(min(self._limit - self._working, queued - self._coming)):
+            self._working += 1
+            self._coming += 1
             self._spawn(self._workers, self._work())
 
     def _spawn(self, group: set[asyncio.Task[None]], work: Awaitable[None]) -> None:
@@ -138,13 +144,17 @@ class Dispatcher:
         task.add_done_callback(group.discard)
 
     async def _work(self) -> None:
-        while self._urgent or self._waiting:
-            if self._urgent:
-                await self._urgent.popleft()()
-            else:
-                command, resumed = self._waiting.popleft()
-                if self._wanted(command):
-                    await self._carry_out(command, resumed=resumed)
+        self._coming -= 1
+        try:
+            while self._urgent or self._waiting:
+                if self._urgent:
+                    await self._urgent.popleft()()
+                else:
+                    command, resumed = self._waiting.popleft()
+                    if self._wanted(command):
+                        await self._carry_out(command, resumed=resumed)
+        finally:
+            self._working -= 1
 
     def _wanted(self, command: Command) -> bool:
         """Whether the state still calls for the command: an abort may have overtaken it."""
