@@ -67,6 +67,8 @@ class Plane:
     deadlines: Deadlines = field(default_factory=Deadlines)
     # How long news that an attempt runs may wait for more news, to share the write of both.
     fold_seconds: float = RunnerConfig().fold_seconds
+    # Whether what follows from attempts that have succeeded begins before the log has that.
+    ahead: bool = False
     # How many executions it takes at a time; 0 for as many as there are.
     capacity: int = 0
     kubernetes_version: str = ""
@@ -118,6 +120,7 @@ async def running(plane: Plane) -> AsyncIterator[Parts]:
                 cluster=plane.cluster,
                 deadlines=plane.deadlines,
                 fold_seconds=plane.fold_seconds,
+                ahead=plane.ahead,
                 plugins=plane.plugins(connectors if plane.connectors else None),
             ),
         )

@@ -48,6 +48,10 @@ class Executors:
         """End all attempts of the execution; nobody is told."""
         await asyncio.gather(*(executor.forget(execution) for executor in self._all))
 
+    async def end(self, execution: str) -> None:
+        """End what still runs of an execution that is over."""
+        await asyncio.gather(*(executor.end(execution) for executor in self._all))
+
     async def release(self, execution: str) -> None:
         """Watch the attempts of an execution no more, and begin none of them: somebody else has it."""
         await asyncio.gather(*(executor.release(execution) for executor in self._all))

@@ -160,6 +160,13 @@ class Executor(Protocol):
         """
         ...
 
+    async def end(self, execution: str) -> None:
+        """End what still runs of an execution that is over, also what was begun in a former life and is not known here.
+
+        What has ended by itself stays as it is, for people to look at.
+        """
+        ...
+
     async def release(self, execution: str) -> None:
         """Watch the attempts of an execution no more, and begin none of them: somebody else has it.
 

@@ -134,6 +134,10 @@ class FakeExecutor:
         for name in [name for name in self.running if name.startswith(f"{execution}/")]:
             await self.stop(name)
 
+    async def end(self, execution: str) -> None:
+        """End what runs of the execution, and note which it was."""
+        await self.forget(execution)
+
     async def release(self, execution: str) -> None:
         """Note that the execution is somebody else's; what runs goes on."""
         self.released.append(execution)

@@ -135,6 +135,10 @@ class JobExecutor:
             names |= {record.name for record in await self._records.of(prefix)}
         await asyncio.gather(*map(self.stop, names))
 
+    async def end(self, execution: str) -> None:
+        """Delete what jobs there are of an execution that is over: of those that have ended there is no record."""
+        await self.forget(execution)
+
     async def release(self, execution: str) -> None:
         """Ask no more about the jobs of an execution, which is somebody else's now; what was created is on record."""
         names = [name for name in self._running if name.startswith(f"{execution}/")]

@@ -12,6 +12,7 @@ import logging
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from kubernetes.aio.client import ApiClient, Configuration
@@ -47,6 +48,7 @@ APPLY_PATCH = "application/apply-patch+yaml"
 _JSON = "application/json"
 _METADATA = "as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _METADATA_LIST = "as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+_METADATA_ONLY = f"{_JSON};{_METADATA},{_JSON}"
 _FIRST_ERROR = 400
 _WATCHES = 16
 _KEPT = 60.0  # seconds that a connection is kept without use: making one costs both ends as much as many requests
@@ -101,17 +103,24 @@ class KubernetesApi:
         """Return the keys that sign service accounts' tokens: a JSON Web Key Set, which has a media type of its own."""
         return await self._call("GET", "/openid/v1/jwks", accept="application/jwk-set+json")
 
-    async def create(self, path: str, body: Json, **query: str) -> Json:
-        """Create an object in a collection; `AlreadyExistsError` if its name is taken."""
-        return await self._call("POST", path, body=body, query=query)
+    async def create(self, path: str, body: Json, *, metadata_only: bool = False, **query: str) -> Json:
+        """Create an object in a collection and return it or its metadata; `AlreadyExistsError` if its name is taken."""
+        accept = _METADATA_ONLY if metadata_only else _JSON
+        return await self._call("POST", path, body=body, query=query, accept=accept)
 
     async def patch(self, path: str, body: Json) -> Json:
-        """Merge into an object; with a `resourceVersion` in it `ConflictError` if the object has moved on."""
-        return await self._call("PATCH", path, body=body, content_type=MERGE_PATCH)
+        """Merge into an object, return its metadata.
+
+        With a `resourceVersion` in the body `ConflictError` if the object has moved on.
+        """
+        return await self._call("PATCH", path, body=body, content_type=MERGE_PATCH, accept=_METADATA_ONLY)
 
     async def patch_json(self, path: str, operations: Sequence[Json]) -> Json:
-        """Apply operations one after the other, all or none; `InvalidInputError` where a `test` among them fails."""
-        return await self._call("PATCH", path, body=list(operations), content_type=JSON_PATCH)
+        """Apply operations one after the other, all or none; `InvalidInputError` where a `test` among them fails.
+
+        Returns the object's metadata.
+        """
+        return await self._call("PATCH", path, body=list(operations), content_type=JSON_PATCH, accept=_METADATA_ONLY)
 
     async def apply(self, path: str, body: Json, *, manager: str, force: bool = False) -> Json:
         """Make an object have these fields, which are the manager's then; it is created if there is none.
@@ -149,7 +158,7 @@ class KubernetesApi:
             "allowWatchBookmarks": "true",
             "timeoutSeconds": str(_WATCH_SECONDS),
         }
-        accept = f"{_JSON};{_METADATA},{_JSON}" if metadata_only else _JSON
+        accept = _METADATA_ONLY if metadata_only else _JSON
         async with self._responding("GET", path, query=asked, seconds=_WATCH_SECONDS + _SILENCE, accept=accept) as got:
             async for line in got.content:
                 event = json.loads(line)
@@ -235,10 +244,16 @@ async def connect(kubeconfig: Path | None = None, limits: RequestLimits | None =
         connector = aiohttp.TCPConnector(
             ssl=client.rest_client.ssl_context, limit=limits.in_flight + _WATCHES, keepalive_timeout=_KEPT
         )
-        async with aiohttp.ClientSession(
-            connector=connector, trust_env=True, read_bufsize=_LINE, auto_decompress=True
-        ) as session:
+        _find_proxy(configuration)
+        async with aiohttp.ClientSession(connector=connector, read_bufsize=_LINE, auto_decompress=True) as session:
             yield KubernetesApi(client, session, limits)
+
+
+def _find_proxy(configuration: Configuration) -> None:
+    """Take the proxy that the environment names, once: looked up for each request it costs as much as a small one."""
+    server = URL(configuration.host)
+    if configuration.proxy is None and not proxy_bypass(server.host or ""):
+        configuration.proxy = getproxies().get(server.scheme)
 
 
 async def _document(response: aiohttp.ClientResponse) -> Json:

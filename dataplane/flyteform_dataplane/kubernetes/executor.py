@@ -150,19 +150,28 @@ class PodExecutor:
 
     async def forget(self, execution: str) -> None:
         """Delete all pods of an execution; nobody is told, and its attempts may run anew."""
-        project, domain, name = execution.split("/")
-        selector = f"{MANAGED_LABEL}={MANAGER},{EXECUTION_LABEL}={label_value(name)}"
-        path = f"/api/v1/namespaces/{namespace_of(project, domain)}/pods"
-        pods = (await self._api.get(path, labelSelector=selector))["items"]
-        known = {pod["metadata"]["annotations"].get(ATTEMPT_ANNOTATION, "") for pod in pods}
+        known = {_attempt_of(pod) for pod in await self._pods_of(execution)}
         known.update(self._attempts, self._ended)
         await asyncio.gather(*(self.stop(each) for each in known if each.startswith(f"{execution}/")))
+
+    async def end(self, execution: str) -> None:
+        """Delete the pods of an execution that is over, but for those that have ended."""
+        going = {_attempt_of(pod) for pod in await self._pods_of(execution) if _goes_on(pod)}
+        await asyncio.gather(*(self.stop(each) for each in going if each.startswith(f"{execution}/")))
 
     async def release(self, execution: str) -> None:
         """Watch the pods of an execution no more, and make none: another operator may have deleted it by then."""
         names = [name for name in self._attempts if name.startswith(f"{execution}/")]
         released = [self._attempts.pop(name) for name in names]
         await asyncio.gather(*(attempt.cancel() for attempt in released))
+
+    async def _pods_of(self, execution: str) -> list[Json]:
+        """Return the pods that the API server has: of an execution, or of another whose name has the same label."""
+        project, domain, name = execution.split("/")
+        selector = f"{MANAGED_LABEL}={MANAGER},{EXECUTION_LABEL}={label_value(name)}"
+        listed = await self._api.get(f"/api/v1/namespaces/{namespace_of(project, domain)}/pods", labelSelector=selector)
+        pods: list[Json] = listed["items"]
+        return pods
 
     async def _create(self, attempt: _Attempt, request: PodRequest) -> None:
         try:
@@ -194,7 +203,7 @@ class PodExecutor:
 
     async def _post(self, manifest: Json) -> None:
         path = f"/api/v1/namespaces/{manifest['metadata']['namespace']}/pods"
-        posting = asyncio.ensure_future(self._api.create(path, manifest))
+        posting = asyncio.ensure_future(self._api.create(path, manifest, metadata_only=True))
         try:
             await asyncio.shield(posting)
         except asyncio.CancelledError:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 # A write costs the API server more than anybody gains by seeing a pod run so much earlier.
-_FOLD = 2.0
+_FOLD = 1.0
 _PAUSE = 1.0  # seconds before a beginning that failed is tried again
 
 
@@ -85,6 +85,7 @@ async def _work(settings: OperatorSettings, api: KubernetesApi, lease_api: Kuber
         kubernetes_version=str((await api.get("/version")).get("gitVersion", "")),
         resources=ResourceSyncer(ServerSideApplier(api, namespaces)) if settings.resource_sync else None,
         fold_seconds=_FOLD,
+        ahead=True,
     )
     lease = LeaseSettings(settings.namespace, settings.lease, settings.identity)
     async with running(plane) as parts:

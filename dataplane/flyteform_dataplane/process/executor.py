@@ -174,6 +174,11 @@ class ProcessExecutor:
         for name in [name for name in self._ended if name.startswith(prefix)]:
             del self._ended[name]
 
+    async def end(self, execution: str) -> None:
+        """End what still runs of an execution that is over."""
+        names = [name for name in self._attempts if name.startswith(f"{execution}/")]
+        await asyncio.gather(*map(self.stop, names))
+
     async def release(self, execution: str) -> None:
         """Tell nobody of the attempts of an execution any more; they go on."""
         for name, attempt in self._attempts.items():

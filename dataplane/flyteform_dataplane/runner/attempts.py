@@ -67,8 +67,13 @@ class Attempts:
         self._config = config
         self._observe = observe
         self._soon = soon
+        self._looks_back = False
         self._starting: dict[str, asyncio.Event] = {}
         self._prepared: dict[StartAttempt, asyncio.Task[_Prepared]] = {}
+
+    def look_back(self) -> None:
+        """Look at every attempt whether it has ended already: any may have been started before a crash."""
+        self._looks_back = True
 
     def prepare(self, command: StartAttempt) -> None:
         """Begin to work out what will run.
@@ -81,7 +86,7 @@ class Attempts:
 
     async def start(self, command: StartAttempt, *, resumed: bool) -> None:
         """Start the attempt. One that was started before a crash and has left its end is not run again."""
-        if resumed and await self._ended_before(command):
+        if (resumed or self._looks_back) and await self._ended_before(command):
             return
         if not resumed and await self._made_before(command):
             return

@@ -17,9 +17,10 @@ class RunnerConfig:
     once. Who computes what others wait for says so every `cache_heartbeat`. A snapshot is taken when that many bytes
     of changes have been logged since the last one, or twice its size.
     Progress of arrays alone is told every `array_report_seconds`; `fold_seconds` is how long an observation that
-    nothing waits for may wait for another, to share its write. `console_url` is the address of the console's
-    executions, if there is one. Outputs over `output_bytes` are an error of the task. `deadlines` hold for all
-    executions.
+    nothing waits for may wait for another, to share its write. Those who go `ahead` also begin what follows from
+    attempts that have succeeded before the log has that, which it then has after as long a while. `console_url` is the
+    address of the console's executions, if there is one. Outputs over `output_bytes` are an error of the task.
+    `deadlines` hold for all executions.
     """
 
     cluster: str = "propeller"
@@ -29,6 +30,7 @@ class RunnerConfig:
     snapshot_bytes: int = 256 * 1024
     array_report_seconds: float = 0.25
     fold_seconds: float = 0.02
+    ahead: bool = False
     console_url: str = ""
     output_bytes: int = 20 * 1024 * 1024
     cached_bytes: int = 64 * 1024 * 1024

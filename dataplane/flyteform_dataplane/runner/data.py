@@ -85,15 +85,23 @@ class ExecutionData:
         self._output_bytes = output_bytes
         self._inputs: dict[str, asyncio.Task[LiteralMap]] = {}
 
-    async def begin(self) -> None:
+    async def begin(self, life: str = "") -> bool:
         """Remove what a former life of the execution, revoked since, has left: it would pass for results of this one.
 
-        Then write the execution's inputs as the start node's outputs, where people look for them.
+        Then write the execution's inputs as the start node's outputs, where people look for them. With a name for this
+        life that is noted, and what has begun in it stays: False is returned then.
         """
-        async for left in self._objects.list(f"{self._context.lease.metadata_prefix}/"):
+        prefix = self._context.lease.metadata_prefix
+        note = f"{prefix}/{START_NODE}/life"
+        if life and await self._content(note) == life.encode():
+            return False
+        async for left in self._objects.list(f"{prefix}/"):
             self._cache.drop(left.uri)
             await self._objects.delete(left.uri)
         await self._put(self._context.node_outputs_uri(START_NODE), self._context.lease.inputs)
+        if life:
+            await self._objects.put(note, life.encode())
+        return True
 
     async def inputs(self, node: str) -> LiteralMap:
         """Return the resolved inputs of a node; its file is written once, before they are returned first."""
@@ -265,6 +273,12 @@ class ExecutionData:
         if state is None or state.items is None or self._context.is_array(node):
             return 0
         return state.items.attempt(0)
+
+    async def _content(self, uri: str) -> bytes:
+        try:
+            return await self._objects.get(uri)
+        except NotFoundError:
+            return b""
 
     async def _put(self, uri: str, literals: LiteralMap) -> None:
         content = literals.SerializeToString()

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flyteform_dataplane.engine.advance import advance
-from flyteform_dataplane.engine.changes import NodeChanged, decode, encode
+from flyteform_dataplane.engine.changes import NodeChanged, decode
 from flyteform_dataplane.engine.commands import StartAttempt, StoreInCache
 from flyteform_dataplane.engine.events import events_of
 from flyteform_dataplane.engine.graph import NodeKind
 from flyteform_dataplane.engine.observations import AbortRequested, AttemptRunning, Started
 from flyteform_dataplane.engine.pending import pending
 from flyteform_dataplane.engine.phases import WorkflowPhase
-from flyteform_dataplane.engine.snapshots import restore, take
+from flyteform_dataplane.engine.snapshots import restore
 from flyteform_dataplane.engine.state import State, apply
 from flyteform_dataplane.runner.attempts import Attempts
 from flyteform_dataplane.runner.caching import Caching
@@ -25,17 +25,15 @@ from flyteform_dataplane.runner.data import ExecutionData
 from flyteform_dataplane.runner.dispatch import Dispatcher
 from flyteform_dataplane.runner.dynamics import Dynamics
 from flyteform_dataplane.runner.gates import Gates
-from flyteform_dataplane.runner.log import LoggedStep, Snapshot
+from flyteform_dataplane.runner.journal import Journal, Written, may_go_ahead
 from flyteform_dataplane.runner.messages import Renderer
 from flyteform_dataplane.runner.outbox import Outbox
-from flyteform_dataplane.runner.summaries import Tally
 from flyteform_dataplane.runner.waits import Surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from flyteform.objects.ports import ObjectStore
-    from flyteform_dataplane.engine.advance import Advance
     from flyteform_dataplane.engine.events import Event
     from flyteform_dataplane.engine.observations import Observation
     from flyteform_dataplane.ports import Catalog, Clock, ControlPlane, Executor, Reporter
@@ -44,6 +42,7 @@ if TYPE_CHECKING:
     from flyteform_dataplane.runner.context import ExecutionContext
     from flyteform_dataplane.runner.data import LiteralCache
     from flyteform_dataplane.runner.log import Log, LoggedExecution
+    from flyteform_dataplane.runner.pacing import Turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +59,7 @@ class World:
     clock: Clock
     config: RunnerConfig
     cache: LiteralCache
+    turns: Turns
 
 
 class Execution:
@@ -69,18 +69,28 @@ class Execution:
         self._world = world
         self._context = context
         self._key = key_of(context.id)
-        self._state, self._step, self._last_event, unsent = _replay(context, logged)
-        self._unsent = unsent
-        self._tally = Tally(self._state)
+        self._state, written, self._unsent = _replay(context, logged)
         self._acknowledged = logged.acknowledged
-        self._unsnapped = sum(len(step.changes) for step in logged.steps)
-        self._snapshot_size = len(logged.snapshot.state) if logged.snapshot is not None else 0
         self._seen: list[Observation] = []
         self._arrived = asyncio.Event()
         self._pressing = asyncio.Event()
         self._all_told = asyncio.Event()
         self._news = asyncio.Event()
         config, clock = world.config, world.clock
+        # Known apart from a former life by when this one began.
+        self._life = repr(logged.accepted_at) if config.ahead else ""
+        # Whether more may have been begun, before a crash, than the log says.
+        self._surprised = config.ahead and self._state.phase is not WorkflowPhase.READY
+        self._journal = Journal(
+            context,
+            self._state,
+            written,
+            log=world.log,
+            turns=world.turns,
+            clock=clock,
+            config=config,
+            wake=self._wake,
+        )
         data = ExecutionData(context, self._state, world.objects, world.control, world.cache, config.output_bytes)
         attempts = Attempts(
             context,
@@ -94,6 +104,8 @@ class Execution:
             observe=self.observe,
             soon=self._soon,
         )
+        if self._surprised:
+            attempts.look_back()
         self._data = data
         self._attempts = attempts
         around = Surroundings(context, self._state, data, world.control, clock, self.observe)
@@ -153,10 +165,13 @@ class Execution:
                 self._arrived.clear()
                 self._pressing.clear()
                 await self._advance(seen)
+            if self._surprised and self._state.phase is not WorkflowPhase.SUCCEEDED:
+                await self._world.executor.end(self._key)
             self._outbox.flush()
             self._look_whether_all_is_told()
             await self._all_told.wait()
         finally:
+            self._journal.close()
             self._outbox.close()
             await self._dispatcher.close()
             await self._reservations.close()
@@ -166,7 +181,9 @@ class Execution:
         self._outbox.repeat(self._unsent)
         self._unsent = []
         if self._state.phase is WorkflowPhase.READY:
-            await self._data.begin()
+            if not await self._data.begin(self._life):
+                self._surprised = True
+                self._attempts.look_back()
             self.observe(Started(self._now()))
         else:
             commands = list(pending(self._context.graph, self._state))
@@ -184,20 +201,25 @@ class Execution:
 
     async def _advance(self, seen: Sequence[Observation]) -> None:
         step = advance(self._context.graph, self._state, seen)
-        if not step.changes:
-            self._dispatcher.submit(step.commands)
-            return
-        events = self._number(step.events)
-        for command in step.commands[: self._world.config.commands]:
-            if isinstance(command, StartAttempt):
-                self._prepare(command)  # while the log is written
-        await self._append(step)
+        self._journal.note(step.changes)
+        ahead = self._world.config.ahead and may_go_ahead(self._context.graph, self._state, seen, step.commands)
+        if step.changes and ahead:
+            self._journal.write_soon()
+        elif step.changes:
+            for command in step.commands[: self._world.config.commands]:
+                if isinstance(command, StartAttempt):
+                    self._prepare(command)  # while the log is written
+            await self._write()
         self._dispatcher.submit(step.commands)
-        self._outbox.add(events)
-        self._reservations.settle()
+        if self._journal.due:
+            await self._write()
         for change in step.changes:
             if isinstance(change, NodeChanged) and change.after.terminal:
                 self._data.forget_inputs(change.node)
+
+    async def _write(self) -> None:
+        self._outbox.add(await self._journal.write())
+        self._reservations.settle()
 
     def _prepare(self, command: StartAttempt) -> None:
         if self._context.graph.nodes[command.node].work is NodeKind.TASK:
@@ -205,35 +227,21 @@ class Execution:
         else:
             self._data.prepare_inputs(command.node)
 
-    def _number(self, events: Sequence[Event]) -> list[tuple[int, Event]]:
-        first = self._last_event + 1
-        self._last_event += len(events)
-        return list(enumerate(events, first))
-
-    async def _append(self, step: Advance) -> None:
-        changes = encode(step.changes)
-        self._step += 1
-        self._unsnapped += len(changes)
-        snapshot = None
-        # Growing with the state, so that snapshots cost no more than the log that they shorten.
-        if self._unsnapped > max(self._world.config.snapshot_bytes, 2 * self._snapshot_size):
-            state = take(self._state)
-            snapshot = Snapshot(self._step, self._last_event, state)
-            self._unsnapped, self._snapshot_size = 0, len(state)
-        summary = self._tally.take(step.changes)
-        await self._world.log.append(self._key, LoggedStep(self._step, self._last_event, changes), snapshot, summary)
-
     async def _told(self) -> None:
         """Return when the control plane knows all that has happened up to now."""
-        event = self._last_event
+        event = self._journal.last_event
         while self._acknowledged < event:
             self._world.reporter.hurry()
             self._news.clear()
             await self._news.wait()
 
     def _look_whether_all_is_told(self) -> None:
-        if self._state.phase.terminal and self._acknowledged >= self._last_event:
+        if self._state.phase.terminal and self._acknowledged >= self._journal.last_event:
             self._all_told.set()
+
+    def _wake(self) -> None:
+        self._arrived.set()
+        self._pressing.set()
 
     def _soon(self, work: Callable[[], Awaitable[None]]) -> None:
         self._dispatcher.soon(work)
@@ -242,11 +250,13 @@ class Execution:
         return self._world.clock.now().timestamp()
 
 
-def _replay(context: ExecutionContext, logged: LoggedExecution) -> tuple[State, int, int, list[tuple[int, Event]]]:
-    """Return the state, the numbers of the last step and event, and the events that were not acknowledged."""
+def _replay(context: ExecutionContext, logged: LoggedExecution) -> tuple[State, Written, list[tuple[int, Event]]]:
+    """Return the state, what is written, and the events that were not acknowledged."""
     snapshot = logged.snapshot
     state = State() if snapshot is None else restore(snapshot.state)
-    step, last_event = (0, 0) if snapshot is None else (snapshot.step, snapshot.last_event)
+    step, last_event, size = (
+        (0, 0, 0) if snapshot is None else (snapshot.step, snapshot.last_event, len(snapshot.state))
+    )
     unsent: list[tuple[int, Event]] = []
     for row in logged.steps:
         changes = decode(row.changes)
@@ -258,4 +268,4 @@ def _replay(context: ExecutionContext, logged: LoggedExecution) -> tuple[State, 
             for change in changes:
                 apply(context.graph, state, change)
             step, last_event = row.number, row.last_event
-    return state, step, last_event, unsent
+    return state, Written(step, last_event, sum(len(row.changes) for row in logged.steps), size), unsent

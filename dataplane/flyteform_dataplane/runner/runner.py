@@ -17,6 +17,7 @@ from flyteform_dataplane.runner.data import LiteralCache
 from flyteform_dataplane.runner.dynamics import regrow
 from flyteform_dataplane.runner.execution import Execution, World
 from flyteform_dataplane.runner.log import LoggedExecution
+from flyteform_dataplane.runner.pacing import Turns
 from flyteform_dataplane.runner.recovery import look_back
 
 if TYPE_CHECKING:
@@ -51,7 +52,9 @@ class Runner:
         self._log = log
         cache = LiteralCache(config.cached_bytes)
         endings = Endings()
-        self._world = World(self._log, objects, executor, catalog, reporter, control, endings, clock, config, cache)
+        self._world = World(
+            self._log, objects, executor, catalog, reporter, control, endings, clock, config, cache, Turns()
+        )
         self._executions: dict[str, Execution] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._ids: dict[str, WorkflowExecutionIdentifier] = {}

@@ -108,11 +108,17 @@ class WorkflowLog:
             "workflowClosureReference": (f"{prefix}/closure.pb", parsed.closure.SerializeToString()),
             "offloadedInputs": (f"{prefix}/inputs.pb", parsed.inputs.SerializeToString()),
         }
-        await asyncio.gather(*(self._objects.put(uri, content) for uri, content in references.values()))
+        await asyncio.gather(
+            *(
+                # The lease has all that is read again; the others are for people.
+                self._objects.put(uri, content, durable=field == "leaseReference")
+                for field, (uri, content) in references.items()
+            )
+        )
         resource = resource_of(key, parsed, at) | {field: uri for field, (uri, _) in references.items()}
         path = path_of(key)
         try:
-            made = await self._api.create(path.rpartition("/")[0], resource)
+            made = await self._api.create(path.rpartition("/")[0], resource, metadata_only=True)
         except AlreadyExistsError:
             there = await self._api.get(path)
             if key_in(there) != key:
