@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ from flyteform.errors import NotFoundError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from google.protobuf.message import Message
+
     from flyteform.client.calls import Caller
 
 _ADMIN = "flyteidl.service.AdminService"
@@ -29,6 +32,48 @@ class Scope:
     project: str
     domain: str = ""
     workflow: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Level:
+    """How FlyteAdmin speaks of scopes of one kind: the calls' name, and the messages of an update and a deletion."""
+
+    noun: str
+    parts: tuple[str, ...]
+    attributes: type[Message]
+    update: type[Message]
+    updated: type[Message]
+    delete: type[Message]
+    deleted: type[Message]
+
+
+_WORKFLOW = _Level(
+    "WorkflowAttributes",
+    ("project", "domain", "workflow"),
+    workflow_attributes_pb2.WorkflowAttributes,
+    workflow_attributes_pb2.WorkflowAttributesUpdateRequest,
+    workflow_attributes_pb2.WorkflowAttributesUpdateResponse,
+    workflow_attributes_pb2.WorkflowAttributesDeleteRequest,
+    workflow_attributes_pb2.WorkflowAttributesDeleteResponse,
+)
+_DOMAIN = _Level(
+    "ProjectDomainAttributes",
+    ("project", "domain"),
+    project_domain_attributes_pb2.ProjectDomainAttributes,
+    project_domain_attributes_pb2.ProjectDomainAttributesUpdateRequest,
+    project_domain_attributes_pb2.ProjectDomainAttributesUpdateResponse,
+    project_domain_attributes_pb2.ProjectDomainAttributesDeleteRequest,
+    project_domain_attributes_pb2.ProjectDomainAttributesDeleteResponse,
+)
+_PROJECT = _Level(
+    "ProjectAttributes",
+    ("project",),
+    project_attributes_pb2.ProjectAttributes,
+    project_attributes_pb2.ProjectAttributesUpdateRequest,
+    project_attributes_pb2.ProjectAttributesUpdateResponse,
+    project_attributes_pb2.ProjectAttributesDeleteRequest,
+    project_attributes_pb2.ProjectAttributesDeleteResponse,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,73 +93,19 @@ class AttributesClient:
 
     async def update(self, scope: Scope, attributes: matchable_resource_pb2.MatchingAttributes) -> None:
         """Set attributes; plugin overrides are merged into those that are there by task type."""
-        if scope.workflow:
-            await self.caller.call(
-                _ADMIN,
-                "UpdateWorkflowAttributes",
-                workflow_attributes_pb2.WorkflowAttributesUpdateRequest(
-                    attributes=workflow_attributes_pb2.WorkflowAttributes(
-                        project=scope.project,
-                        domain=scope.domain,
-                        workflow=scope.workflow,
-                        matching_attributes=attributes,
-                    )
-                ),
-                workflow_attributes_pb2.WorkflowAttributesUpdateResponse,
-            )
-        elif scope.domain:
-            await self.caller.call(
-                _ADMIN,
-                "UpdateProjectDomainAttributes",
-                project_domain_attributes_pb2.ProjectDomainAttributesUpdateRequest(
-                    attributes=project_domain_attributes_pb2.ProjectDomainAttributes(
-                        project=scope.project, domain=scope.domain, matching_attributes=attributes
-                    )
-                ),
-                project_domain_attributes_pb2.ProjectDomainAttributesUpdateResponse,
-            )
-        else:
-            await self.caller.call(
-                _ADMIN,
-                "UpdateProjectAttributes",
-                project_attributes_pb2.ProjectAttributesUpdateRequest(
-                    attributes=project_attributes_pb2.ProjectAttributes(
-                        project=scope.project, matching_attributes=attributes
-                    )
-                ),
-                project_attributes_pb2.ProjectAttributesUpdateResponse,
-            )
+        level, place = _level(scope)
+        whole = level.attributes(**place, matching_attributes=attributes)
+        await self.caller.call(_ADMIN, f"Update{level.noun}", level.update(attributes=whole), level.updated)
 
     async def delete(self, scope: Scope, resource: matchable_resource_pb2.MatchableResource) -> None:
         """Remove attributes; it is no error if there are none."""
-        try:
-            await self._delete(scope, resource)
-        except NotFoundError:
-            return
+        level, place = _level(scope)
+        with contextlib.suppress(NotFoundError):
+            request = level.delete(**place, resource_type=resource)
+            await self.caller.call(_ADMIN, f"Delete{level.noun}", request, level.deleted)
 
-    async def _delete(self, scope: Scope, resource: matchable_resource_pb2.MatchableResource) -> None:
-        if scope.workflow:
-            await self.caller.call(
-                _ADMIN,
-                "DeleteWorkflowAttributes",
-                workflow_attributes_pb2.WorkflowAttributesDeleteRequest(
-                    project=scope.project, domain=scope.domain, workflow=scope.workflow, resource_type=resource
-                ),
-                workflow_attributes_pb2.WorkflowAttributesDeleteResponse,
-            )
-        elif scope.domain:
-            await self.caller.call(
-                _ADMIN,
-                "DeleteProjectDomainAttributes",
-                project_domain_attributes_pb2.ProjectDomainAttributesDeleteRequest(
-                    project=scope.project, domain=scope.domain, resource_type=resource
-                ),
-                project_domain_attributes_pb2.ProjectDomainAttributesDeleteResponse,
-            )
-        else:
-            await self.caller.call(
-                _ADMIN,
-                "DeleteProjectAttributes",
-                project_attributes_pb2.ProjectAttributesDeleteRequest(project=scope.project, resource_type=resource),
-                project_attributes_pb2.ProjectAttributesDeleteResponse,
-            )
+
+def _level(scope: Scope) -> tuple[_Level, dict[str, str]]:
+    """Return the narrowest kind that the scope is of, and its parts."""
+    level = _WORKFLOW if scope.workflow else _DOMAIN if scope.domain else _PROJECT
+    return level, {name: getattr(scope, name) for name in level.parts}
