@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from flyteform_local.errors import PlatformError, StateDirectoryInUseError
-from flyteform_local.state import Addresses, default_state_dir, hold, read_addresses, write_addresses
+from flyteform_local.processes import this_process
+from flyteform_local.state import (
+    LOCK_NAME,
+    Addresses,
+    Holder,
+    default_state_dir,
+    hold,
+    read_addresses,
+    read_holder,
+    write_addresses,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,3 +78,25 @@ def test_the_default_follows_the_base_directory_rules(tmp_path: Path, monkeypatc
     monkeypatch.delenv("XDG_STATE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert default_state_dir() == tmp_path / ".local" / "state" / "flyteform"
+
+
+def test_who_holds_it_is_known(tmp_path: Path) -> None:
+    """While somebody holds it, it is known who and for whom; afterwards nobody does, also after a failure."""
+    with hold(tmp_path, "urn:mine"):
+        assert read_holder(tmp_path) == Holder(this_process(), "urn:mine")
+    assert read_holder(tmp_path) is None
+
+    def fail() -> None:
+        with hold(tmp_path):
+            raise ValueError("it cannot start")
+
+    with pytest.raises(ValueError, match="cannot start"):
+        fail()
+    assert read_holder(tmp_path) is None
+
+
+@pytest.mark.parametrize("said", ["", "{", "[]", '{"process": {}}', '{"process": {"pid": 1, "began": "never"}}'])
+def test_a_file_that_says_nothing_names_nobody(tmp_path: Path, said: str) -> None:
+    """What an older release, or one that was killed while it wrote, has left is no holder."""
+    (tmp_path / LOCK_NAME).write_text(said)
+    assert read_holder(tmp_path) is None
