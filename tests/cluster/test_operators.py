@@ -6,6 +6,10 @@ import asyncio
 import json
 import logging
 import os
+import socket
+import urllib.error
+import urllib.request
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -197,3 +201,45 @@ async def test_finished_resources_are_collected(operators: Operators, control: L
         assert await later.collect() == 4
     assert list(resources()) == ["runs"]
     await asyncio.to_thread(wait_until, lambda: len(pods()) == 2, seconds=60, what="their pods are gone")
+
+
+@pytest.mark.timeout(400)
+async def test_a_lost_link_is_no_reason_to_start_anew(cluster: Simulated, tmp_path: Path, operators: Operators) -> None:
+    """An operator is ready once it has its lease and a link; without the link it is not ready, and alive."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    folder = tmp_path / "linked"
+    folder.mkdir()
+    control = LeasingControl()
+    serving = AsyncExitStack()
+    await serving.enter_async_context(control.serving())
+    linked = Operators(folder, control.address, kubeconfig=cluster.kubeconfig)
+    linked.start(f"--health-port={port}")
+    try:
+        await asyncio.to_thread(
+            wait_until, lambda: probed(port, "readyz") == (200, "ok"), seconds=PATIENCE, what="it is ready"
+        )
+        assert probed(port, "livez") == (200, "ok")
+        await serving.aclose()
+        lost = (503, "there is no link to the control plane")
+        await asyncio.to_thread(
+            wait_until, lambda: probed(port, "readyz") == lost, seconds=PATIENCE, what="it is not ready"
+        )
+        assert probed(port, "livez") == (200, "ok")
+    finally:
+        linked.stop()
+        await serving.aclose()
+    assert not operators.running
+
+
+def probed(port: int, path: str) -> tuple[int, str]:
+    """Return what an operator answers about its health; 0 where nobody listens yet."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=10) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+    except OSError:
+        return 0, ""
