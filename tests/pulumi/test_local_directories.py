@@ -7,6 +7,7 @@ import json
 import signal
 import socket
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -154,7 +155,7 @@ async def test_moves(tmp_path: Path) -> None:
             text = refusal(await local.engine.up())
             assert f"port {port} on 127.0.0.1 is in use → stop what uses it, or choose another with grpcPort" in text
             local.write(WITH_PROJECT)
-            (await local.engine.up()).check()
+            before = (await local.engine.up()).check().outputs
             pid = local.pid
             local.write(WITH_PROJECT, grpc_port=port)
             assert str(port) in refusal(await local.engine.up())
@@ -164,9 +165,11 @@ async def test_moves(tmp_path: Path) -> None:
             await local.kill()
             await older_schema(local.state_dir)
             as_of_another_release(local)
-            moved = (await local.engine.up()).check()
+            with socket.create_server(("127.0.0.1", urlsplit(before["url"]).port)):
+                moved = (await local.engine.up()).check()
             assert moved.operations() == {"platform": "update", "on-it": "update"}
             assert moved.outputs["endpoint"] == f"127.0.0.1:{port}"
+            assert moved.outputs["url"] != before["url"], "nobody asked for the port that it had: any other will do"
             assert await has_project(moved.outputs["endpoint"])
 
             left = local.state_dir
@@ -192,10 +195,14 @@ async def test_a_start_that_fails_says_why(tmp_path: Path) -> None:
         local.write(state_dir=str(state_dir))
         (local.state_dir / "notes.txt").unlink()
         (local.state_dir / "control.db").write_text("nonsense" * 1000)
+        with (local.state_dir / "platform.log").open("wb") as log:
+            log.truncate(17 * 1024 * 1024)
         text = refusal(await local.engine.up())
         assert "ended while it started: DatabaseError" in text
         assert "file is not a database" in text
         assert f"its log is {local.state_dir / 'platform.log'}" in text
+        assert (local.state_dir / "platform.log").stat().st_size < 1024 * 1024
+        assert (local.state_dir / "platform.log.1").stat().st_size == 17 * 1024 * 1024, "a long log is put aside"
         (local.state_dir / "control.db").unlink()
 
         begun, process = await starting(local)
