@@ -30,8 +30,9 @@ def test_a_cluster_that_is_not_there_yet(recordings: Recordings) -> None:
     """A cluster whose issuer and keys are not known yet is declared all the same: the preview runs to its end."""
     stack = stack_of("azure", "prod-dataplane-azure")
     key = "flyteform-azure:platform"
-    roles = {"preset": "staging", "roles": ["base", "platform", "dataplane"]}
-    graph = recordings.record(stack, "azure-first", preview=True, changes={key: {**stack.settings[key], **roles}})
+    platform = {**stack.settings[key], "preset": "staging", "roles": ["base", "platform", "dataplane"]}
+    platform["azure"] = {**platform["azure"], "administrators": ["00000000-0000-0000-0000-0000000000bb"]}
+    graph = recordings.record(stack, "azure-first", preview=True, changes={key: platform})
     cluster = graph.check().one("index:Cluster")
     assert cluster.at("name") == "azure"
     assert UNKNOWN in str(cluster.inputs["spec"])
