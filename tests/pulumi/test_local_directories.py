@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import signal
 import socket
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from flyteform.errors import NotFoundError
 from flyteform_controlplane.store.database import Database
 from flyteform_controlplane.store.migrate import head_revision, migrate
 from flyteform_local.processes import this_process
+from flyteform_local.starting import settled
 from flyteform_local.state import LOCK_NAME, read_holder
 from support.platform import running
 from support.pulumi.machines import ALONE, TOKEN, Machine, machine
@@ -144,7 +146,8 @@ async def test_a_start_that_is_cut_short(tmp_path: Path) -> None:
 async def test_moves(tmp_path: Path) -> None:
     """A port that is taken is named before anything is stopped; a free one, and another release, move it with its data.
 
-    In another directory there is another platform, and what is declared on it is made anew.
+    In another directory, or where the data has been removed, there is another platform, and what is declared on it is
+    made anew.
     """
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -177,6 +180,13 @@ async def test_moves(tmp_path: Path) -> None:
             replaced = (await local.engine.up()).check()
             assert {step.name for step in replaced.steps if step.operation == "replace"} == {"platform", "acme"}
             assert read_holder(left) is None
+            assert await has_project(f"127.0.0.1:{port}")
+
+            await local.kill()
+            await settled(local.state_dir)
+            shutil.rmtree(local.state_dir)
+            anew = (await local.engine.up()).check()
+            assert {step.name for step in anew.steps if step.operation == "replace"} == {"platform", "acme"}
             assert await has_project(f"127.0.0.1:{port}")
 
 

@@ -89,6 +89,10 @@ class Platforms:
         return changed or tuple(self._drifts(old))
 
     def _drifts(self, old: Known) -> Iterator[PropertyChange]:
+        if not has_platform(Path(old.given[STATE_DIR])):
+            # With the data all that is declared on it has gone: a new start alone would hide that.
+            yield PropertyChange((STATE_DIR,), Difference.UPDATED, of_input=False, replaces=True)
+            return
         if old.outputs.values.get("state") != RUNNING or _ours(Path(old.given[STATE_DIR])) is None:
             yield PropertyChange(("state",), Difference.UPDATED, of_input=False)
         if old.outputs.values.get("version") != self._version:
