@@ -47,7 +47,7 @@ def claim(state_dir: Path, wanted: Claim) -> None:
     """Make a directory this resource's; `ConflictError` if it is another's, `PlatformError` if it can be none's."""
     try:
         state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        found = {each.name for each in state_dir.iterdir() if not each.name.startswith(STACK_NAME)}
+        found = {each.name for each in state_dir.iterdir() if not each.name.startswith((STACK_NAME, *_FILES))}
     except OSError as error:
         raise _unusable(state_dir, error) from error
     if found and not has_platform(state_dir):

@@ -49,6 +49,13 @@ def test_one_of_many_at_once_has_it(tmp_path: Path) -> None:
     assert [each.name for each in (tmp_path / "state").iterdir()] == ["stack.json"]
 
 
+def test_what_a_start_has_left_that_failed_at_once_is_no_hindrance(tmp_path: Path) -> None:
+    """A log is all that a platform leaves that could not even hold its directory: the next start has it."""
+    (tmp_path / "platform.log").write_text("no module named uvicorn")
+    claim(tmp_path, OURS)
+    assert read_claim(tmp_path) == OURS
+
+
 def test_a_directory_of_other_things_is_refused(tmp_path: Path) -> None:
     """What somebody keeps there is no platform's, and stays as it is."""
     (tmp_path / "thesis.txt").write_text("years of work")
