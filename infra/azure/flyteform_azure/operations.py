@@ -35,7 +35,7 @@ def make_logs(context: Context) -> operationalinsights.Workspace:
         sku=operationalinsights.WorkspaceSkuArgs(name="PerGB2018"),
         retention_in_days=context.config.azure.log_days,
         tags=context.tags,
-        opts=context.options(),
+        opts=context.options(protect=context.config.is_production),
     )
 
 
@@ -97,7 +97,7 @@ def _metrics(context: Context, cluster: AksCluster) -> None:
         resource_group_name=context.group_name,
         location=location,
         tags=context.tags,
-        opts=context.options(),
+        opts=context.options(protect=context.config.is_production),
     )
     endpoint = monitor.DataCollectionEndpoint(
         "metrics",

@@ -49,7 +49,7 @@ def _database(context: Context, name: str, network: Network, keys: Keys) -> sql.
             protect=sizes.deletion_protection, ignore=["settings.diskSize"], after=[network.databases, *keys.grants]
         ),
     )
-    sql.Database(name, name=name, instance=instance.name, opts=context.options())
+    sql.Database(name, name=name, instance=instance.name, opts=context.options(protect=sizes.deletion_protection))
     return instance
 
 

@@ -117,5 +117,6 @@ def _answered(text: str, answers: Answers) -> str:
             raise InvalidInputError(f"{question}?", remedy=f"say it with --{option}")
     text = _NAMED.sub(f"    name: {answers.name}", text, count=1)
     text = _HOST.sub(rf"\g<1>{answers.domain}", text, count=1)
-    joined = rf"\b[\w-]+/(flyteform-{answers.cloud})/{answers.preset}\b"
-    return re.sub(joined, rf"{answers.organization}/\g<1>/{answers.environment}", text)
+    # A data plane whose control plane is in another cloud is an example: a new environment is all in one.
+    joined = rf"\b[\w-]+/flyteform-[a-z]+/{answers.preset}\b"
+    return re.sub(joined, f"{answers.organization}/flyteform-{answers.cloud}/{answers.environment}", text)

@@ -18,12 +18,18 @@ _DATA: Final = (
     "aws:rds/instance:Instance",
     "aws:rds/cluster:Cluster",
     "aws:kms/key:Key",
+    "aws:secretsmanager/secret:Secret",
+    "aws:amp/workspace:Workspace",
+    "aws:backup/vault:Vault",
     "gcp:storage/bucket:Bucket",
     "gcp:sql/databaseInstance:DatabaseInstance",
     "gcp:kms/cryptoKey:CryptoKey",
+    "gcp:secretmanager/secret:Secret",
     "azure-native:storage:StorageAccount",
     "azure-native:dbforpostgresql:Server",
+    "azure-native:storage:BlobContainer",
     "azure-native:keyvault:Vault",
+    "azure-native:keyvault:Key",
 )
 
 
