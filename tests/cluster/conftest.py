@@ -27,7 +27,7 @@ API_ONLY = (
     "test_workflow_log",
 )
 # They start simulated clusters of their own, and break things in them.
-ALONE = ("test_faults", "test_operators", "test_roles", "test_two_clusters")
+ALONE = ("test_faults", "test_hostile_objects", "test_operators", "test_roles", "test_two_clusters")
 
 
 class ByCluster(LoadScopeScheduling):  # type: ignore[misc]

@@ -19,17 +19,16 @@ CLOUDS = clouds()
 STACKS = [(cloud, stack) for cloud in CLOUDS for stack in shipped(cloud)]
 # Groups whose definitions cannot be had as Go modules, or are the clouds' own.
 UNKNOWN = (
-    "external-secrets.io",
-    "generators.external-secrets.io",
-    "metallb.io",
-    "monitoring.coreos.com",
     "alb.networking.azure.io",
-    "networking.gke.io",
-    "gateway.k8s.aws",
-    "karpenter.sh",
-    "karpenter.k8s.aws",
+    "barmancloud.cnpg.io",
+    "ceph.rook.io",
     "eks.amazonaws.com",
     "gateway.envoyproxy.io",
+    "gateway.k8s.aws",
+    "karpenter.k8s.aws",
+    "karpenter.sh",
+    "networking.gke.io",
+    "objectbucket.io",
     "snapshot.storage.k8s.io",
 )
 
@@ -43,13 +42,12 @@ def recorder(tmp_path_factory: pytest.TempPathFactory) -> Recordings:
 @pytest.fixture(scope="module", autouse=True)
 def _definitions() -> Iterator[None]:
     """Install the definitions of others."""
-    files = definitions()
-    for path in files:
-        kubectl("apply", "--server-side", "-f", str(path))
-    kubectl("wait", "--for=condition=Established", *(f"--filename={path}" for path in files), "--timeout=60s")
+    files = [f"--filename={path}" for path in definitions()]
+    kubectl("apply", "--server-side", *files)
+    kubectl("wait", "--for=condition=Established", *files, "--timeout=60s")
     yield
-    for path in files:
-        kubectl("delete", "--wait=false", "-f", str(path))
+    # Waited for: other tests want to see a cluster without them.
+    kubectl("delete", *files, "--timeout=120s")
 
 
 def taken(manifests: list[dict[str, Any]]) -> str:
@@ -74,7 +72,8 @@ def test_dry_run(recorder: Recordings, cloud: str, stack: str) -> None:
     for each in (*spaces, *definition):
         kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", given=each)
     try:
-        assert taken(known) == ""
+        # Some stacks have nothing in their cluster that is not a chart's.
+        assert not known or taken(known) == ""
     finally:
         for each in (*spaces, *definition):
             # Waited for: the next stack makes its own of the same names.

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pulumi_kubernetes.apiextensions import CustomResource
 
+import pulumi
 from flyteform_platform.controlplane.names import COMPONENT, GRPC, HTTP, NAME, TLS_SECRET
 from flyteform_platform.parts.deployments import metadata
 
 if TYPE_CHECKING:
-    import pulumi
     from flyteform_platform.foundation import Edge
 
 _API: Final = "gateway.networking.k8s.io/v1"
@@ -83,11 +83,15 @@ class Routes:
             listeners.append({**about, "allowedRoutes": _SAME, **({"tls": tls} if secret else {})})
         spec: dict[str, Any] = {"gatewayClassName": self.edge.gateway_class, "listeners": listeners}
         if self.edge.address:
-            spec["addresses"] = [{"type": self.edge.address_type, "value": self.edge.address}]
+            spec["addresses"] = pulumi.Output.from_input(self.edge.address).apply(self._addresses)
         if self.edge.service_annotations:
             # From here they get to the gateway's Service, which the cloud makes its balancer of.
             spec["infrastructure"] = {"annotations": dict(self.edge.service_annotations)}
         self._custom(_API, "Gateway", NAME, spec, dict(self.edge.gateway_annotations))
+
+    def _addresses(self, address: str) -> list[dict[str, str]]:
+        """Return what the gateway asks for; another stack tells by an empty address that it has none."""
+        return [{"type": self.edge.address_type, "value": address}] if address else []
 
     def _redirect(self) -> None:
         filters = [{"type": "RequestRedirect", "requestRedirect": {"scheme": "https", "statusCode": 301}}]
