@@ -18,20 +18,20 @@ import pytest
 
 from support.kubernetes import kubectl
 from support.onprem import (
-    CONTROL_PLANE_BEFORE,
-    DATA_PLANE_BEFORE,
+    IMAGE_BEFORE,
     OURS,
     Site,
     cluster_wide,
     door,
     engine,
+    fitting,
     import_images,
     left_behind,
     site,
     thinker,
 )
 from support.onprem_users import caller, launch, outputs_of
-from support.releases import newest_revision, release_before
+from support.releases import newest_revision, packages, release_before
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterator
@@ -81,8 +81,8 @@ async def test_platform_and_work(tmp_path: Path, place: Site, before: Path) -> N
     """One up makes the platform and registers work; an upgrade keeps what runs; destroy leaves nothing, in mid-run."""
     found = cluster_wide()
     async with door() as entry, thinker() as first, thinker() as second:
-        old = engine(tmp_path, place, entry, control_plane=CONTROL_PLANE_BEFORE, data_plane=DATA_PLANE_BEFORE)
-        stack = engine(tmp_path, place, entry)
+        old = fitting(engine(tmp_path, place, entry, image=IMAGE_BEFORE, release=packages(before)))
+        stack = fitting(engine(tmp_path, place, entry))
         try:
             made = (await timed("up", old.up())).check().outputs
             assert await revision(place, "admin") == await revision(place, "catalog") == newest_revision(before)
@@ -91,15 +91,11 @@ async def test_platform_and_work(tmp_path: Path, place: Site, before: Path) -> N
                 assert await timed("work", outputs_of(client, execution)) == {"o0": 21}
                 kept = await launch(client, "kept", "arithmetic.patient", made["arithmetic.patient"], url=first.url)
                 await asyncio.wait_for(first.asked.wait(), 120)
-            again = (await timed("up again", old.up())).check()
+            upgraded = (await timed("upgrade", stack.up())).check().operations()
+            assert upgraded["flyteform-release"] == "replace"
+            assert upgraded["flyteform"] == upgraded["flyteform-dataplane"] == "update"
+            again = (await timed("up again", stack.up())).check()
             assert again.operations() == {}
-            upgraded = (await timed("upgrade", stack.up())).check()
-            assert upgraded.operations() == {
-                "flyteform-release": "replace",
-                "flyteform": "update",
-                "flyteform-dataplane": "update",
-                "flyteform-dataplane-profile": "update",
-            }
             assert await revision(place, "admin") == await revision(place, "catalog") == newest_revision()
             first.answering.set()
             async with caller(tmp_path, entry) as client:

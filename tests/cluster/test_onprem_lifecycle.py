@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from support.pulumi.engine import Engine
 
 
-def stack(folder: Path, control_plane: str = PLATFORM_IMAGE) -> Engine:
+def stack(folder: Path, image: str = PLATFORM_IMAGE) -> Engine:
     """Return a stack of infra/onprem's own program."""
-    made = engine(folder, *nowhere(folder), program=ROOT / "infra" / "onprem", control_plane=control_plane)
+    made = engine(folder, *nowhere(folder), program=ROOT / "infra" / "onprem", image=image)
     made.plugins = {"kubernetes": partial(KubernetesPlugin, pods=False)}
     return made
 
@@ -44,6 +44,8 @@ async def test_lifecycle(tmp_path: Path) -> None:
             ("delete", "flyteform-release"),
             ("replace", "flyteform-release"),
             ("update", "flyteform"),
+            ("update", "flyteform-dataplane"),
+            ("update", "flyteform-dataplane-profile"),
         ]
         (await changed.destroy()).check()
         assert left_behind() == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -16,20 +17,21 @@ from typing import TYPE_CHECKING
 
 from support.kubernetes import kubectl
 from support.postgres import Postgres, running_postgres
+from support.pulumi.cli import Cli
 from support.pulumi.engine import Engine
 from support.pulumi.manifests import KubernetesPlugin
 from support.s3 import KEY, S3_PORT, SECRET, S3Server, running_s3
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
-
+logger = logging.getLogger(__name__)
 ROOT = Path(__file__).parents[2]
 NODE = "10.88.0.1"  # where pods reach servers of the tests
 PODS = "10.88.0.0/16"
 PLATFORM_IMAGE, TASK_IMAGE = "localhost/platform:test", "localhost/task:test"
-# The release before the newest change of the schema; the same data plane under another name.
-CONTROL_PLANE_BEFORE, DATA_PLANE_BEFORE = "localhost/platform:schema-before", "localhost/platform:before"
+# The release before the newest change of the schema.
+IMAGE_BEFORE = "localhost/platform:before"
 NAMESPACE = "flyteform"
 OURS = ("flyteform", "flyteform-dataplane", "flytesnacks-development")
 PASSWORDS = {"admin": "admin-password-of-the-tests", "catalog": "catalog-password-of-the-tests"}
@@ -76,16 +78,15 @@ from tools.kubernetes.settings import Cluster
 run, task, platform, *before = sys.argv[1:]
 images = [packages.task_image(task), packages.platform_image(platform)]
 if before:
-    checkout, control_plane, data_plane = before
-    images += [packages.platform_image(control_plane, Path(checkout)), packages.platform_image(data_plane)]
+    images.append(packages.platform_image(before[0], Path(before[1])))
 node.import_image(Cluster.read(Path(run)), *images)
 """
 
 
 def import_images(before: Path | None = None) -> None:
-    """Give the cluster's node images made from the checkout, and those of a release `before` it."""
+    """Give the cluster's node images made from the checkout, and one of the release `before` it."""
     run = Path(os.environ["KUBECONFIG"]).parent
-    more = (str(before), CONTROL_PLANE_BEFORE, DATA_PLANE_BEFORE) if before else ()
+    more = (IMAGE_BEFORE, str(before)) if before else ()
     command = [sys.executable, "-c", _IMPORT, str(run), TASK_IMAGE, PLATFORM_IMAGE, *more]
     subprocess.run(command, cwd=ROOT, check=True)
 
@@ -177,21 +178,24 @@ def engine(
     entry: Door,
     *,
     program: Path = _PROGRAM,
-    control_plane: str = PLATFORM_IMAGE,
-    data_plane: str = PLATFORM_IMAGE,
+    image: str = PLATFORM_IMAGE,
+    release: Sequence[str] = (),
 ) -> Engine:
-    """Return an engine for a program of the tests, with a stack for this site and the images of its planes."""
+    """Return an engine for a program of the tests, with a stack for this site and the image of its planes.
+
+    `release` is where the packages of another release are, whose program it is.
+    """
     copy = folder / "program"
     if not copy.exists():
         shutil.copytree(program, copy, ignore=shutil.ignore_patterns("flyteform_*"))
     amounts = {"cpu": "50m", "memory": "512Mi"}
-    pods = {"pullPolicy": "Never", "resources": amounts}
+    pods = {"image": image, "pullPolicy": "Never", "resources": amounts}
     platform = {
         "name": "site",
         "preset": "dev",
         "edge": {"domain": "flyte.example.org", "url": entry.http, "certificateSecret": "none"},
-        "controlplane": {**pods, "image": control_plane, "replicas": {"minimum": 1, "maximum": 1}},
-        "dataplane": {**pods, "image": data_plane, "name": "site"},
+        "controlplane": {**pods, "replicas": {"minimum": 1, "maximum": 1}},
+        "dataplane": {**pods, "name": "site"},
         "projects": [{"name": "flytesnacks", "domains": ["development"]}],
         "addons": {
             name: {"enabled": False} for name in ("externalSecrets", "certManager", "envoyGateway", "monitoring")
@@ -223,9 +227,24 @@ def engine(
     return Engine(
         copy,
         config={f"program:{key}": value for key, value in config.items()},
-        environment={"FLYTEFORM_BUNDLES": str(folder / "bundles"), "HOME": str(folder)},
+        environment={
+            "FLYTEFORM_BUNDLES": str(folder / "bundles"),
+            "FLYTEFORM_RELEASE": os.pathsep.join(release),
+            "HOME": str(folder),
+        },
         plugins={"kubernetes": KubernetesPlugin},
     )
+
+
+def fitting(own: Engine) -> Engine | Cli:
+    """Return the real CLI for the same program where that is, else the tests' own engine; say which."""
+    if shutil.which("pulumi") is None:
+        logger.info("run by the tests' own engine on Pulumi's protocol")
+        return own
+    logger.info("run by the real Pulumi CLI")
+    # Its plugins are where the user has them, not below the home of the test.
+    home = os.environ.get("PULUMI_HOME") or str(Path.home() / ".pulumi")
+    return Cli(own.folder, own.config, {**own.environment, "PULUMI_HOME": home})
 
 
 def user_secret() -> str:

@@ -61,7 +61,8 @@ def up(arguments: argparse.Namespace) -> None:
         node.start_node(cluster, processes, kube)
         for archive in arguments.image:
             node.import_archive(cluster, archive)
-        node.import_image(cluster, *_images(arguments))
+        if wanted := tuple(_images(arguments)):
+            node.import_image(cluster, *wanted)
     if arguments.simulate:
         kwok.start_nodes(cluster, processes, kube, arguments.simulate)
     print(f"the cluster runs after {time.monotonic() - began:.1f} s; its kubeconfig:")

@@ -3,6 +3,7 @@
 import base64
 
 import pulumi_kubernetes as kubernetes
+import release  # noqa: F401 - decides where the packages below are from
 from arithmetic import patient, total
 
 import pulumi
