@@ -57,6 +57,7 @@ def test_shipped(cloud: str, stack: str) -> None:
         ("prod-base", "roles", ["base", "controlplane"], "roles apart"),
         ("prod-base", "network.zones", 2, "network.zones: 3"),
         ("prod-controlplane", "stacks.base", None, "stacks.base is missing"),
+        ("prod-controlplane", "controlplane.resources.cpu", "much", "platform.controlplane.resources.cpu"),
         ("prod-controlplane", "controlplane.image", "example.com/controlplane:latest", "by digest"),
     ],
 )

@@ -22,8 +22,12 @@ def _cidr(text: str) -> str:
 
 def _quantity(text: str) -> str:
     from flyteform_controlplane.domain.quantities import parse_quantity
+    from flyteform_controlplane.errors import InvalidArgumentError
 
-    parse_quantity(text, "the amount")
+    try:
+        parse_quantity(text, "the amount")
+    except InvalidArgumentError as error:
+        raise ValueError(error.message) from None
     return text
 
 
