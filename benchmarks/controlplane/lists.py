@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 PAGES = 1_000
 ROUNDS = 15
+STARTS = 5
 PATIENCE_SECONDS = 300.0
 STEP = 50_000  # in one transaction, as the server wants to write now and then
 # Copies of the row with the given name, older than all others, a second apart.
@@ -104,20 +105,16 @@ def deep_lists(database: str, start: Callable[[], AbstractContextManager[Server]
     """Print how long a page far behind takes, in times of the first one; `start` runs a control plane."""
     far = min(PAGES, count // PAGE)
     jump = (far - 1) * PAGE - 51  # where no page ends
-    # What the first call of a process costs: page 1, or the page far behind.
+    # Each in processes of its own, which do this once.
+    first_call = _median_of_starts(start, lambda server: _timed(server, 0))
+    first_call_jumped = _median_of_starts(start, lambda server: _timed(server, jump))
+    unseen = _median_of_starts(start, lambda server: _timed(server, jump, after_another_list=True))
     with start() as server, _pages(server) as ms:
-        first_call = ms(0)
-    with start() as server, _pages(server) as ms:
-        first_call_jumped = ms(jump)
-    # A process that has answered, but shown no page of this list.
-    with start() as server, _pages(server, "staging") as other, _pages(server) as ms:
-        for _ in range(ROUNDS):
-            other(0)
-        unseen = ms(jump)
         for number in range(far):
             ms(number * PAGE)
         first, read_on = (statistics.median(ms(at) for _ in range(ROUNDS)) for at in (0, (far - 1) * PAGE))
-        jumped = statistics.median(ms(jump - number) for number in range(1, ROUNDS))
+        # Offsets at which no page ended, each another one.
+        jumped = statistics.median(ms(jump - number) for number in range(ROUNDS))
     for how, ms_far, ms_first in (
         ("read on to", read_on, first),
         ("jumped to", jumped, first),
@@ -130,6 +127,22 @@ def deep_lists(database: str, start: Callable[[], AbstractContextManager[Server]
             goal="goal: below 3",
             detail=f"{ms_far:.2f} and {ms_first:.2f} ms",
         )
+
+
+def _median_of_starts(start: Callable[[], AbstractContextManager[Server]], measure: Callable[[Server], float]) -> float:
+    def once() -> float:
+        with start() as server:
+            return measure(server)
+
+    return statistics.median(once() for _ in range(STARTS))
+
+
+def _timed(server: Server, offset: int, *, after_another_list: bool = False) -> float:
+    """Return the ms of one page in a process that has shown none, or only those of another list."""
+    with _pages(server, "staging") as other, _pages(server) as ms:
+        for _ in range(ROUNDS if after_another_list else 0):
+            other(0)
+        return ms(offset)
 
 
 @contextmanager

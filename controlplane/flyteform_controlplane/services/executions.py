@@ -139,9 +139,10 @@ class Executions:
             return await self.backend.execution(tx, name)
 
 
-def prepare_lists(backend: Backend, tx: AsyncConnection) -> None:
+async def prepare_lists(backend: Backend, tx: AsyncConnection) -> None:
     """Get ready for the lists that clients begin with: the newest executions."""
-    backend.store.executions.prepare(tx, EXECUTION_COLUMNS, Sort("created_at", ascending=False), (*_SCOPE, "state"))
+    nowhere: dict[str, str | int] = {**dict.fromkeys(_SCOPE, ""), "state": EXECUTION_ACTIVE}
+    await backend.store.executions.prepare(tx, EXECUTION_COLUMNS, Sort("created_at", ascending=False), nowhere)
 
 
 def _listed(query: Query) -> tuple[Query, dict[str, str | int]]:

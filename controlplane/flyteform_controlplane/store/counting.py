@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import func, select, text
 
+from flyteform_controlplane.errors import UnavailableError
 from flyteform_controlplane.store.sql import cuts
 from flyteform_controlplane.store.tables import executions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -45,9 +46,9 @@ class BlockCounting:
         *,
         rows: int = ROWS,
         seconds: float = _LOOK_SECONDS,
-        prepare: Callable[[AsyncConnection], None] = lambda _: None,
+        prepare: Callable[[AsyncConnection], Awaitable[None]] | None = None,
     ) -> None:
-        """`prepare` is called once after each start: for what makes the first page in a process slow."""
+        """`prepare` does what would make the first page in a process slow; a start waits for it."""
         self._database = database
         self._prepare = prepare
         self._cuts = cuts.Cuts(rows)
@@ -59,6 +60,13 @@ class BlockCounting:
 
     async def start(self) -> None:
         """Begin to look at the lists."""
+        if self._prepare is not None:
+            try:
+                async with self._database.reading() as tx:
+                    await self._prepare(tx)
+            except UnavailableError as error:
+                # The first page will do it.
+                _log.info("lists of executions are not prepared: %s", error)
         self._due = 0.0
         self._task = asyncio.create_task(self._run(), name="blocks of lists")
 
@@ -113,13 +121,8 @@ class BlockCounting:
             await asyncio.sleep(_ASK_SECONDS)
 
     async def _run(self) -> None:
-        is_prepared = False
         while True:
             try:
-                if not is_prepared:
-                    async with self._database.reading() as tx:
-                        self._prepare(tx)
-                    is_prepared = True
                 if await self._is_due():
                     await self.count()
             except Exception as error:  # noqa: BLE001 - a database that does not answer may answer the next time

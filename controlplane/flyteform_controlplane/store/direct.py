@@ -53,10 +53,6 @@ class Direct:
         else:
             collected.append(Part(compiled.text, compiled.arguments(values)))
 
-    def compile(self, tx: AsyncConnection) -> None:
-        """Do now what the first run would do first: it takes as long as running it many times."""
-        self._on(tx)
-
     def _on(self, tx: AsyncConnection) -> _Compiled:
         kind = pooled(tx).kind
         compiled = self._compiled.get(kind)

@@ -126,8 +126,10 @@ class Rows(Protocol[R]):
         """Return these columns of such a page as they are stored, messages as bytes; more values may follow them."""
         ...
 
-    def prepare(self, tx: AsyncConnection, columns: Sequence[str], sort: Sort, where: Sequence[str]) -> None:
-        """Do what the first of such pages, limited by values of the columns `where`, would have to do first."""
+    async def prepare(
+        self, tx: AsyncConnection, columns: Sequence[str], sort: Sort, where: Mapping[str, str | int]
+    ) -> None:
+        """Do what the first of such pages would have to do first; `where` is of a list that is empty."""
         ...
 
     async def delete(self, tx: AsyncConnection, *key: str | int) -> bool:

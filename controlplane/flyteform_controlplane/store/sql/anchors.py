@@ -125,11 +125,6 @@ class Anchors:
             return Anchor(None, offset)
         return Anchor(found.ends[number - 1], offset - new - number * _STEP)
 
-    def compile(self, tx: AsyncConnection) -> None:
-        """Compile the statements, which takes as long as running them many times."""
-        for statement in (self._walk, self._walk_on, self._count):
-            statement.compile(tx)
-
     def _kept(self, where: Mapping[str, Any]) -> _Found | None:
         found = self._lists.get(tuple(where.values()))
         return None if found is None or found.at + _SECONDS < time.monotonic() else found

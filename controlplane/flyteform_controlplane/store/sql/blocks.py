@@ -62,10 +62,6 @@ class Ranks:
     def prepare(self, _tx: AsyncConnection, _where: Mapping[str, Any]) -> None:
         """Do nothing: the blocks are always there."""
 
-    def compile(self, tx: AsyncConnection) -> None:
-        """Compile the statement, which takes longer than running it."""
-        self._statement.compile(tx)
-
 
 def newer(at: ColumnElement[Any], number: ColumnElement[Any]) -> ColumnElement[bool]:
     """Return the condition that an execution was created after that point."""

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from sqlalchemy import LargeBinary, bindparam, select, tuple_
 
+from flyteform_controlplane.domain.filters import Query
 from flyteform_controlplane.errors import InvalidArgumentError
 from flyteform_controlplane.store.direct import Direct
 from flyteform_controlplane.store.sql.anchors import Anchor, Anchors, Names, conditions, named
-from flyteform_controlplane.store.sql.blocks import Ranks, has_blocks
+from flyteform_controlplane.store.sql.blocks import LEAST_JUMP, Ranks, has_blocks
 from flyteform_controlplane.store.sql.filters import apply_query
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Column, Table
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from flyteform_controlplane.domain.filters import Query, Sort
+    from flyteform_controlplane.domain.filters import Sort
 
 _REMEMBERED: Final = 10_000
 _SECONDS: Final = 300.0
@@ -43,10 +44,6 @@ class Positions(Protocol):
 
     def prepare(self, tx: AsyncConnection, where: Mapping[str, Any]) -> None:
         """Get ready for jumps in a list, without anybody waiting for that."""
-        ...
-
-    def compile(self, tx: AsyncConnection) -> None:
-        """Compile what is asked, ahead of the first time."""
         ...
 
 
@@ -88,12 +85,14 @@ class Pages:
             self._remember(scope, query.offset + len(found), found[-1][len(self._columns) :])
         return found
 
-    def prepare(self, tx: AsyncConnection, sort: Sort | None, where: Sequence[str]) -> None:
-        """Get ready for the lists of an order that are limited by values of these columns."""
-        names, order = tuple((name, False) for name in where), self._order(sort)
-        self._positions_of(sort, names, order).compile(tx)
-        for continued in (False, True):
-            self._statement(sort, names, order, continued=continued).compile(tx)
+    async def prepare(self, tx: AsyncConnection, sort: Sort, where: Mapping[str, str | int]) -> None:
+        """Read pages of an empty list, near, far and behind another one, so that the first real ones are quick."""
+        for offset in (0, LEAST_JUMP):
+            await self.rows(tx, Query(sort=sort, limit=1, offset=offset), where)
+        order = self._order(sort)
+        values: dict[str, Any] = {f"is_{name}": value for name, value in where.items()}
+        values |= {f"after_{column.name}": None for column in order} | {"page_limit": 1, "page_offset": 0}
+        await self._statement(sort, named(where), order, continued=True).fetch(tx, values, scans=True)
 
     async def _nearest(
         self, tx: AsyncConnection, query: Query, where: Mapping[str, str | int | None], order: Sequence[Column[Any]]

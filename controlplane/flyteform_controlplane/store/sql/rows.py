@@ -190,9 +190,11 @@ class SqlRows(Generic[R]):
         """Return these columns of a page as they are stored."""
         return await self._pages_of(columns).rows(tx, query, where)
 
-    def prepare(self, tx: AsyncConnection, columns: Sequence[str], sort: Sort, where: Sequence[str]) -> None:
-        """Do what the first of such pages would have to do first."""
-        self._pages_of(columns).prepare(tx, sort, where)
+    async def prepare(
+        self, tx: AsyncConnection, columns: Sequence[str], sort: Sort, where: Mapping[str, str | int]
+    ) -> None:
+        """Do what the first of such pages would have to do first; `where` is of a list that is empty."""
+        await self._pages_of(columns).prepare(tx, sort, where)
 
     async def delete(self, tx: AsyncConnection, *key: str | int) -> bool:
         """Remove the row; False if there was none."""
