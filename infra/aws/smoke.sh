@@ -7,6 +7,7 @@
 # Before: edit stacks/aws/Pulumi.dev.yaml (every value that names an account, an address or a person), and push
 # images of the control plane and the data plane to where the stack says (`make images`).
 # Use: PULUMI_CONFIG_PASSPHRASE=... infra/aws/smoke.sh
+# shellcheck source=infra/smoke/smoke.sh
 . "$(dirname "$0")/../smoke/smoke.sh"
 need make pulumi kubectl aws
 smoke aws dev

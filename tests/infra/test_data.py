@@ -58,6 +58,14 @@ def test_development_goes(recordings: Recordings, cloud: str) -> None:
     assert {each.type.rpartition(":")[2] for each in kept} <= {"CustomResourceDefinition"}
 
 
+@pytest.mark.parametrize("cloud", ["aws", "gcp"])
+def test_emptied(recordings: Recordings, cloud: str) -> None:
+    """A development platform is taken down with what is in its buckets; no other one is."""
+    for stack, emptied in (("dev", True), ("staging", False), ("prod-base", False)):
+        buckets = [each for each in recordings.shipped(cloud, stack).resources if each.type.endswith(":Bucket")]
+        assert {bool(each.at("forceDestroy")) for each in buckets} == {emptied}, stack
+
+
 def clear(value: Any) -> str:
     """Return what is not secret of a value, as text."""
     match value:

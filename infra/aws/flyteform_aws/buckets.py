@@ -52,7 +52,7 @@ def _bucket(context: Context, name: str, *, documents_of: Any) -> s3.Bucket:
         name,
         # Names of buckets are the whole world's: the account's number makes them ours.
         bucket=context.name(name, context.config.aws.account),
-        force_destroy=False,
+        force_destroy=context.config.is_throwaway,
         opts=context.options(protect=protect),
     )
     private = s3.BucketPublicAccessBlock(

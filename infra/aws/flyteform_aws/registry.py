@@ -25,6 +25,7 @@ def make_registries(context: Context, keys: Keys) -> None:
             name,
             name=f"{context.config.name}/{name}",
             image_tag_mutability="IMMUTABLE",
+            force_delete=context.config.is_throwaway or None,
             image_scanning_configuration=ecr.RepositoryImageScanningConfigurationArgs(scan_on_push=True),
             encryption_configurations=[
                 ecr.RepositoryEncryptionConfigurationArgs(encryption_type="KMS", kms_key=keys.data.arn)

@@ -20,13 +20,15 @@ _MONTH: Final = 30
 def make_secrets(context: Context, keys: Keys) -> list[secretsmanager.Secret]:
     """Make them; a deleted one can be had back for a while."""
     production = context.config.is_production
+    # Until then nothing else may have its name.
+    window = 0 if context.config.is_throwaway else _MONTH if production else _WEEK
     return [
         secretsmanager.Secret(
             each.key,
             name=each.path,
             description=f"{each.name}, for tasks of {each.scope.key}",
             kms_key_id=keys.data.arn,
-            recovery_window_in_days=_MONTH if production else _WEEK,
+            recovery_window_in_days=window,
             opts=context.options(protect=production),
         )
         for each in task_secrets(context.config, PATH)

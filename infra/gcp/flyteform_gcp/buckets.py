@@ -50,7 +50,7 @@ def _bucket(
         location=context.config.gcp.region.upper(),
         uniform_bucket_level_access=True,
         public_access_prevention="enforced",
-        force_destroy=False,
+        force_destroy=context.config.is_throwaway,
         versioning=storage.BucketVersioningArgs(enabled=settings.versioning),
         soft_delete_policy=storage.BucketSoftDeletePolicyArgs(
             retention_duration_seconds=(30 if context.config.is_production else 7) * _DAY

@@ -324,3 +324,8 @@ class PlatformConfig(Section):
     def is_production(self) -> bool:
         """Whether losing it would hurt."""
         return self.preset is Preset.PROD
+
+    @property
+    def is_throwaway(self) -> bool:
+        """Whether it may be taken down with everything that is in it."""
+        return self.preset is Preset.DEV and not self.storage.deletion_protection
