@@ -181,12 +181,16 @@ class EventReporter:
             if batch:
                 await self._deliver(batch)
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._urgent.wait(), self._gather)
+                    # Not by wait_for, here and below: before Python 3.12 it loses a cancellation that comes with the
+                    # answer, and whoever stops this would wait for ever.
+                    async with asyncio.timeout(self._gather):
+                        await self._urgent.wait()
                 continue
             self._work.clear()
             waits = [lane.not_before - loop.time() for lane in self._lanes.values() if lane.events]
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._work.wait(), max(0.0, min(waits)) if waits else None)
+                async with asyncio.timeout(max(0.0, min(waits)) if waits else None):
+                    await self._work.wait()
 
     def _take(self, now: float) -> list[_Parcel]:
         """Return the next batch; its events stay queued until they are settled."""

@@ -197,7 +197,9 @@ class Execution:
         if not self._pressing.is_set():
             # Nothing depends on having seen an attempt run, and short ones end within this time: one write for both.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._pressing.wait(), self._world.config.fold_seconds)
+                # Not by wait_for: before Python 3.12 it loses a cancellation that comes with the answer.
+                async with asyncio.timeout(self._world.config.fold_seconds):
+                    await self._pressing.wait()
 
     async def _advance(self, seen: Sequence[Observation]) -> None:
         step = advance(self._context.graph, self._state, seen)

@@ -300,3 +300,20 @@ async def test_an_observer_that_fails_stops_nothing(start: Start) -> None:
         for number in (1, 2):
             sender.reporter.send(execution("a"), [event("a", number)])
             await until(lambda number=number: sender.last("a") == number)
+
+
+@pytest.mark.parametrize("steps", range(6))
+async def test_it_stops_whenever_it_is_told_to(start: Start, steps: int) -> None:
+    """Also when the order comes with news that end the gathering, at whichever step of the event loop that is."""
+    sender = Sender(await start(), gather=3600.0)
+    sender.reporter.start()
+    sender.reporter.send(execution("a"), [event("a", 1)])
+    await until(lambda: sender.last("a") == 1)
+    end = Event(workflow=event_pb2.WorkflowExecutionEventRequest(request_id="end"))
+    end.workflow.event.phase = WorkflowExecution.SUCCEEDED
+    sender.reporter.send(execution("a"), [(2, end)])
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    async with asyncio.timeout(60):
+        await sender.reporter.stop()
+    await sender.channel.close()
