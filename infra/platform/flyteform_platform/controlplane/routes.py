@@ -82,8 +82,9 @@ class Routes:
             # Without a Secret the cloud's load balancer has the certificate, as its annotations say.
             listeners.append({**about, "allowedRoutes": _SAME, **({"tls": tls} if secret else {})})
         spec: dict[str, Any] = {"gatewayClassName": self.edge.gateway_class, "listeners": listeners}
+        address: pulumi.Output[str] = pulumi.Output.from_input(self.edge.address)
         if self.edge.address:
-            spec["addresses"] = pulumi.Output.from_input(self.edge.address).apply(self._addresses)
+            spec["addresses"] = address.apply(self._addresses)
         if self.edge.service_annotations:
             # From here they get to the gateway's Service, which the cloud makes its balancer of.
             spec["infrastructure"] = {"annotations": dict(self.edge.service_annotations)}
