@@ -132,7 +132,9 @@ class PodExecutor:
         if pod is not None:
             self._judge(known, pod)
         elif known.creating is None:
-            known.creating = asyncio.create_task(self._create(known, attempt))
+            known.creating = creating = asyncio.create_task(self._create(known, attempt))
+            # Whoever has thousands to start asks for the next when there is room: each that waits here takes memory.
+            await asyncio.wait([creating], timeout=_FIRST_PAUSE)
 
     async def stop(self, name: str) -> None:
         """Delete the attempt's pod; returns when nothing of it is left."""
