@@ -87,7 +87,11 @@ def test_not_declared(recordings: Recordings) -> None:
     [
         ({"labels": ["eu"]}, {}, "dataplane.labels: nobody would know of them"),
         ({"weight": 2}, {}, "dataplane.weight: nobody would know of it"),
-        ({"declared": True}, {"roles": ["base", "controlplane", "dataplane"]}, "dataplane.declared is for a data plane"),
+        (
+            {"declared": True},
+            {"roles": ["base", "controlplane", "dataplane"]},
+            "dataplane.declared is for a data plane",
+        ),
     ],
 )
 def test_refused(recordings: Recordings, plane: dict[str, Any], more: dict[str, Any], problem: str) -> None:
