@@ -84,11 +84,13 @@ def _issuer(found: Sequence[eks.outputs.ClusterIdentity]) -> str:
 
 
 def install_basics(context: Context, cluster: EksCluster, nodes: list[eks.NodeGroup]) -> None:
-    """Install what EKS maintains itself: network, DNS, disks, and the agent that hands out identities."""
+    """Install what EKS maintains itself: network, DNS, disks, usage of pods, the agent that hands out identities."""
     _addon(context, cluster, "vpc-cni", {"enableNetworkPolicy": "true"})
     _addon(context, cluster, "kube-proxy")
     _addon(context, cluster, "eks-pod-identity-agent")
     _addon(context, cluster, "coredns", after=nodes)
+    # Autoscaling of pods asks it; no other cloud's clusters come without.
+    _addon(context, cluster, "metrics-server", after=nodes)
     disks = iam.Role(
         "disks",
         name=context.name("disks"),

@@ -103,7 +103,10 @@ ROWS = [
     Row("eks/nodeGroup:NodeGroup", "nodeRepairConfig.enabled"),
     Row("eks/nodeGroup:NodeGroup", "updateConfig.maxUnavailablePercentage", 33),
     Row("eks/nodeGroup:NodeGroup", "ignoreChanges", ["scalingConfig.desiredSize"]),
-    *(Row("eks/addon:Addon", "addonName", name, name) for name in ("coredns", "kube-proxy", "eks-pod-identity-agent")),
+    *(
+        Row("eks/addon:Addon", "addonName", name, name)
+        for name in ("coredns", "kube-proxy", "eks-pod-identity-agent", "metrics-server")
+    ),
     Row("eks/addon:Addon", "configurationValues", contains("enableNetworkPolicy"), "vpc-cni"),
     Row("eks/addon:Addon", "podIdentityAssociations[0].roleArn", is_set, "aws-ebs-csi-driver"),
     Row("eks/accessEntry:AccessEntry", "principalArn", is_set),
