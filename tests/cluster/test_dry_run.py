@@ -50,9 +50,14 @@ def _definitions() -> Iterator[None]:
     kubectl("delete", *files, "--timeout=120s")
 
 
+def listed(manifests: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return manifests as one."""
+    return {"apiVersion": "v1", "kind": "List", "items": manifests}
+
+
 def taken(manifests: list[dict[str, Any]]) -> str:
     """Have the API server judge manifests without keeping them; return what it says beyond yes."""
-    given = json.dumps({"apiVersion": "v1", "kind": "List", "items": manifests})
+    given = json.dumps(listed(manifests))
     command = ("kubectl", "apply", "--server-side", "--dry-run=server", "--force-conflicts", "--filename=-")
     done = subprocess.run(command, input=given, capture_output=True, text=True, check=False)
     return done.stderr
@@ -69,15 +74,16 @@ def test_dry_run(recorder: Recordings, cloud: str, stack: str) -> None:
     made = {each["metadata"]["name"]: each for each in known if each["kind"] == "Namespace"}
     spaces = [made.get(name, space(name)) for name in sorted(own | set(made))]
     definition = [each for each in known if each["kind"] == "CustomResourceDefinition"]
-    for each in (*spaces, *definition):
-        kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", given=each)
+    before = [*spaces, *definition]
+    if before:
+        kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", given=listed(before))
     try:
         # Some stacks have nothing in their cluster that is not a chart's.
         assert not known or taken(known) == ""
     finally:
-        for each in (*spaces, *definition):
+        if before:
             # Waited for: the next stack makes its own of the same names.
-            kubectl("delete", each["kind"], each["metadata"]["name"], "--ignore-not-found", "--timeout=120s")
+            kubectl("delete", "-f", "-", "--ignore-not-found", "--timeout=120s", given=listed(before))
 
 
 def test_refused() -> None:

@@ -159,6 +159,12 @@ async def test_rights_in_one_namespace_are_enough_for_it(impersonated: Impersona
         assert asked is allowed
 
 
+def told_to_all() -> bool:
+    """Say whether the lease that operators share names both namespaces."""
+    annotations = get("lease", "flyteform-operator")["metadata"]["annotations"]
+    return bool(annotations["flyteform.dev/namespaces"] == f"{LATER},{NAMESPACE}")
+
+
 @pytest.mark.timeout(400)
 async def test_a_namespace_that_the_sync_makes_is_worked_in(
     impersonated: Impersonated, control: LeasingControl
@@ -196,8 +202,7 @@ async def test_a_namespace_that_the_sync_makes_is_worked_in(
     control.offer(leases)
     await control.until_ended([lease.id.name for lease in leases], PATIENCE)
     assert set(control.phases.values()) == {SUCCEEDED}
-    known = get("lease", "flyteform-operator")["metadata"]["annotations"]["flyteform.dev/namespaces"]
-    assert known == f"{LATER},{NAMESPACE}"
+    await asyncio.to_thread(wait_until, told_to_all, seconds=PATIENCE, what="all operators are told of the namespace")
     for what, group in (("secrets", ""), ("pods", ""), ("flyteworkflows", "flyte.lyft.com")):
         assert not may("list", what, group, namespace="elsewhere", account=SYNCING)
     for verb, what, group in (
