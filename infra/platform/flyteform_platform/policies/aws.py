@@ -25,6 +25,9 @@ def _database(resource: Resource) -> Problems:
         yield "publiclyAccessible is true"
     if resource.is_production:
         yield from expect(resource, deletionProtection=True, skipFinalSnapshot=False)
+        # A cluster of instances has its copies by itself.
+        if resource.type.endswith("rds/instance:Instance") and not resource.inputs.get("clusterIdentifier"):
+            yield from expect(resource, multiAz=True)
 
 
 def _cluster(resource: Resource) -> Problems:
@@ -67,6 +70,10 @@ def _rotation(resource: Resource) -> Problems:
     yield from expect(resource, enableKeyRotation=True)
 
 
+def _repository(resource: Resource) -> Problems:
+    yield from expect(resource, imageTagMutability="IMMUTABLE")
+
+
 RULES: Final = {
     "aws-buckets-closed": (
         "No bucket is public by mistake.",
@@ -82,5 +89,6 @@ RULES: Final = {
     "aws-policies": ("Nobody may do everything.", ("iam/policy:Policy", "iam/rolePolicy:RolePolicy"), _policy),
     "aws-ingress": ("Only the door is open.", ("vpc/securityGroupIngressRule:SecurityGroupIngressRule",), _ingress),
     "aws-metadata": ("Pods get no identity from their node.", ("ec2/launchTemplate:LaunchTemplate",), _metadata),
+    "aws-images": ("A tag names one image for ever.", ("ecr/repository:Repository",), _repository),
     "aws-keys-rotate": ("Keys are renewed.", ("kms/key:Key",), _rotation),
 }

@@ -29,6 +29,12 @@ def _cluster(resource: Resource) -> Problems:
         yield "everybody reaches the API server: make it private or name authorizedIPRanges"
 
 
+def _pool(resource: Resource) -> Problems:
+    yield from expect(resource, enableNodePublicIP=False)
+    if resource.is_production:
+        yield from expect(resource, enableEncryptionAtHost=True)
+
+
 def _database(resource: Resource) -> Problems:
     yield from expect(resource, network__publicNetworkAccess="Disabled", authConfig__passwordAuth="Disabled")
     if resource.is_production:
@@ -55,6 +61,11 @@ RULES: Final = {
         "Callers have identities; not everybody calls.",
         ("azure-native:containerservice:ManagedCluster",),
         _cluster,
+    ),
+    "azure-nodes": (
+        "Nodes have no public address, and their disks are encrypted to the last cache.",
+        ("azure-native:containerservice:AgentPool",),
+        _pool,
     ),
     "azure-databases": (
         "Databases are inside and have no passwords.",

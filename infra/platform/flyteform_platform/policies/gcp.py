@@ -31,7 +31,11 @@ def _database(resource: Resource) -> Problems:
 
 
 def _cluster(resource: Resource) -> Problems:
-    yield from expect(resource, privateClusterConfig__enablePrivateNodes=True)
+    yield from expect(
+        resource,
+        privateClusterConfig__enablePrivateNodes=True,
+        controlPlaneEndpointsConfig__ipEndpointsConfig__enabled=False,
+    )
     if not resource.at("workloadIdentityConfig"):
         yield "pods have no identity of their own"
 
