@@ -48,7 +48,7 @@ CONTROL_PLANE = [
     Row("Deployment", f"{_POD}.automountServiceAccountToken", expected=False),
     Row("Deployment", f"{_MAIN}.startupProbe.httpGet.path", "/healthcheck"),
     Row("Deployment", f"{_MAIN}.readinessProbe.httpGet.path", "/healthcheck"),
-    Row("Deployment", f"{_MAIN}.livenessProbe.tcpSocket.port", "http"),
+    Row("Deployment", f"{_MAIN}.livenessProbe.httpGet.path", "/healthcheck"),
     Row("Deployment", f"{_POD}.topologySpreadConstraints[0].topologyKey", "topology.kubernetes.io/zone"),
     Row("Deployment", "spec.strategy.rollingUpdate.maxUnavailable", 0),
     Row("Deployment", "spec.replicas", None),
