@@ -9,13 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from google.protobuf import empty_pb2
-from pulumi.runtime.proto import plugin_pb2, provider_pb2
+from pulumi.runtime.proto import provider_pb2
 
 from flyteform.errors import InvalidInputError
 from flyteform.pulumi.kinds import TYPES
 from flyteform.pulumi.provider.answers import diff_response, refusals
 from flyteform.pulumi.provider.diffs import PropertyChange, is_done
 from flyteform.pulumi.provider.paths import differences
+from flyteform.pulumi.provider.plugin_calls import PluginCalls
 from flyteform.pulumi.provider.provider import ADDRESS, Known, Provider, Target
 from flyteform.pulumi.provider.schema import schema
 from flyteform.pulumi.provider.values import decode, decode_some, encode
@@ -26,32 +27,12 @@ if TYPE_CHECKING:
     from flyteform.pulumi.provider.engine import EngineLog
 
 
-class Servicer:
+class Servicer(PluginCalls):
     """One method for each call that the engine makes; each takes a request and returns the answer."""
 
     def __init__(self, provider: Provider, log: EngineLog, version: str) -> None:
+        super().__init__(log, version, schema)
         self._provider = provider
-        self._log = log
-        self._version = version
-
-    async def handshake(self, _: provider_pb2.ProviderHandshakeRequest) -> provider_pb2.ProviderHandshakeResponse:
-        """Say what we understand."""
-        return provider_pb2.ProviderHandshakeResponse(accept_secrets=True)
-
-    async def attach(self, request: plugin_pb2.PluginAttach) -> empty_pb2.Empty:
-        """Send messages to this engine: it found us running, by PULUMI_DEBUG_PROVIDERS."""
-        self._log.attach(request.address)
-        return empty_pb2.Empty()
-
-    async def get_plugin_info(self, _: empty_pb2.Empty) -> plugin_pb2.PluginInfo:
-        """Return our version."""
-        return plugin_pb2.PluginInfo(version=self._version)
-
-    async def get_schema(self, request: provider_pb2.GetSchemaRequest) -> provider_pb2.GetSchemaResponse:
-        """Return the package's schema."""
-        if request.version not in (0, 1):
-            raise InvalidInputError(f"there is no schema of version {request.version}", remedy="ask for version 0")
-        return provider_pb2.GetSchemaResponse(schema=schema(self._version))
 
     async def check_config(self, request: provider_pb2.CheckRequest) -> provider_pb2.CheckResponse:
         """Check the provider's configuration."""
