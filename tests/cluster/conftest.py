@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-from support.simulated import started
+from support.leasing import LeasingControl
+from support.operators import install
+from support.simulated import simulated, started
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
 
     from xdist.remote import Producer
 
@@ -50,6 +52,21 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByClust
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulated]:
     """Run the cluster of `API_ONLY`, in the process that has these tests."""
     with started(tmp_path_factory.mktemp("api")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulated]:
+    """Run a cluster whose pods do nothing."""
+    with simulated(tmp_path_factory.mktemp("cluster")) as running:
+        install()
+        yield running
+
+
+@pytest.fixture
+async def control() -> AsyncIterator[LeasingControl]:
+    """Run a control plane that only leases."""
+    async with LeasingControl().serving() as running:
         yield running
 
 

@@ -12,16 +12,15 @@ import pytest
 from flyteidl.core.execution_pb2 import WorkflowExecution
 
 from support.kubernetes import kubectl
-from support.leasing import LeasingControl
 from support.operators import NAMESPACE, Operators, chain, install, uninstall, wide
 from support.platform import wait_until
-from support.simulated import simulated
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from flyteform.proto.flyteform.v1.link_pb2 import Lease
+    from support.leasing import LeasingControl
     from support.simulated import Simulated
 
 logger = logging.getLogger(__name__)
@@ -30,21 +29,6 @@ SUCCEEDED, FAILED, ABORTED = WorkflowExecution.SUCCEEDED, WorkflowExecution.FAIL
 PATIENCE = 120.0
 FINALIZER = "flyte.lyft.com/flyteform"
 KEY = "flyteform.dev/execution"
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulated]:
-    """Run a cluster whose pods do nothing."""
-    with simulated(tmp_path_factory.mktemp("cluster")) as running:
-        install()
-        yield running
-
-
-@pytest.fixture
-async def control() -> AsyncIterator[LeasingControl]:
-    """Run a control plane that only leases."""
-    async with LeasingControl().serving() as running:
-        yield running
 
 
 @pytest.fixture

@@ -22,35 +22,18 @@ from flyteform_dataplane.kubernetes.collection import Collector, Retention
 from flyteform_dataplane.kubernetes.sharding import LINK, SHARDS, Roster
 from support.kubernetes import get, kubectl
 from support.leasing import LeasingControl
-from support.operators import NAMESPACE, Operators, chain, install, uninstall, wide
+from support.operators import NAMESPACE, Operators, chain, install, lasting, uninstall
 from support.platform import wait_until
-from support.simulated import simulated
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import Iterator
 
-    from flyteform.proto.flyteform.v1.link_pb2 import Lease
     from support.simulated import Simulated
 
 logger = logging.getLogger(__name__)
 
 SUCCEEDED, ABORTED = WorkflowExecution.SUCCEEDED, WorkflowExecution.ABORTED
 PATIENCE = 120.0
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulated]:
-    """Run a cluster whose pods do nothing."""
-    with simulated(tmp_path_factory.mktemp("cluster")) as running:
-        install()
-        yield running
-
-
-@pytest.fixture
-async def control() -> AsyncIterator[LeasingControl]:
-    """Run a control plane that only leases."""
-    async with LeasingControl().serving() as running:
-        yield running
 
 
 @pytest.fixture
@@ -63,13 +46,6 @@ def operators(cluster: Simulated, control: LeasingControl, tmp_path: Path) -> It
     uninstall()
     kubectl("wait", f"namespace/{NAMESPACE}", "--for=delete", "--timeout=60s")
     install()
-
-
-def lasting(operators: Operators, name: str) -> Lease:
-    """Return an execution whose pods would run for an hour."""
-    lease = operators.lease(wide(2), name)
-    lease.spec.annotations.values["flyteform.dev/seconds"] = "3600s"
-    return lease
 
 
 def resources() -> dict[str, dict[str, Any]]:

@@ -14,17 +14,15 @@ from flyteform.proto.flyteform.v1.link_pb2 import ResourceSync
 from flyteform_dataplane.kubernetes.rbac import Account, Scope, operator_manifests, sync_manifests
 from support.access import operator_rights
 from support.kubernetes import get, kubectl
-from support.leasing import LeasingControl
-from support.operators import NAMESPACE, Operators, chain, install, uninstall, wide
+from support.operators import NAMESPACE, Operators, chain, install, lasting, uninstall, wide
 from support.platform import wait_until
-from support.simulated import simulated
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
     from typing import Any
 
-    from flyteform.proto.flyteform.v1.link_pb2 import Lease
+    from support.leasing import LeasingControl
     from support.simulated import Simulated
 
 logger = logging.getLogger(__name__)
@@ -35,21 +33,6 @@ CLUSTER_WIDE = Account("wide-operator", "default")
 NARROW = Account("narrow-operator", "default")
 SYNCING = Account("syncing-operator", "default")
 LATER = "late-development"
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulated]:
-    """Run a cluster whose pods do nothing."""
-    with simulated(tmp_path_factory.mktemp("cluster")) as running:
-        install()
-        yield running
-
-
-@pytest.fixture
-async def control() -> AsyncIterator[LeasingControl]:
-    """Run a control plane that only leases."""
-    async with LeasingControl().serving() as running:
-        yield running
 
 
 class Impersonated:
@@ -88,13 +71,6 @@ def impersonated(cluster: Simulated, control: LeasingControl, tmp_path: Path) ->
     uninstall()
     kubectl("wait", f"namespace/{NAMESPACE}", "--for=delete", "--timeout=60s")
     install()
-
-
-def lasting(operators: Operators, name: str) -> Lease:
-    """Return an execution whose pods would run for an hour."""
-    lease = operators.lease(wide(2), name)
-    lease.spec.annotations.values["flyteform.dev/seconds"] = "3600s"
-    return lease
 
 
 async def work(operators: Operators, control: LeasingControl) -> None:

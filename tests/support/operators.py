@@ -119,3 +119,10 @@ def wide(width: int) -> Flow:
     for number in range(width):
         flow.task(f"n{number}", outputs=())
     return flow
+
+
+def lasting(operators: Operators, name: str) -> Lease:
+    """Return an execution whose pods would run for an hour."""
+    lease = operators.lease(wide(2), name)
+    lease.spec.annotations.values["flyteform.dev/seconds"] = "3600s"
+    return lease
