@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from flyteform.errors import FlyteformError
 from flyteform.proto.flyteform.v1 import link_pb2
+from flyteform.waiting import set_within
 from flyteform_controlplane.dispatch.choice import choose
 from flyteform_controlplane.dispatch.config import DispatchConfig
 from flyteform_controlplane.dispatch.connection import Connection
@@ -269,8 +269,7 @@ class Dispatcher:
             except Exception:  # noqa: BLE001 - one failed look at the queue must not be the last
                 _log.exception("dispatch failed, trying again")
                 await asyncio.sleep(_PAUSE_SECONDS)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), self.config.poll_interval.total_seconds())
+            await set_within(self._wake, self.config.poll_interval.total_seconds())
 
     async def _serve(self) -> None:
         """Write all decisions that are due, then send what follows from them."""

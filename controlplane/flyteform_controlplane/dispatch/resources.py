@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +14,7 @@ from flyteidl.admin.matchable_resource_pb2 import MatchableResource
 from flyteidl.admin.project_pb2 import Project
 
 from flyteform.proto.flyteform.v1 import clusters_pb2, link_pb2
+from flyteform.waiting import set_within
 from flyteform_controlplane.domain.attributes import Scope
 from flyteform_controlplane.domain.cluster_resources import desired
 from flyteform_controlplane.domain.filters import Query
@@ -105,8 +105,7 @@ class ClusterResources:
             except Exception:  # noqa: BLE001 - one failed look must not be the last
                 _log.exception("the resources of clusters cannot be looked at, trying again")
                 await asyncio.sleep(_PAUSE_SECONDS)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), self._config.interval.total_seconds())
+            await set_within(self._wake, self._config.interval.total_seconds())
 
     async def _send(self) -> None:
         connections = [one for one in self._connections() if one.keeps_resources]

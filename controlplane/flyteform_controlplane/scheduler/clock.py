@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
+from flyteform.waiting import set_within
 from flyteform_controlplane.domain.times import now
 
 if TYPE_CHECKING:
+    import asyncio
     from datetime import datetime
 
 
@@ -33,5 +33,4 @@ class SystemClock:
 
     async def sleep_until(self, when: datetime, wake: asyncio.Event) -> None:
         """Return when the time has come or the event is set, whichever is first."""
-        with suppress(TimeoutError):
-            await asyncio.wait_for(wake.wait(), max((when - now()).total_seconds(), 0))
+        await set_within(wake, max((when - now()).total_seconds(), 0))

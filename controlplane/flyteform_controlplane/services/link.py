@@ -85,7 +85,8 @@ class LinkService(link_pb2_grpc.DataPlaneLinkServicer):
 async def _registration(messages: AsyncIterator[link_pb2.FromDataPlane]) -> link_pb2.Register:
     """Read the first message, which names the cluster."""
     try:
-        first = await asyncio.wait_for(anext(messages), REGISTER_TIMEOUT_SECONDS)
+        async with asyncio.timeout(REGISTER_TIMEOUT_SECONDS):
+            first = await anext(messages)
     except (TimeoutError, StopAsyncIteration) as error:
         raise InvalidArgumentError("the first message of a data plane is Register; none came") from error
     if first.WhichOneof("message") != "register":

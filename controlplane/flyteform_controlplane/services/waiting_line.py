@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
+
+from flyteform.waiting import set_within
 
 if TYPE_CHECKING:
     from flyteform_controlplane.services.ending import Ending
@@ -46,5 +47,4 @@ class WaitingLine:
                 await self._ending.settle_all()
             except Exception:  # noqa: BLE001 - one failed look must not be the last
                 _log.exception("the executions that wait cannot be looked at, trying again")
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), self._interval)
+            await set_within(self._stopping, self._interval)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
+from flyteform.waiting import set_within
 from flyteform_controlplane.store.sql import duties as store
 
 if TYPE_CHECKING:
@@ -81,8 +81,7 @@ class Leadership:
                 _log.info("this replica %s %s", "now does" if self.held() else "no longer does", self._duty)
                 for listener in self._listeners:
                     listener()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._stop.wait(), self._times.interval.total_seconds())
+            await set_within(self._stop, self._times.interval.total_seconds())
         await self._give_up()
 
     async def _ask(self) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import suppress
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
+
+from flyteform.waiting import set_within
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,8 +78,7 @@ class Notices:
                 await self._converse()
             except Exception as error:  # noqa: BLE001 - whatever broke the connection, the next one may stand
                 _log.warning("other replicas cannot be heard, connecting again: %s", error)
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), _PAUSE_SECONDS)
+                await set_within(self._wake, _PAUSE_SECONDS)
 
     async def _converse(self) -> None:
         async with self._database.reading() as connection:
@@ -105,9 +105,7 @@ class Notices:
         self._unsaid -= topics
         if topics:
             await asyncio.sleep(_REST_SECONDS)
-        try:
-            await asyncio.wait_for(self._wake.wait(), _CHECK_SECONDS)
-        except TimeoutError:
+        if not await set_within(self._wake, _CHECK_SECONDS):
             await driver.execute("SELECT 1", timeout=_CHECK_SECONDS)
 
     def _lost(self, _driver: Any) -> None:

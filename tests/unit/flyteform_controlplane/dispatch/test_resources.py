@@ -23,10 +23,13 @@ from hypothesis import strategies as st
 from flyteform.errors import InvalidInputError
 from flyteform.proto.flyteform.v1 import clusters_pb2 as pb
 from flyteform.proto.flyteform.v1 import link_pb2
+from flyteform_controlplane.dispatch.resources import ClusterResources
 from flyteform_controlplane.domain.cluster_resources import ClusterResourcesConfig, Template, desired
 from flyteform_controlplane.domain.config import AdminConfig
 from flyteform_controlplane.server import ControlPlane
 from flyteform_controlplane.settings import ControlPlaneSettings
+from flyteform_controlplane.store.database import Database
+from flyteform_controlplane.store.sql.store import SqlStore
 from support.dispatch import FakeDataPlane
 from support.two_clusters import Clusters
 
@@ -110,6 +113,22 @@ def test_what_is_no_template_is_refused_by_name(text: str) -> None:
     """The operator is told which file it is."""
     with pytest.raises(InvalidInputError, match="the template mine"):
         Template.parse("mine", text)
+
+
+@pytest.mark.parametrize("steps", range(6))
+async def test_it_stops_whenever_it_is_told_to(tmp_path: Path, steps: int) -> None:
+    """Also when the order comes together with a wake, at whichever step of the event loop that is."""
+    database = Database(f"sqlite:///{tmp_path}/control.db")
+    resources = ClusterResources(database, SqlStore(), ClusterResourcesConfig(), DOMAINS, list)
+    await resources.start()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    resources.look()
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    async with asyncio.timeout(60):
+        await resources.stop()
+    await database.close()
 
 
 class Platform:
