@@ -75,14 +75,15 @@ cluster: setup ## a real Kubernetes cluster on this machine: ARGS=up, status, do
 	@$(BIN)/python -m tools.kubernetes $(ARGS)
 
 # The tests run inside the cluster's network, which nothing outside can reach and which reaches nothing outside.
-# Those that share it run one after the other, those that simulate clusters of their own beside them.
+# Those that share it run one after the other, those that simulate clusters of their own beside them. All programs are
+# built before: in that network nothing can be fetched.
 IN_CLUSTER := $(BIN)/python -m tools.kubernetes --run .cluster/test
 IMAGES := --python localhost/python:test --task localhost/task:test --example localhost/example:test \
   --operator localhost/operator:test --stock localhost/flytekit:test
 .PHONY: test-cluster
 test-cluster: setup compat ## pass the tests that need a real Kubernetes with real pods
 	@if ! $(IN_CLUSTER) possible; then test -z "$$CI" && echo "SKIPPED: the tests of a real cluster"; exit; fi; \
-	  $(IN_CLUSTER) down && trap '$(IN_CLUSTER) down' EXIT && trap 'exit 130' INT TERM && \
+	  $(IN_CLUSTER) build && $(IN_CLUSTER) down && trap '$(IN_CLUSTER) down' EXIT && trap 'exit 130' INT TERM && \
 	  export FLYTEFORM_FLYTEKIT=$(FLYTEKIT) FLYTEFORM_TEST_CLUSTER=1 && $(IN_CLUSTER) up $(IMAGES) && \
 	  $(IN_CLUSTER) exec $(BIN)/pytest -n 3 --dist loadscope tests/cluster $(ARGS)
 

@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tools.kubernetes import control_plane, images, kwok, node, packages
-from tools.kubernetes.builds import KUBE, PROGRAMS, built, go, is_built
+from tools.kubernetes import control_plane, images, kwok, node, packages, toolchain
+from tools.kubernetes.builds import KUBE, PROGRAMS, built, is_built
 from tools.kubernetes.network import make_network, remove_network
 from tools.kubernetes.pki import make_pki
 from tools.kubernetes.processes import Processes, entered
@@ -138,11 +138,12 @@ def execute(arguments: argparse.Namespace) -> None:
 
 
 def possible(arguments: argparse.Namespace) -> None:
-    """Say whether a cluster of this mode can be started on this machine, and what is missing if not."""
-    if Mode(arguments.mode) is Mode.FULL and os.geteuid() != 0:
-        raise ClusterError("a cluster with real pods needs root")
-    if not all(map(is_built, PROGRAMS)):
-        go()
+    """Have what a cluster of this mode needs on this machine, or say what is missing."""
+    if Mode(arguments.mode) is Mode.FULL:
+        node.prepare()
+    for program in PROGRAMS:
+        if not is_built(program):
+            toolchain.go(program.sources)
 
 
 def build(_: argparse.Namespace) -> None:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-import shutil
 import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from tools.kubernetes import toolchain
 from tools.kubernetes.settings import CACHE, ClusterError
 
 _HERE = Path(__file__).parent
-_GO_PLACES = ("/usr/local/go/bin", "/usr/lib/go/bin")
 _VERSION_PACKAGES = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
 _NO_COMMIT = "0" * 40
 
@@ -68,33 +67,24 @@ def _digest(program: Program) -> str:
 
 
 def _build(program: Program, target: Path) -> None:
-    command_of_go = go()
+    go = toolchain.go(program.sources)
     began = time.monotonic()
     print(f"building {program.name}, once for each version of its sources …", flush=True)
     partial = target.with_suffix(".partial")
-    command = [
-        command_of_go,
-        "build",
-        "-mod=readonly",
-        "-trimpath",
-        "-ldflags",
-        _flags(command_of_go, program),
-        "-o",
-        str(partial),
-    ]
-    environment = {**os.environ, "CGO_ENABLED": "0"}
-    ended = subprocess.run([*command, program.package], cwd=program.sources, env=environment, check=False)
-    if ended.returncode:
+    command = [go, "build", "-mod=readonly", "-trimpath", "-ldflags", _flags(go, program), "-o", str(partial)]
+    if _run(program, *command, program.package).returncode:
         raise ClusterError(f"{program.name} could not be built; go's messages above say why")
     partial.rename(target)
     print(f"built {program.name} in {time.monotonic() - began:.0f} s", flush=True)
 
 
-def _flags(command_of_go: str, program: Program) -> str:
+def _flags(go: str, program: Program) -> str:
     flags = "-s -w"
     if program is KUBE:
-        listed = [command_of_go, "list", "-m", "-f", "{{.Version}}", "k8s.io/kubernetes"]
-        version = subprocess.run(listed, cwd=program.sources, check=True, capture_output=True, text=True).stdout.strip()
+        listed = _run(program, go, "list", "-m", "-f", "{{.Version}}", "k8s.io/kubernetes", stdout=subprocess.PIPE)
+        if listed.returncode:
+            raise ClusterError("the modules of Kubernetes could not be listed; go's messages above say why")
+        version = listed.stdout.strip()
         major, minor = version.removeprefix("v").split(".")[:2]
         values = {"gitVersion": version, "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
         values |= {"gitCommit": _NO_COMMIT, "buildDate": "1970-01-01T00:00:00Z"}
@@ -104,9 +94,7 @@ def _flags(command_of_go: str, program: Program) -> str:
     return flags
 
 
-def go() -> str:
-    """Return the Go command, or say that it is missing."""
-    found = shutil.which("go") or shutil.which("go", path=os.pathsep.join(_GO_PLACES))
-    if found is None:
-        raise ClusterError("Go is needed to build Kubernetes: install Go 1.26 or later, or name a KUBECONFIG")
-    return found
+def _run(program: Program, *command: str, stdout: int | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a command of Go's in the program's module; what it complains about is shown."""
+    environment = {**os.environ, **toolchain.ENVIRONMENT}
+    return subprocess.run(command, cwd=program.sources, env=environment, stdout=stdout, text=True, check=False)

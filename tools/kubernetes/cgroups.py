@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,12 @@ _CPUSET = ("cpuset.mems", "cpuset.cpus")
 def name(cluster: Cluster) -> str:
     """Return the group's name, which no other cluster of this machine has."""
     return cluster.namespace
+
+
+def writable() -> bool:
+    """Whether groups can be made; in most containers they cannot."""
+    hierarchies = [*_hierarchies()]
+    return bool(hierarchies) and all(os.access(hierarchy, os.W_OK) for hierarchy in hierarchies)
 
 
 def make(cluster: Cluster) -> None:
@@ -45,6 +52,6 @@ def _hierarchies() -> Iterator[Path]:
     if (_ROOT / "cgroup.controllers").exists():
         yield _ROOT
         return
-    for path in sorted(_ROOT.iterdir()):
+    for path in sorted(_ROOT.glob("*")):
         if path.is_dir() and not path.is_symlink() and (path / "cgroup.procs").exists():
             yield path

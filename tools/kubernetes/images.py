@@ -8,20 +8,19 @@ import io
 import json
 import marshal
 import os
-import shutil
 import struct
 import subprocess
 import sys
 import sysconfig
 import tarfile
 import tempfile
-import time
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tools.kubernetes.settings import CACHE, ClusterError
+from tools.kubernetes import cache
+from tools.kubernetes.settings import ClusterError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -33,7 +32,6 @@ _CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 MAKER = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
 # Of files with byte code: the size of what comes before it, and the flag for "never compared with its source".
 _HEADER, _UNCHECKED = 16, 1
-_UNUSED = 7 * 24 * 3600.0  # seconds after which a layer that nobody has used is removed from the cache
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PROGRAMS = ("/bin/sh", "/bin/ls", "/bin/cat", "/bin/sleep", "/usr/bin/env")
 _RESOLVERS = ("libnss_files.so.2", "libnss_dns.so.2", "libresolv.so.2")
@@ -119,21 +117,8 @@ def _digest(layer: Path) -> str:
 
 
 def cached_layer(name: str, files: Callable[[], Mapping[str, Content]]) -> Path:
-    """Return a layer of the cache, written if nobody has written it yet; those that nobody uses any more go."""
-    target = CACHE / "images" / f"{name}.tar"
-    if target.exists():
-        os.utime(target)
-        return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    for other in (*target.parent.glob("*.tar"), *target.parent.glob("*.partial")):
-        if time.time() - other.stat().st_mtime > _UNUSED:
-            other.unlink(missing_ok=True)
-            other.with_suffix(".sha256").unlink(missing_ok=True)
-    # Of several that write it at once each has a file of its own.
-    partial = target.with_suffix(f".{os.getpid()}.partial")
-    write_layer(partial, files())
-    partial.rename(target)
-    return target
+    """Return a layer of the cache, written if nobody has written it yet."""
+    return cache.kept(name, lambda target: write_layer(target, files()))
 
 
 def pause_image() -> Image:
@@ -145,13 +130,13 @@ def pause_image() -> Image:
 
 def _compiled(source: str) -> Script:
     """Return a static program."""
-    compiler = shutil.which("cc")
-    if compiler is None:
-        raise ClusterError("a C compiler is needed for the pause image: install gcc")
     with tempfile.TemporaryDirectory() as folder:
         file, binary = Path(folder) / "source.c", Path(folder) / "binary"
         file.write_text(source)
-        subprocess.run([compiler, "-Os", "-static", "-s", "-o", binary, file], check=True)
+        command = ["cc", "-Os", "-static", "-s", "-o", str(binary), str(file)]
+        ended = subprocess.run(command, capture_output=True, text=True, check=False)
+        if ended.returncode:
+            raise ClusterError(f"the program of the pause image could not be compiled: {ended.stderr.strip()[-500:]}")
         return Script(binary.read_bytes())
 
 

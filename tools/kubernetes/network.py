@@ -6,9 +6,15 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from tools.kubernetes.processes import entered
+from tools.kubernetes.settings import ClusterError
 
 if TYPE_CHECKING:
     from tools.kubernetes.settings import Cluster
+
+
+def check_network() -> None:
+    """Raise `ClusterError` where not even root may make a network namespace: in most containers."""
+    _run("unshare", "--net", "--mount", "true")
 
 
 def make_network(cluster: Cluster) -> None:
@@ -35,9 +41,13 @@ def remove_network(cluster: Cluster) -> None:
 
 
 def _namespaces() -> set[str]:
-    listed = subprocess.run(["ip", "netns", "list"], check=True, capture_output=True, text=True).stdout
-    return {line.split()[0] for line in listed.splitlines() if line.strip()}
+    return {line.split()[0] for line in _run("ip", "netns", "list").splitlines() if line.strip()}
 
 
-def _run(*command: str) -> None:
-    subprocess.run(command, check=True, capture_output=True)
+def _run(*command: str) -> str:
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    if ended.returncode:
+        raise ClusterError(
+            f"a network for the cluster is not possible here: {' '.join(command)}: {ended.stderr.strip()}"
+        )
+    return ended.stdout

@@ -15,6 +15,7 @@ from tools.kubernetes import cgroups
 from tools.kubernetes.builds import COREDNS, built
 from tools.kubernetes.control_plane import answers
 from tools.kubernetes.images import PAUSE, pause_image, write_archive
+from tools.kubernetes.network import check_network
 from tools.kubernetes.settings import ClusterError
 
 if TYPE_CHECKING:
@@ -28,8 +29,14 @@ if TYPE_CHECKING:
 _CONTAINERD, _KUBELET, _PROXY, _DNS = "containerd", "kubelet", "kube-proxy", "coredns"
 NAMES = (_CONTAINERD, _KUBELET, _PROXY, _DNS)
 # Debian's; installed by `prepare` where they are missing.
-_PACKAGES = ("containerd", "runc", "containernetworking-plugins", "iproute2", "iptables", "conntrack", "procps")
-_COMMANDS = ("containerd", "ctr", "runc", "ip", "iptables", "conntrack", "sysctl")
+_PACKAGES = (
+    *("containerd", "runc", "containernetworking-plugins", "iproute2", "iptables", "conntrack", "procps"),
+    *("util-linux", "mount", "gcc", "libc6-dev"),
+)
+_COMMANDS = (
+    *("containerd", "ctr", "runc", "ip", "iptables", "conntrack", "sysctl"),
+    *("nsenter", "umount", "cc"),
+)
 _PLUGINS = Path("/usr/lib/cni")
 _IMPORT = ("--namespace=k8s.io", "images", "import")
 # A kubelet sets these for the whole machine when it starts; they are put back.
@@ -37,13 +44,21 @@ _MACHINE_WIDE = ("kernel.panic", "kernel.panic_on_oops", "vm.overcommit_memory")
 
 
 def prepare() -> None:
-    """Install the packages that a node needs; `ClusterError` where that is not possible."""
+    """Install the packages that a node needs; `ClusterError` where that is not possible, or would not be enough."""
     if os.geteuid() != 0:
         raise ClusterError("a cluster with real pods needs root; as a user: make cluster ARGS='up --mode control'")
+    _install()
+    if not cgroups.writable():
+        raise ClusterError("a cluster with real pods makes control groups, and root may not do that here")
+    check_network()
+
+
+def _install() -> None:
     if all(shutil.which(command) for command in _COMMANDS) and (_PLUGINS / "bridge").exists():
         return
     if shutil.which("apt-get") is None:
         raise ClusterError(f"install what Debian calls {', '.join(_PACKAGES)}")
+    print(f"installing {', '.join(_PACKAGES)}, as far as they are missing …", flush=True)
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for command in (("apt-get", "update", "-q"), ("apt-get", "install", "-qy", "--no-install-recommends", *_PACKAGES)):
         ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
