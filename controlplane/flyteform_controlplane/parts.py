@@ -86,6 +86,19 @@ class Databases:
     catalog: Database
 
 
+@dataclass(frozen=True, slots=True)
+class Listeners:
+    """Who is told what the parts find out.
+
+    `connected` is told whether any data plane is connected to this process, `reached` whether the database answers,
+    `onboarded` that other keys may be pinned for clusters now.
+    """
+
+    connected: Callable[[bool], None]
+    reached: Callable[[bool], None]
+    onboarded: Callable[[], None] = lambda: None
+
+
 def assemble(
     databases: Databases,
     objects: ObjectStore,
@@ -94,19 +107,17 @@ def assemble(
     login: LoginConfig,
     scheduling: SchedulerConfig,
     dispatching: DispatchConfig,
-    connected: Callable[[bool], None],
-    onboarded: Callable[[], None] = lambda: None,
+    listeners: Listeners,
 ) -> Parts:
     """Build all parts around their databases and one object store; nothing is started.
 
-    `login` is what clients are told about it; `connected` is told whether any data plane is connected to this process,
-    `onboarded` that other keys may be pinned for clusters now.
+    `login` is what clients are told about it.
     """
     database = databases.admin
-    notices = Notices(database)
+    notices = Notices(database, listeners.reached)
 
     def look_at_clusters() -> None:
-        onboarded()
+        listeners.onboarded()
         resources.look()
 
     def clusters_changed() -> None:
@@ -131,7 +142,7 @@ def assemble(
         database,
         kept,
         dispatching,
-        connected=connected,
+        connected=listeners.connected,
         tell=lambda: notices.say(Topic.DISPATCH),
         give_up=give_up,
         leases=LeaseBuilder(database, kept, config, stores),

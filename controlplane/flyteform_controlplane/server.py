@@ -16,7 +16,7 @@ from flyteform.objects.signing import UrlSigner
 from flyteform_controlplane.auth.clients import USER_CLIENT
 from flyteform_controlplane.errors import ControlPlaneError
 from flyteform_controlplane.metrics import Metrics
-from flyteform_controlplane.parts import Databases, assemble, stock_services
+from flyteform_controlplane.parts import Databases, Listeners, assemble, stock_services
 from flyteform_controlplane.readiness import Readiness
 from flyteform_controlplane.rest.app import http_app
 from flyteform_controlplane.rest.oauth import JWKS_PATH, TOKEN_PATH
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 
 ITSELF = "control plane"
 DATA_PLANE = "data plane"
+DATABASE = "database"
 GRACE_SECONDS = 1.0
 
 
@@ -63,12 +64,13 @@ class Addresses:
 class ControlPlane:
     """A control plane in this process and event loop.
 
-    `/healthcheck` and the health service say ready once everything in `readiness` is; what else has to be there can
-    be reported to it as not ready before the start.
+    `/healthcheck` says ready once everything in `readiness` is; what else has to be there can be reported to it as not
+    ready before the start. `/readyz` and the health service also want the database to answer.
     """
 
     def __init__(self, settings: ControlPlaneSettings) -> None:
         self.readiness = Readiness(ITSELF, *([DATA_PLANE] if settings.needs_data_plane else []))
+        self._reach = Readiness(DATABASE)
         self._settings = settings
         self._running = AsyncExitStack()
         self._grace = GRACE_SECONDS
@@ -124,8 +126,7 @@ class ControlPlane:
                 concurrent_launches=settings.concurrent_launches,
             ),
             dispatching=settings.dispatch,
-            connected=self._report_data_plane,
-            **({} if logins is None else {"onboarded": logins.look}),
+            listeners=self._listeners(logins),
         )
         metrics = Metrics()
         services = stock_services(parts.services) if settings.stock else parts.services
@@ -136,6 +137,7 @@ class ControlPlane:
             endpoint,
             version=version("flyteform"),
             origins=settings.cors_origins,
+            reach=self._reach,
             authority=authority,
             metrics=metrics,
         )
@@ -148,6 +150,12 @@ class ControlPlane:
             self._running.push_async_callback(duty.stop)
         self.readiness.report(ITSELF)
         return Addresses(_address(_reachable(settings.host), grpc_port), http)
+
+    def _listeners(self, logins: ClusterLogins | None) -> Listeners:
+        def reached(answers: bool) -> None:
+            self._reach.report(DATABASE, ready=answers)
+
+        return Listeners(self._report_data_plane, reached, *(() if logins is None else (logins.look,)))
 
     async def _databases(self) -> Databases:
         admin = await self._database(self._settings.database_url)
@@ -187,12 +195,13 @@ class ControlPlane:
     def _report_health(self, server: GrpcServer) -> None:
         reports: set[asyncio.Task[None]] = set()
 
-        def report(ready: bool) -> None:
-            task = asyncio.create_task(server.report(ready=ready))
+        def report(_changed: bool) -> None:
+            task = asyncio.create_task(server.report(ready=self.readiness.ready and self._reach.ready))
             reports.add(task)
             task.add_done_callback(reports.discard)
 
         self.readiness.listen(report)
+        self._reach.listen(report)
 
 
 def _objects(settings: ControlPlaneSettings, url: str) -> tuple[ObjectStore, ObjectEndpoint | None]:

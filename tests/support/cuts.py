@@ -1,4 +1,4 @@
-"""A TCP proxy whose connections a test can cut, all at once and in the middle of whatever they carry."""
+"""A TCP proxy whose connections a test can cut, all at once and in the middle of whatever they carry, or stall."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ class Cutter:
     def __init__(self, port: int) -> None:
         self._to = port
         self._open: set[asyncio.StreamWriter] = set()
+        self._flowing = asyncio.Event()
+        self._flowing.set()
         self.port = 0
         self.connections = 0
 
@@ -37,6 +39,14 @@ class Cutter:
         for writer in list(self._open):
             writer.transport.abort()
 
+    def stall(self) -> None:
+        """Pass nothing on any more, without a word: the connections stay open, and new ones open as well."""
+        self._flowing.clear()
+
+    def flow(self) -> None:
+        """Pass on what was held back, and all that comes."""
+        self._flowing.set()
+
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         try:
@@ -47,16 +57,16 @@ class Cutter:
         both = {writer, other_writer}
         self._open |= both
         try:
-            await asyncio.gather(_pass_on(reader, other_writer), _pass_on(other_reader, writer))
+            await asyncio.gather(self._pass_on(reader, other_writer), self._pass_on(other_reader, writer))
         finally:
             self._open -= both
             for each in both:
                 each.transport.abort()
 
-
-async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
-        while data := await reader.read(1 << 16):
-            writer.write(data)
-            await writer.drain()
-    writer.transport.abort()
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(1 << 16):
+                await self._flowing.wait()
+                writer.write(data)
+                await writer.drain()
+        writer.transport.abort()

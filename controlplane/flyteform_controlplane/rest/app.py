@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from flyteform_controlplane.transport.methods import Method
 
 HEALTH_PATH = "/healthcheck"
+READY_PATH = "/readyz"
 CORS_METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS")
 CORS_HEADERS = ("Content-Type", "Content-MD5", "authorization", "flyte-authorization", REQUEST_ID)
 
@@ -46,12 +47,15 @@ def http_app(
     *,
     version: str,
     origins: Sequence[str],
+    reach: Readiness | None = None,
     authority: Authority | None = None,
     metrics: Metrics | None = None,
 ) -> ASGIApp:
     """Assemble the application; without `objects` the store signs its URLs for a service of its own.
 
-    `origins` are those of the pages that may call; with none given only pages that are served from loopback may.
+    `reach` has what the platform needs beside itself: without it there is nothing to send calls here for, and nothing
+    that a new start would mend. `origins` are those of the pages that may call; with none given only pages that are
+    served from loopback may.
     With an `authority`, all but health, login and signed URLs is for those who have a token.
     """
     gateway = Gateway(methods)
@@ -60,10 +64,6 @@ def http_app(
     def document() -> bytes:
         return json.dumps(openapi(gateway.routes, title="flyteform", version=version)).encode()
 
-    async def health(_request: Request) -> Response:
-        missing = readiness.missing()
-        return JSONResponse({"ready": not missing, "waiting_for": missing}, 503 if missing else 200)
-
     async def api(_request: Request) -> Response:
         return Response(document(), media_type="application/json")
 
@@ -71,7 +71,12 @@ def http_app(
         app = objects if objects is not None and scope["path"].startswith(PREFIX) else gateway
         await app(scope, receive, send)
 
-    routes: list[BaseRoute] = [Route(HEALTH_PATH, health), Route("/api/v1/openapi", api), _AllElse(rest)]
+    routes: list[BaseRoute] = [
+        Route(HEALTH_PATH, partial(_health, (readiness,))),
+        Route(READY_PATH, partial(_health, (readiness, reach) if reach is not None else (readiness,))),
+        Route("/api/v1/openapi", api),
+        _AllElse(rest),
+    ]
     if metrics is not None:
         routes.insert(0, Route("/metrics", partial(_metrics, metrics)))
     middleware = _browsers(origins)
@@ -96,6 +101,11 @@ class _AllElse(BaseRoute):
         await self._app(scope, receive, send)
 
 
+async def _health(parts: Sequence[Readiness], _request: Request) -> Response:
+    missing = [part for each in parts for part in each.missing()]
+    return JSONResponse({"ready": not missing, "waiting_for": missing}, 503 if missing else 200)
+
+
 async def _metrics(metrics: Metrics, _request: Request) -> Response:
     return Response(metrics.render(), media_type=CONTENT_TYPE)
 
@@ -106,7 +116,7 @@ def _guard(authority: Authority, gateway: Gateway, prefixes: tuple[str, ...]) ->
     return Middleware(
         Guard,
         admit=lambda metadata: authority.authenticate(bearer_token(metadata)),
-        open_paths=(HEALTH_PATH, TOKEN_PATH, JWKS_PATH, *login),
+        open_paths=(HEALTH_PATH, READY_PATH, TOKEN_PATH, JWKS_PATH, *login),
         open_prefixes=prefixes,
     )
 

@@ -37,10 +37,14 @@ class Notices:
 
     Words can be lost with a connection, so listeners also look by themselves now and then. On SQLite there are no
     other replicas, and nothing happens.
+
+    The connection is asked every few seconds whether it stands, so this also knows whether the database answers, and
+    tells `reached`: soon after it has gone, at most some seconds after it fell silent, and when it is back.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, reached: Callable[[bool], None] = lambda _: None) -> None:
         self._database = database
+        self._reached = reached
         self._listeners: dict[str, Callable[[], None]] = {}
         self._unsaid: set[str] = set()
         # Set when there is something to say, when the connection is lost, and at the end.
@@ -60,9 +64,11 @@ class Notices:
 
     async def start(self) -> None:
         """Begin to listen."""
-        if not self._database.is_sqlite:
-            self._stopping = False
-            self._task = asyncio.create_task(self._run(), name="notices")
+        if self._database.is_sqlite:
+            self._reached(True)  # it is a file of this machine's
+            return
+        self._stopping = False
+        self._task = asyncio.create_task(self._run(), name="notices")
 
     async def stop(self) -> None:
         """Listen no longer."""
@@ -77,7 +83,9 @@ class Notices:
             try:
                 await self._converse()
             except Exception as error:  # noqa: BLE001 - whatever broke the connection, the next one may stand
-                _log.warning("other replicas cannot be heard, connecting again: %s", error)
+                self._reached(False)
+                reason = str(error) or type(error).__name__
+                _log.warning("other replicas cannot be heard, connecting again: %s", reason)
                 await set_within(self._wake, _PAUSE_SECONDS)
 
     async def _converse(self) -> None:
@@ -86,6 +94,7 @@ class Notices:
             driver.add_termination_listener(self._lost)
             try:
                 await driver.add_listener(_CHANNEL, self._hear)
+                self._reached(True)
                 # What was said while nobody listened here.
                 for listener in self._listeners.values():
                     listener()

@@ -169,7 +169,8 @@ async def test_a_token_without_the_scope_may_only_ask_who_it_is(platform: Guarde
 
 async def test_health_and_signed_urls_need_no_token(platform: Guarded) -> None:
     """Balancers ask for the health, and a signed URL is a credential of its own; an unsigned one is nothing."""
-    assert (await platform.ask("GET", "/healthcheck")).status == 200
+    for path in ("/healthcheck", "/readyz"):
+        assert (await platform.ask("GET", path)).status == 200
     async with grpc.aio.insecure_channel(platform.addresses.grpc) as channel:
         health = health_pb2_grpc.HealthStub(channel)
         assert (await health.Check(health_pb2.HealthCheckRequest())).status == health_pb2.HealthCheckResponse.SERVING
