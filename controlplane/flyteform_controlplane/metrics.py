@@ -1,4 +1,4 @@
-"""Counts and times of calls, in the text format that Prometheus reads.
+"""Counts and times of calls, and what else is to be watched, in the text format that Prometheus reads.
 
 Names and labels are those of the usual gRPC interceptors for Prometheus, so that common dashboards fit; calls that
 came by REST count as calls of the method that they reached.
@@ -6,6 +6,8 @@ came by REST count as calls of the method that they reached.
 
 from __future__ import annotations
 
+import asyncio
+from abc import ABC, abstractmethod
 from bisect import bisect_left
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
@@ -33,13 +35,23 @@ _BOUNDS = (*(str(bound) for bound in BUCKETS), "+Inf")
 _LABELS = ("grpc_service", "grpc_method")
 
 
+class Source(Collector, ABC):
+    """Metrics that have to be looked for before they can be collected."""
+
+    @abstractmethod
+    async def look(self) -> None:
+        """Find out what `collect` says then; raises nothing and takes some seconds at most."""
+
+
 class Metrics:
     """The metrics of one control plane; `measure` is an interceptor and belongs outside of all others."""
 
-    def __init__(self) -> None:
+    def __init__(self, *sources: Source) -> None:
+        self._sources = sources
         self._registry = CollectorRegistry()
         self._calls: dict[str, _Calls] = {}
-        self._registry.register(_CallCollector(self._calls))
+        for collector in (_CallCollector(self._calls), *sources):
+            self._registry.register(collector)
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
 
@@ -51,8 +63,9 @@ class Metrics:
         calls.in_flight += 1
         return await observed(call, proceed, calls.end)
 
-    def render(self) -> bytes:
+    async def scrape(self) -> bytes:
         """Return all metrics in the text format, see `CONTENT_TYPE`."""
+        await asyncio.gather(*(source.look() for source in self._sources))
         return generate_latest(self._registry)
 
 

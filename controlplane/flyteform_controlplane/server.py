@@ -14,6 +14,7 @@ from flyteform.objects import open_store
 from flyteform.objects.local import LocalStore
 from flyteform.objects.signing import UrlSigner
 from flyteform_controlplane.auth.clients import USER_CLIENT
+from flyteform_controlplane.cluster_figures import ClusterFigures
 from flyteform_controlplane.errors import ControlPlaneError
 from flyteform_controlplane.metrics import Metrics
 from flyteform_controlplane.parts import Databases, Listeners, assemble, stock_services
@@ -128,7 +129,7 @@ class ControlPlane:
             dispatching=settings.dispatch,
             listeners=self._listeners(logins),
         )
-        metrics = Metrics()
+        metrics = Metrics(ClusterFigures(databases.admin))
         services = stock_services(parts.services) if settings.stock else parts.services
         methods = methods_of(services, (metrics.measure, *_interceptors(logins, databases)))
         app = http_app(

@@ -107,7 +107,7 @@ async def _health(parts: Sequence[Readiness], _request: Request) -> Response:
 
 
 async def _metrics(metrics: Metrics, _request: Request) -> Response:
-    return Response(metrics.render(), media_type=CONTENT_TYPE)
+    return Response(await metrics.scrape(), media_type=CONTENT_TYPE)
 
 
 def _guard(authority: Authority, gateway: Gateway, prefixes: tuple[str, ...]) -> Middleware:

@@ -15,7 +15,9 @@ from joserfc.jwk import OKPKey
 
 from flyteform.proto.flyteform.v1 import clusters_pb2 as pb
 from flyteform_controlplane.auth.keys import import_public_keys
+from flyteform_controlplane.cluster_figures import ClusterFigures
 from flyteform_controlplane.domain.clusters import check_spec
+from flyteform_controlplane.domain.dispatches import ClusterState
 from flyteform_controlplane.domain.ports import ExecutionKey
 from flyteform_controlplane.errors import (
     EntityExistsError,
@@ -155,6 +157,35 @@ async def test_states_follow_the_operator_and_the_heartbeats(world: World) -> No
         assert await clusters.record_heartbeat(tx, "east", epoch, world.time)
     back = await world.get("east")
     assert (back.state, back.HasField("lost_since")) == (pb.CLUSTER_STATE_READY, False)
+
+
+async def figures(world: World) -> dict[str, tuple[str, float]]:
+    """Return the state and the number of executions of each cluster, as metrics have them."""
+    found = ClusterFigures(world.database)
+    await found.look()
+    states, executions = (family.samples for family in found.collect())
+    assert len(states) == len(ClusterState) * len(executions)
+    counts = {sample.labels["cluster"]: sample.value for sample in executions}
+    return {
+        each.labels["cluster"]: (each.labels["state"], counts[each.labels["cluster"]]) for each in states if each.value
+    }
+
+
+async def test_metrics_tell_how_clusters_stand(world: World) -> None:
+    """One that was drained and is taken away is no loss; one that falls silent with executions is, drained or not."""
+    for name in ("declared", "empty", "busy"):
+        await world.put(name)
+    for name in ("empty", "busy", "alive"):
+        await world.connect(name)
+    await world.lease("held", "busy", held=True)
+    await world.lease("offered", "busy", held=False)
+    for name in ("empty", "busy"):
+        await world.service.DrainCluster(pb.DrainClusterRequest(name=name), None)
+    quiet = {"declared": ("pending", 0), "empty": ("draining", 0), "alive": ("ready", 0)}
+    assert await figures(world) == {**quiet, "busy": ("draining", 2)}
+    world.time += timedelta(minutes=1)
+    await world.silence()
+    assert await figures(world) == {**quiet, "busy": ("lost", 1), "alive": ("lost", 0)}
 
 
 async def test_a_drained_cluster_has_nothing_left(world: World) -> None:

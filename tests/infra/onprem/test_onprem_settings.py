@@ -47,7 +47,7 @@ CONTROL_PLANE = [
     *_restricted("Job"),
     Row("Deployment", f"{_POD}.automountServiceAccountToken", expected=False),
     Row("Deployment", f"{_MAIN}.startupProbe.httpGet.path", "/healthcheck"),
-    Row("Deployment", f"{_MAIN}.readinessProbe.httpGet.path", "/healthcheck"),
+    Row("Deployment", f"{_MAIN}.readinessProbe.httpGet.path", "/readyz"),
     Row("Deployment", f"{_MAIN}.livenessProbe.httpGet.path", "/healthcheck"),
     Row("Deployment", f"{_POD}.topologySpreadConstraints[0].topologyKey", "topology.kubernetes.io/zone"),
     Row("Deployment", "spec.strategy.rollingUpdate.maxUnavailable", 0),

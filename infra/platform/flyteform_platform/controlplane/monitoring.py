@@ -21,6 +21,8 @@ _FAILURES: Final = f'grpc_server_handled_total{{job="{NAME}",grpc_code=~"Interna
 _SECONDS: Final = f'grpc_server_handling_seconds_bucket{{job="{NAME}",grpc_service!="{_LINKS}"}}'
 _OPEN_LINKS: Final = f'grpc_server_in_flight{{job="{NAME}",grpc_service="{_LINKS}"}}'
 
+_LOST: Final = f'flyteform_cluster_state{{job="{NAME}",state="lost"}}'
+
 
 def monitor(namespace: str, opts: pulumi.ResourceOptions) -> None:
     """Have `/metrics` scraped by a client of the login, and alerts raised."""
@@ -79,6 +81,15 @@ def _alerts(namespace: str) -> list[Alert]:
             "5m",
             "no cluster is linked: nothing that is started runs",
             "flyteform get clusters; then the operator's log in the cluster",
+            critical=True,
+        ),
+        Alert(
+            "FlyteformClusterLost",
+            # Every replica tells of every cluster.
+            f"max by (cluster) ({_LOST}) == 1",
+            "5m",
+            "cluster {{ $labels.cluster }} is silent: nothing is given to it, and what it has waits for it",
+            "flyteform get clusters; then the operator's log in that cluster, and its way to the control plane",
             critical=True,
         ),
         Alert(

@@ -125,7 +125,7 @@ class Processes:
             secrets={key: (OBJECTS_SECRET, key) for key in foundation.metadata.keys},
             mounts=(*self.access.mounts, state, Mount(_CONFIG, trust.volume), login),
             before=(*self.access.sidecars, self._copier((state, trust, login))),
-            probes=asking("/healthcheck", "http"),
+            probes=asking("/healthcheck", "http", ready="/readyz"),
             pod_labels=foundation.identities.control_plane.pod_labels,
             annotations={"flyteform.org/config": self.checksum},
             grace_seconds=45,

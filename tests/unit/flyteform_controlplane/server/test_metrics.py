@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import urllib.error
 import urllib.request
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import grpc
@@ -14,14 +15,23 @@ from flyteidl.admin.project_pb2 import ProjectGetRequest
 from flyteidl.service.admin_pb2_grpc import AdminServiceStub
 from prometheus_client.parser import text_string_to_metric_families
 
+from flyteform_controlplane import cluster_figures as figures
+from flyteform_controlplane.domain.times import now
+from flyteform_controlplane.errors import UnavailableError
 from flyteform_controlplane.metrics import CONTENT_TYPE, Metrics
 from flyteform_controlplane.server import ControlPlane
 from flyteform_controlplane.settings import ControlPlaneSettings
+from flyteform_controlplane.store.database import Database
+from flyteform_controlplane.store.migrate import migrate
+from flyteform_controlplane.store.sql.clusters import Registration, register_cluster
 from flyteform_controlplane.transport.calls import Call
 from flyteform_controlplane.transport.status import CallError, Status
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
+
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
 METHOD = {"grpc_service": "flyteidl.service.AdminService", "grpc_method": "GetProject"}
 CALL = Call("/flyteidl.service.AdminService/GetProject", None, {}, "test")
@@ -65,6 +75,51 @@ async def test_calls_of_both_transports_count(tmp_path: Path) -> None:
         await control_plane.stop()
 
 
+class Unanswering(Database):
+    """A database that begins to answer nothing, or to refuse everything."""
+
+    error: Exception | None = None
+    silent = False
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """Read as ever, or not."""
+        if self.error is not None:
+            raise self.error
+        if self.silent:
+            await asyncio.Event().wait()
+        async with super().reading() as tx:
+            yield tx
+
+
+async def test_metrics_come_without_their_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether it refuses or falls silent: clusters are left out then, in time, and are there when it is back."""
+    monkeypatch.setattr(figures, "_PATIENCE_SECONDS", 0.05)
+    time = 0.0
+    database = Unanswering(f"sqlite:///{tmp_path}/control.db")
+    await migrate(database)
+    async with database.transaction() as tx:
+        await register_cluster(tx, "east", Registration(labels=(), version="1"), now())
+    metrics = Metrics(figures.ClusterFigures(database, monotonic=lambda: time))
+
+    async def state() -> tuple[float, bool]:
+        text = (await metrics.scrape()).decode()
+        return value(text, "flyteform_cluster_state", cluster="east", state="ready"), "process_open_fds" in text
+
+    assert await state() == (1.0, True)
+    database.silent = True
+    assert await state() == (1.0, True), "what was read a moment ago is believed"
+    time += 10
+    assert await state() == (0.0, True)
+    database.silent, database.error = False, UnavailableError("gone")
+    time += 10
+    assert await state() == (0.0, True)
+    database.error = None
+    time += 10
+    assert await state() == (1.0, True)
+    await database.close()
+
+
 async def test_metrics_are_behind_the_login(tmp_path: Path) -> None:
     """Where a login is asked for, metrics are no exception."""
     control_plane = ControlPlane(ControlPlaneSettings(tmp_path, grpc_port=0, http_port=0, auth=True))
@@ -87,11 +142,11 @@ async def test_calls_in_flight() -> None:
 
     task = asyncio.create_task(metrics.measure(CALL, wait))
     await begun.wait()
-    assert value(metrics.render().decode(), "grpc_server_in_flight", **METHOD) == 1
+    assert value((await metrics.scrape()).decode(), "grpc_server_in_flight", **METHOD) == 1
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    text = metrics.render().decode()
+    text = (await metrics.scrape()).decode()
     assert value(text, "grpc_server_in_flight", **METHOD) == 0
     assert value(text, "grpc_server_handled_total", grpc_code="Cancelled", **METHOD) == 1
 
@@ -109,5 +164,5 @@ async def test_refusals_go_on_to_the_client() -> None:
     assert await metrics.measure(CALL, answer) == "yes"
     with pytest.raises(CallError, match="no"):
         await metrics.measure(CALL, refuse)
-    text = metrics.render().decode()
+    text = (await metrics.scrape()).decode()
     assert value(text, "grpc_server_handled_total", grpc_code="FailedPrecondition", **METHOD) == 1
