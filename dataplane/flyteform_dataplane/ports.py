@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
+from flyteidl.admin.matchable_resource_pb2 import TaskResourceAttributes
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
     from datetime import datetime, timedelta
@@ -90,7 +92,8 @@ class PodRequest:
 
     `name` is as an `AttemptSpec`'s. `task` has the node's overrides applied, `arguments` are its command and its
     arguments with every template filled in, apart as the task has them; so has a pod that the task brings. With
-    `copying` the inputs are files before the command runs and the outputs are made from files after it.
+    `copying` the inputs are files before the command runs and the outputs are made from files after it. `platform` is
+    what tasks get that say nothing, and the most that any may have.
     """
 
     name: str
@@ -103,6 +106,7 @@ class PodRequest:
     service_account: str = ""
     interruptible: bool = False
     copying: Copying | None = None
+    platform: TaskResourceAttributes = field(default_factory=TaskResourceAttributes)
 
 
 class AttemptPhase(Enum):

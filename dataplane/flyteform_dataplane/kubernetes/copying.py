@@ -6,7 +6,6 @@ the command's processes nor the API server, and nothing is uploaded for a comman
 
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING, Final
 
 from flyteidl.core.tasks_pb2 import IOStrategy
@@ -79,7 +78,6 @@ def _container(name: str, part: Part, copying: Copying, profile: PodProfile) -> 
         "env": [{"name": variable, "value": value} for variable, value in {**PATIENCE, **profile.environment}.items()],
         "resources": {"requests": dict(amounts), "limits": amounts},
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "securityContext": copy.deepcopy(profile.container_security),
     }
 
 

@@ -46,3 +46,8 @@ def execution_of(attempt: str) -> str:
 def label_value(value: str) -> str:
     """Return a value as a label may have it: other characters become `-`, and what is too long is cut."""
     return _NOT_IN_LABELS.sub("-", value)[:_LABEL_LENGTH].strip("-._")
+
+
+def label_text(name: str) -> str:
+    """Return a name as Flyte's own labels have it (`wine.Train` → `wine-train`): people select pods by that."""
+    return _NOT_IN_NAMES.sub("-", name.lower())[:_LABEL_LENGTH].strip("-")

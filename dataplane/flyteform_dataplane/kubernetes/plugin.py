@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from flyteidl.core.tasks_pb2 import TaskTemplate
 
 from flyteform_dataplane.errors import UserError
+from flyteform_dataplane.kubernetes.names import label_text
 from flyteform_dataplane.kubernetes.pods import EXECUTION_LABEL
 from flyteform_dataplane.plugins.arguments import expand
 from flyteform_dataplane.plugins.container import copying, environment
@@ -53,6 +54,7 @@ class PodPlugin:
             service_account=context.service_account,
             interruptible=context.interruptible,
             copying=copying(context, container.data_config if of_container else pod.data_config),
+            platform=context.platform,
         )
 
 
@@ -75,18 +77,18 @@ def _expand_container(container: Struct, context: TaskContext) -> None:
     for name in ("command", "args"):
         if name in container.fields:
             values = container.fields[name].list_value.values
-            for value, text in zip(values, expand([one.string_value for one in values], context), strict=True):
+            texts = [value for value in values if value.WhichOneof("kind") == "string_value"]
+            for value, text in zip(texts, expand([one.string_value for one in texts], context), strict=True):
                 value.string_value = text
 
 
 def _labels(context: TaskContext) -> dict[str, str]:
     execution = context.execution
+    named = {"node-id": context.node, "task-name": context.task.id.name, "workflow-name": context.workflow.name}
     return {
         "project": execution.project,
         "domain": execution.domain,
         EXECUTION_LABEL: execution.name,
-        "node-id": context.node,
-        "task-name": context.task.id.name,
-        "workflow-name": context.workflow.name,
+        **{name: label_text(text) for name, text in named.items()},
         "interruptible": str(context.interruptible).lower(),
     }

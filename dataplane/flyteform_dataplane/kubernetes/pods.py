@@ -5,22 +5,16 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING
 
-from flyteidl.core.tasks_pb2 import Resources
-
 from flyteform_dataplane.errors import UserError
+from flyteform_dataplane.kubernetes.containers import container_of, own_pod
 from flyteform_dataplane.kubernetes.copying import add_copying
 from flyteform_dataplane.kubernetes.names import label_value, place_of, pod_name
-from flyteform_dataplane.kubernetes.podspecs import spec_of
-from flyteform_dataplane.kubernetes.profile import PATIENCE
-from flyteform_dataplane.kubernetes.resources import requirements
-from flyteform_dataplane.kubernetes.scheduling import accelerate, place
+from flyteform_dataplane.kubernetes.scheduling import accelerate, attract, place
 from flyteform_dataplane.kubernetes.templates import merged
 from flyteform_dataplane.kubernetes.webhook.requests import LABEL, LABEL_VALUE, annotations_of
 from flyteform_dataplane.kubernetes.workflows.definition import API_VERSION, KIND
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from flyteidl.core.tasks_pb2 import SharedMemory
 
     from flyteform_dataplane.kubernetes.profile import Json, PodProfile
@@ -33,6 +27,9 @@ MANAGER = "flyteform"
 # Flyte's labels, by which people find pods.
 EXECUTION_LABEL = "execution-id"
 PRIMARY_ANNOTATION = "primary_container_name"
+_OURS = "flyteform.dev/"
+# Kubernetes keeps such namespaces for itself.
+_RESERVED = "kube-"
 _SHARED_MEMORY, _SHARED_MEMORY_PATH = "flyte-shared-memory", "/dev/shm"  # noqa: S108 - where programs look for it
 
 
@@ -42,18 +39,22 @@ def pod_of(request: PodRequest, profile: PodProfile, template: Json | None = Non
     `template` is the pod template that the task names, or that all tasks of the cluster get. `owner` is the unique id
     of the resource of the execution: when that is removed, so is the pod.
     """
-    task = request.task
+    task, namespace = request.task, place_of(request.name)[0]
+    if namespace.startswith(_RESERVED):
+        raise UserError(f"namespace {namespace} is the cluster's own: no project's domain may have it")
     if task.WhichOneof("target") == "k8s_pod":
-        spec, primary = _own_pod(request, profile)
+        spec, primary = own_pod(request, profile, template or {})
     else:
         primary = place_of(request.name)[1]
-        spec = {"containers": [_container(request, profile, primary)]}
+        spec = {"containers": [container_of(request, profile, primary, template or {})]}
     primary_init = add_copying(spec, request, profile, primary)
-    _set_defaults(spec, request, profile)
+    _say(spec, request, profile)
     place(spec, profile, interruptible=request.interruptible)
-    manifest = {"metadata": _metadata(request, profile, primary), "spec": spec}
+    manifest = {"metadata": _metadata(request, profile, primary), "spec": copy.copy(spec)}
     if template is not None:
         manifest = merged(template, manifest, primary, primary_init)
+    _secure(manifest["spec"], spec, profile)
+    attract(manifest["spec"], profile, interruptible=request.interruptible)
     if owner:
         manifest["metadata"]["ownerReferences"] = [_owner(request.name, owner)]
     extended = task.extended_resources
@@ -76,74 +77,12 @@ def _owner(attempt: str, uid: str) -> Json:
     }
 
 
-def _container(request: PodRequest, profile: PodProfile, name: str) -> Json:
-    container = request.task.container
-    made: Json = {
-        "name": name,
-        "image": container.image,
-        "command": list(request.command),
-        "args": list(request.arguments),
-        "env": _variables({**PATIENCE, **profile.environment, **request.environment}),
-        "resources": requirements(container.resources, profile),
-        "terminationMessagePolicy": "FallbackToLogsOnError",
-        "securityContext": copy.deepcopy(profile.container_security),
-    }
-    return {key: value for key, value in made.items() if value}
-
-
-def _own_pod(request: PodRequest, profile: PodProfile) -> tuple[Json, str]:
-    """Return the pod that the task brings, its primary container completed with what every task gets."""
-    pod = request.task.k8s_pod
-    spec = spec_of(pod.pod_spec, request.task.id.name)
-    primary = pod.primary_container_name or request.task.config.get(PRIMARY_ANNOTATION, "")
-    containers = spec["containers"]
-    names = [container["name"] for container in containers]
-    if primary not in names:
-        raise UserError(
-            f"task {request.task.id.name} names {primary!r} as its primary container, which its pod has not",
-            remedy=f"name one of: {', '.join(names)}",
-        )
-    for container in [*spec.get("initContainers", []), *containers]:
-        _complete(container, request, profile)
-        if container["name"] == primary:
-            _complete_primary(container, request, profile)
-    return spec, primary
-
-
-def _complete(container: Json, request: PodRequest, profile: PodProfile) -> None:
-    """Give a container of a task's own pod what every container gets: its own words go before it."""
-    own = container.get("resources", {})
-    limits = {**own.get("requests", {}), **own.get("limits", {})}
-    container["resources"] = {"requests": {**limits, **own.get("requests", {})}, "limits": limits}
-    container.setdefault("securityContext", copy.deepcopy(profile.container_security))
-    named = {entry["name"] for entry in container.get("env", [])}
-    variables = {**PATIENCE, **profile.environment, **request.environment}
-    added = _variables({key: value for key, value in variables.items() if key not in named})
-    container["env"] = [*container.get("env", []), *added]
-
-
-def _complete_primary(container: Json, request: PodRequest, profile: PodProfile) -> None:
-    for kind, amounts in requirements(Resources(), profile).items():
-        container["resources"][kind] = {**amounts, **container["resources"][kind]}
-    for field, texts in (("command", request.command), ("args", request.arguments)):
-        if texts:
-            container[field] = list(texts)
-    container.setdefault("terminationMessagePolicy", "FallbackToLogsOnError")
-
-
-def _variables(variables: Mapping[str, str]) -> list[Json]:
-    return [{"name": name, "value": value} for name, value in variables.items()]
-
-
-def _set_defaults(spec: Json, request: PodRequest, profile: PodProfile) -> None:
+def _say(spec: Json, request: PodRequest, profile: PodProfile) -> None:
+    """Add what goes before a template's words, as in Flyte."""
     spec.setdefault("restartPolicy", "Never")
-    spec.setdefault("terminationGracePeriodSeconds", profile.termination_grace_seconds)
     if request.service_account:
         spec.setdefault("serviceAccountName", request.service_account)
-    # A task that talks to the API server mounts a token by its own template.
-    spec.setdefault("automountServiceAccountToken", bool(request.service_account))
-    spec.setdefault("securityContext", copy.deepcopy(profile.pod_security))
-    spec.setdefault("enableServiceLinks", False)
+        spec.setdefault("automountServiceAccountToken", True)
     if profile.scheduler:
         spec.setdefault("schedulerName", profile.scheduler)
     if profile.dns is not None:
@@ -154,10 +93,31 @@ def _set_defaults(spec: Json, request: PodRequest, profile: PodProfile) -> None:
         spec.setdefault("imagePullSecrets", [{"name": name} for name in profile.image_pull_secrets])
 
 
+def _secure(spec: Json, own: Json, profile: PodProfile) -> None:
+    """Add what neither the pod nor its template says; a security context of the pod's own, `own`, is left alone."""
+    spec.setdefault("terminationGracePeriodSeconds", profile.termination_grace_seconds)
+    # A task that talks to the API server mounts a token by its own template.
+    spec.setdefault("automountServiceAccountToken", False)
+    spec.setdefault("enableServiceLinks", False)
+    if "securityContext" not in own:
+        spec["securityContext"] = {**copy.deepcopy(profile.pod_security), **spec.get("securityContext", {})}
+    secured = {container["name"] for container in _containers(own) if "securityContext" in container}
+    for container in _containers(spec):
+        if container["name"] not in secured:
+            given = container.get("securityContext", {})
+            container["securityContext"] = {**copy.deepcopy(profile.container_security), **given}
+
+
+def _containers(spec: Json) -> list[Json]:
+    return [*spec.get("initContainers", []), *spec["containers"]]
+
+
 def _metadata(request: PodRequest, profile: PodProfile, primary: str) -> Json:
-    own = request.task.k8s_pod.metadata if request.task.WhichOneof("target") == "k8s_pod" else None
-    labels = {**profile.labels, **(own.labels if own is not None else {}), **request.labels, MANAGED_LABEL: MANAGER}
-    annotations = {**profile.annotations, **(own.annotations if own is not None else {}), **request.annotations}
+    own = request.task.k8s_pod.metadata  # empty where the task brings none
+    labels = {**profile.labels, **own.labels, **request.labels, MANAGED_LABEL: MANAGER}
+    # By ours the pod is judged: nobody else says them.
+    given = {**own.annotations, **request.annotations}
+    annotations = {**profile.annotations, **{key: given[key] for key in given if not key.startswith(_OURS)}}
     secrets = request.task.security_context.secrets
     if secrets:
         labels[LABEL] = LABEL_VALUE

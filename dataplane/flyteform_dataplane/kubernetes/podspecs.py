@@ -21,10 +21,6 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="allow")
 
 
-class _Variable(_Part):
-    name: str
-
-
 class _Mount(_Part):
     mountPath: str  # noqa: N815 - Kubernetes' name
 
@@ -34,11 +30,30 @@ class _Resources(_Part):
     limits: dict[str, Any] = Field(default_factory=dict)
 
 
-class _Container(_Part):
+class _Named(_Part):
     name: str
-    env: list[_Variable] = Field(default_factory=list)
+
+
+class _Capabilities(_Part):
+    add: list[str] = Field(default_factory=list)
+
+
+class _Security(_Part):
+    """The security context of a pod or of a container."""
+
+    capabilities: _Capabilities = Field(default_factory=_Capabilities)
+    sysctls: list[_Named] = Field(default_factory=list)
+    windowsOptions: dict[str, Any] = Field(default_factory=dict)  # noqa: N815 - as above
+    seccompProfile: dict[str, Any] = Field(default_factory=dict)  # noqa: N815 - as above
+    appArmorProfile: dict[str, Any] = Field(default_factory=dict)  # noqa: N815 - as above
+
+
+class _Container(_Named):
+    env: list[_Named] = Field(default_factory=list)
     resources: _Resources = Field(default_factory=_Resources)
     volumeMounts: list[_Mount] = Field(default_factory=list)  # noqa: N815 - as above
+    ports: list[dict[str, Any]] = Field(default_factory=list)
+    securityContext: _Security = Field(default_factory=_Security)  # noqa: N815 - as above
 
 
 class _Term(_Part):
@@ -57,22 +72,22 @@ class _Affinity(_Part):
     nodeAffinity: _NodeAffinity = Field(default_factory=_NodeAffinity)  # noqa: N815 - as above
 
 
-class _Volume(_Part):
-    name: str
-
-
 class _Spec(_Part):
     containers: list[_Container] = Field(min_length=1)
     initContainers: list[_Container] = Field(default_factory=list)  # noqa: N815 - as above
-    volumes: list[_Volume] = Field(default_factory=list)
+    volumes: list[_Named] = Field(default_factory=list)
     tolerations: list[dict[str, Any]] = Field(default_factory=list)
     nodeSelector: dict[str, str] = Field(default_factory=dict)  # noqa: N815 - as above
     affinity: _Affinity = Field(default_factory=_Affinity)
+    securityContext: _Security = Field(default_factory=_Security)  # noqa: N815 - as above
 
 
 def spec_of(given: Struct, task: str) -> Json:
     """Return the specification of a task's pod; `UserError` names the field that is wrong."""
-    spec: Json = _natural(MessageToDict(given))
+    try:
+        spec: Json = _natural(MessageToDict(given))
+    except ValueError as error:
+        raise UserError(f"the pod of task {task} is none: it has a number that is none") from error
     try:
         _Spec.model_validate(spec)
     except ValidationError as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping  # noqa: TC003 - read by pydantic
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, with_config
 
@@ -96,11 +96,16 @@ class PodProfile:
     tolerations: tuple[Json, ...] = ()
     # Tolerations that a pod gets for a resource that it asks for: `nvidia.com/gpu` → tolerations.
     resource_tolerations: Mapping[str, tuple[Json, ...]] = field(default_factory=dict)
+    # Resources whose nodes have a taint of the resource's own name, as Kubernetes marks nodes with devices.
+    add_tolerations_for_extended_resources: tuple[str, ...] = ()
     node_selector: Mapping[str, str] = field(default_factory=dict)
     affinity: Json | None = None
     scheduler: str = ""
     dns: Json | None = None
     host_network: bool = False
+    # Whether pods that tasks bring may ask for what is the node's: host networking, paths of it, privileges.
+    host_access: bool = False
+    image_pull_policy: Literal["", "Always", "IfNotPresent", "Never"] = ""
     image_pull_secrets: tuple[str, ...] = ()
     # What a program has between SIGTERM and SIGKILL.
     termination_grace_seconds: Annotated[int, Field(ge=0)] = 30

@@ -16,11 +16,13 @@ _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 
 
 def place(spec: Json, profile: PodProfile, *, interruptible: bool) -> None:
-    """Add the cluster's rules to a pod's spec; what the spec says itself goes on to hold."""
+    """Add the cluster's tolerations and selectors to a pod's spec; what the spec says itself goes on to hold."""
     asked = {name for container in spec["containers"] for name in container["resources"]["requests"]}
     tolerations = [*profile.tolerations]
     for name in sorted(asked & set(profile.resource_tolerations)):
         tolerations += profile.resource_tolerations[name]
+    for name in sorted(asked & set(profile.add_tolerations_for_extended_resources)):
+        tolerations.append({"key": name, "operator": "Exists", "effect": "NoSchedule"})
     if interruptible:
         tolerations += profile.spot.tolerations
     _extend(spec, "tolerations", tolerations)
@@ -29,6 +31,10 @@ def place(spec: Json, profile: PodProfile, *, interruptible: bool) -> None:
         selector |= profile.spot.node_selector
     if selector:
         spec["nodeSelector"] = selector
+
+
+def attract(spec: Json, profile: PodProfile, *, interruptible: bool) -> None:
+    """Require what the cluster does of nodes, of each alternative that the pod or its template names."""
     if profile.affinity is not None:
         spec.setdefault("affinity", copy.deepcopy(profile.affinity))
     requirement = profile.spot.requirement if interruptible else profile.spot.stable_requirement
@@ -38,7 +44,7 @@ def place(spec: Json, profile: PodProfile, *, interruptible: bool) -> None:
 
 def accelerate(spec: Json, accelerator: GPUAccelerator, accelerators: Accelerators) -> None:
     """Keep a pod that asks for GPUs to nodes with the device and the partition that its task wants."""
-    if not any(accelerators.resource in container["resources"]["limits"] for container in spec["containers"]):
+    if not any(accelerators.resource in _limits(container) for container in spec["containers"]):
         return
     if accelerator.device:
         device = accelerators.devices.get(accelerator.device.upper(), accelerator.device)
@@ -62,6 +68,11 @@ def require(spec: Json, requirements: Iterable[Json]) -> None:
         terms.append({})
     for term in terms:
         term.setdefault("matchExpressions", []).extend(copy.deepcopy(list(requirements)))
+
+
+def _limits(container: Json) -> Json:
+    found: Json = container.get("resources", {}).get("limits", {})
+    return found
 
 
 def _want(spec: Json, label: str, value: str) -> None:

@@ -34,31 +34,29 @@ def merged(template: Json, pod: Json, primary: str, primary_init: str = "") -> J
     """Return the pod with what the template (`metadata` and `spec`) says where the pod says nothing.
 
     The template's container `default` fills in every container, `primary` the primary one, `default-init` and
-    `primary-init` do so among those that run first; others are added.
+    `primary-init` do so among those that run first. As in Flyte all others are dropped, unless the pod has one of that
+    name: a template has to have a container, and one that is not meant is often called `noop`.
     """
     base = {field: copy.deepcopy(template.get(field, {})) for field in ("metadata", "spec")}
     for field, main in (("containers", primary), ("initContainers", primary_init)):
-        _spread(base["spec"], pod.get("spec", {}), field, main)
+        base["spec"][field] = _spread(template, pod["spec"], field, main)
+        if not base["spec"][field]:
+            del base["spec"][field]
     return _merge(base, pod)
 
 
-def _spread(spec: Json, wanted: Json, field: str, primary: str) -> None:
-    """Turn the containers that stand for others into one for each of these."""
-    containers = spec.get(field, [])
-    standing = _STANDING[field]
-    default = _named(containers, standing[0])
-    for_primary = _merge(default, _named(containers, standing[1]))
-    kept = {one["name"]: one for one in containers if one["name"] not in standing}
-    for container in wanted.get(field, []):
-        name = container["name"]
-        base = for_primary if name == primary else default
-        kept[name] = _merge({**base, "name": name}, kept.get(name, {}))
-    if kept:
-        # The pod's own containers first: tools take the first one for the main one.
-        own = [one["name"] for one in wanted.get(field, [])]
-        spec[field] = [kept[name] for name in [*own, *(other for other in kept if other not in own)]]
-    else:
-        spec.pop(field, None)
+def standing(template: Json, name: str, *, primary: bool, field: str = "containers") -> Json:
+    """Return what a template says of a container of a pod."""
+    containers = template.get("spec", {}).get(field, [])
+    default, main = _STANDING[field]
+    base = _merge(_named(containers, default), _named(containers, main) if primary else {})
+    return _merge({**base, "name": name}, _named(containers, name) if name not in (default, main) else {})
+
+
+def _spread(template: Json, wanted: Json, field: str, primary: str) -> list[Json]:
+    """Return what the template says of each container of the pod, in the pod's order."""
+    names = [container["name"] for container in wanted.get(field, [])]
+    return [copy.deepcopy(standing(template, name, primary=name == primary, field=field)) for name in names]
 
 
 def _named(containers: list[Json], name: str) -> Json:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from flyteidl.admin.matchable_resource_pb2 import TaskResourceAttributes
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -20,7 +22,8 @@ class TaskContext:
     """All that one attempt is about. URIs have no slash at their end.
 
     `inputs` are those of this attempt (an item's own), while `inputs_uri` names the file of the whole node.
-    `index` is None for a plain task. `previous_checkpoint` is empty for a first attempt.
+    `index` is None for a plain task. `previous_checkpoint` is empty for a first attempt. `platform` is what tasks get
+    that say nothing, and the most that any may have.
     """
 
     name: str
@@ -42,6 +45,7 @@ class TaskContext:
     annotations: Mapping[str, str] = field(default_factory=dict)
     service_account: str = ""
     interruptible: bool = False
+    platform: TaskResourceAttributes = field(default_factory=TaskResourceAttributes)
 
     @property
     def checkpoint_prefix(self) -> str:

@@ -218,6 +218,7 @@ class Attempts:
             annotations=context.lease.spec.annotations.values,
             service_account=context.lease.spec.security_context.run_as.k8s_service_account,
             interruptible=command.interruptible,
+            platform=context.lease.task_resources,
         )
 
     async def _write_template(self, node: str, task: TaskTemplate) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from flyteidl.admin.matchable_resource_pb2 import TaskResourceAttributes, TaskResourceSpec
 from flyteidl.core.identifier_pb2 import Identifier, WorkflowExecutionIdentifier
 from flyteidl.core.literals_pb2 import LiteralMap
 from flyteidl.core.tasks_pb2 import DataLoadingConfig, K8sPod, TaskTemplate
@@ -66,6 +67,14 @@ def test_templates_of_all_containers_of_a_pod_are_filled_in() -> None:
     assert (request.command, request.arguments) == ((), ())
 
 
+def test_only_texts_are_templates() -> None:
+    """A number among the arguments is Kubernetes' to refuse, and not to be lost."""
+    pod = {"containers": [{"name": "main", "args": ["sleep", 5, "{{.input}}"]}]}
+    task = TaskTemplate(type="sidecar", k8s_pod=K8sPod(pod_spec=ParseDict(pod, Struct())))
+    (container,) = MessageToDict(prepared(task).task.k8s_pod.pod_spec)["containers"]
+    assert container["args"] == ["sleep", 5, "s3://b/n0/data/inputs.pb"]
+
+
 @pytest.mark.parametrize("index", [None, 3])
 def test_a_raw_container_is_copied_for(index: int | None) -> None:
     """The item of a map has a file of its own inputs; a pod of the task's own may be raw, too."""
@@ -90,6 +99,21 @@ def test_what_people_look_for_is_in_the_labels() -> None:
         "of": "execution", "team": "a", "project": "flytesnacks", "domain": "development", "execution-id": "f1",
         "node-id": "n0", "task-name": "train", "workflow-name": "wf", "interruptible": "true",
     }  # fmt: skip
+
+
+def test_names_are_in_labels_as_flyte_writes_them() -> None:
+    """Whoever selects pods by them finds those of both: lower case, and nothing but letters, digits and hyphens."""
+    task = container_task()
+    task.id.name = f"my.Module.{'t' * 60}_"
+    labels = prepared(task, node="dn0_A", workflow=Identifier(name=".wine.train_all")).labels
+    assert labels["task-name"] == f"my-module-{'t' * 53}"
+    assert (labels["node-id"], labels["workflow-name"]) == ("dn0-a", "wine-train-all")
+
+
+def test_what_the_platform_lets_tasks_have_is_told() -> None:
+    """The limits hold when the pod is made, whatever was registered."""
+    platform = TaskResourceAttributes(limits=TaskResourceSpec(cpu="4"))
+    assert prepared(container_task(), platform=platform).platform == platform
 
 
 def test_a_task_with_nothing_to_run_is_refused() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import kubernetes_validate
 import pytest
@@ -123,6 +123,26 @@ def test_an_accelerator_chooses_its_nodes() -> None:
     assert {one["key"] for one in spec["tolerations"]} == set(labels)
 
 
+def test_a_resource_may_stand_for_the_taint_of_its_nodes() -> None:
+    """Only who asks for it tolerates that; tolerations of the cluster's own words are beside it."""
+    profile = replace(
+        PROFILE,
+        add_tolerations_for_extended_resources=("nvidia.com/gpu", "example.com/other"),
+        resource_tolerations={"nvidia.com/gpu": (SPOT_TAINT,)},
+    )
+    spec = pod_of(request(container_task({"GPU": "1"})), profile)["spec"]
+    taint = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
+    assert spec["tolerations"] == [SPOT_TAINT, taint]
+    assert "tolerations" not in pod_of(request(), profile)["spec"]
+
+
+@pytest.mark.parametrize("policy", ["Always", ""])
+def test_when_images_are_pulled(policy: Literal["", "Always"]) -> None:
+    """As the cluster says, or as Kubernetes does by the image's tag."""
+    container = main_container(pod_of(request(), replace(PROFILE, image_pull_policy=policy)))
+    assert container.get("imagePullPolicy", "") == policy
+
+
 def test_an_accelerator_without_a_gpu_changes_nothing() -> None:
     """A device is chosen for those that ask for one."""
     task = container_task()
@@ -219,16 +239,14 @@ def test_containers_that_run_first_have_templates_of_their_own() -> None:
             "initContainers": [
                 {"name": "default-init", "envFrom": [{"secretRef": {"name": "store"}}]},
                 {"name": "primary-init", "workingDir": "/work"},
-                {"name": "first", "image": "first:1"},
             ],
             "containers": [{"name": "default", "envFrom": [{"secretRef": {"name": "other"}}]}],
         }
     }
     spec = pod_of(raw_request(), COPYING, template)["spec"]
-    downloader, first = spec["initContainers"]
+    (downloader,) = spec["initContainers"]
     assert (downloader["name"], downloader["workingDir"]) == ("flyte-copilot-downloader", "/work")
     assert downloader["envFrom"] == [{"secretRef": {"name": "store"}}]
-    assert first == {"name": "first", "image": "first:1"}
     assert [one["envFrom"] for one in spec["containers"]] == [[{"secretRef": {"name": "other"}}]] * 2
 
 
@@ -241,15 +259,13 @@ def test_a_template_fills_in_what_the_pod_leaves_open() -> None:
             "containers": [
                 {"name": "default", "env": [{"name": "A", "value": "template"}, {"name": "B", "value": "2"}]},
                 {"name": "primary", "image": "ignored", "workingDir": "/work"},
-                {"name": "logger", "image": "logger:1"},
             ],
         },
     }
     pod = pod_of(request(), PROFILE, template)
-    primary, logger = pod["spec"]["containers"]
+    (primary,) = pod["spec"]["containers"]
     assert primary["env"][:2] == [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]
     assert (primary["image"], primary["workingDir"]) == ("localhost/python:test", "/work")
-    assert logger["image"] == "logger:1"
     assert pod["spec"]["priorityClassName"] == "high"
     assert pod["metadata"]["labels"]["team"] == "a"
 

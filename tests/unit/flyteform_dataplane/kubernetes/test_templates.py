@@ -1,0 +1,129 @@
+"""How a pod and a pod template become one."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from typing import Any
+
+import kubernetes_validate
+import pytest
+from flyteidl.core.tasks_pb2 import GPUAccelerator, K8sPod, TaskTemplate
+from google.protobuf.json_format import ParseDict
+from google.protobuf.struct_pb2 import Struct
+
+from flyteform_dataplane.kubernetes.pods import pod_of
+from flyteform_dataplane.kubernetes.profile import PodProfile, Spot
+from support.pods import Json, container_task, request
+
+PROFILE = PodProfile()
+NOOP = {"name": "noop", "image": "docker.io/rwgrim/docker-noop"}
+
+
+def made(template: Json, profile: PodProfile = PROFILE, **fields: Any) -> Json:
+    """Return the specification of an attempt's pod."""
+    spec: Json = pod_of(request(**fields), profile, {"spec": {"containers": [NOOP], **template}})["spec"]
+    return spec
+
+
+def own(**fields: Any) -> TaskTemplate:
+    """Return a task with a pod of its own, whose only container has these fields."""
+    spec = ParseDict({"containers": [{"name": "main", "image": "m:1", **fields}]}, Struct())
+    return TaskTemplate(type="sidecar", k8s_pod=K8sPod(pod_spec=spec, primary_container_name="main"))
+
+
+def test_containers_that_stand_for_none_are_dropped() -> None:
+    """As in Flyte, whose own examples have a `noop`: a template without any container is none for Kubernetes."""
+    spec = made({"initContainers": [{"name": "first", "image": "first:1"}]})
+    assert [one["name"] for one in spec["containers"]] == ["f1-n0-0"]
+    assert "initContainers" not in spec
+
+
+def test_a_template_may_speak_of_a_container_by_its_name() -> None:
+    """What is said of all and of the primary one comes before that, and what the pod says itself last."""
+    template = {
+        "containers": [
+            {"name": "default", "image": "x", "workingDir": "/all", "stdin": True, "tty": True},
+            {"name": "primary", "image": "x", "workingDir": "/primary", "stdin": False},
+            {"name": "main", "image": "x", "workingDir": "/named"},
+        ]
+    }
+    (container,) = made(template, task=own())["containers"]
+    assert (container["image"], container["workingDir"]) == ("m:1", "/named")
+    assert (container["stdin"], container["tty"]) == (False, True)
+
+
+def test_a_template_goes_before_what_nobody_has_said() -> None:
+    """It may choose the user, mount a token, and give more time to end; the rest of the defaults stays."""
+    template: Json = {
+        "securityContext": {"runAsUser": 1000, "fsGroup": 1000},
+        "automountServiceAccountToken": True,
+        "enableServiceLinks": True,
+        "terminationGracePeriodSeconds": 300,
+        "containers": [{"name": "default", "securityContext": {"readOnlyRootFilesystem": True}}],
+    }
+    spec = made(template)
+    assert spec["securityContext"] == {**PROFILE.pod_security, "runAsUser": 1000, "fsGroup": 1000}
+    assert (spec["automountServiceAccountToken"], spec["enableServiceLinks"]) == (True, True)
+    assert spec["terminationGracePeriodSeconds"] == 300
+    assert spec["containers"][0]["securityContext"] == {**PROFILE.container_security, "readOnlyRootFilesystem": True}
+
+
+def test_what_the_pod_and_the_profile_say_goes_before_the_template() -> None:
+    """Flyte's order: the account, the scheduler, the nodes and how often it runs are not the template's to change."""
+    profile = replace(PROFILE, scheduler="ours", node_selector={"pool": "tasks"}, dns={"options": []})
+    template = {
+        "serviceAccountName": "theirs",
+        "automountServiceAccountToken": False,
+        "schedulerName": "theirs",
+        "restartPolicy": "Always",
+        "nodeSelector": {"pool": "theirs", "zone": "a"},
+    }
+    spec = made(template, profile, service_account="worker")
+    assert (spec["serviceAccountName"], spec["automountServiceAccountToken"]) == ("worker", True)
+    assert (spec["schedulerName"], spec["restartPolicy"]) == ("ours", "Never")
+    assert spec["nodeSelector"] == {"pool": "tasks", "zone": "a"}
+
+
+def test_a_pods_own_security_context_is_its_own() -> None:
+    """What the cluster would say is not mixed into it."""
+    (container,) = made({}, task=own(securityContext={"runAsUser": 0}))["containers"]
+    assert container["securityContext"] == {"runAsUser": 0}
+
+
+def terms(spec: Json) -> list[Json]:
+    """Return the alternatives of what is required of a node."""
+    affinity = spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+    return list(affinity["nodeSelectorTerms"])
+
+
+def test_what_the_cluster_requires_of_nodes_holds_for_each_alternative_of_a_template() -> None:
+    """Terms are alternatives: one more beside the template's would let the pod onto what both forbid."""
+    zone = {"key": "zone", "operator": "In", "values": ["a"]}
+    stable = {"key": "spot", "operator": "DoesNotExist"}
+    node = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{"matchExpressions": [zone]}]}}
+    profile = replace(PROFILE, spot=Spot(stable_requirement=stable), affinity={"podAffinity": {}})
+    spec = made({"affinity": {"nodeAffinity": node}}, profile)
+    assert terms(spec) == [{"matchExpressions": [zone, stable]}]
+    assert "podAffinity" not in spec["affinity"]
+    assert made({}, profile)["affinity"]["podAffinity"] == {}
+
+
+def test_an_accelerator_is_chosen_beside_a_template() -> None:
+    """Its containers need not say anything of resources."""
+    task = container_task({"GPU": "1"})
+    task.extended_resources.gpu_accelerator.CopyFrom(GPUAccelerator(device="nvidia-l4"))
+    (term,) = terms(made({"containers": [{"name": "default", "image": "x"}, NOOP]}, task=task))
+    assert [one["values"] for one in term["matchExpressions"]] == [["nvidia-l4"]]
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_template_stays_as_it_is(times: int) -> None:
+    """It serves the next pod, too."""
+    template = {"spec": {"containers": [{"name": "default", "image": "x", "securityContext": {"runAsUser": 7}}]}}
+    before, task = copy.deepcopy(template), container_task()
+    task.extended_resources.shared_memory.size_limit = "1Gi"
+    pods = [pod_of(request(task, interruptible=True), PROFILE, template) for _ in range(times)]
+    assert template == before
+    for pod in pods:
+        kubernetes_validate.validate(pod, "1.36", strict=True)
