@@ -10,12 +10,17 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
+from support.guardian import guarded
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # Said before gRPC is imported: its handlers may crash a child that is forked while other threads call, and a child
 # of a test runs another program at once.
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "false"
+
+# Nothing that tests start lasts longer than they do, even if they are killed.
+guarded()
 
 # A machine that is busy with other things is no mistake of ours.
 settings.register_profile("patient", deadline=None)

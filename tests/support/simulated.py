@@ -13,6 +13,7 @@ from unittest.mock import patch
 
 import yaml
 
+from support.guardian import guarded
 from support.kubernetes import kubectl
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class Simulated:
 def started(folder: Path) -> Iterator[Simulated]:
     """Run it."""
     run = (folder / "simulated").resolve()
+    guarded()
     try:
         _run(run, "up", "--mode", "control", "--simulate", str(NODES))
         yield Simulated(run)
