@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import grpc.aio
 import pytest
 from flyteidl.admin import event_pb2 as requests
+from flyteidl.admin import execution_pb2 as executions
 from flyteidl.core import catalog_pb2, execution_pb2, identifier_pb2, literals_pb2
 from flyteidl.event import event_pb2 as events
 from flyteidl.service import admin_pb2_grpc
@@ -141,6 +142,49 @@ async def test_every_change_is_a_snapshot_until_the_end(tmp_path: Path) -> None:
         seconds = last.seconds(datetime.now(UTC))
         assert seconds is not None
         assert seconds < 60
+
+
+class Slow:
+    """A platform that answers in `seconds`, by a clock of its own, and says that an execution runs until it ends."""
+
+    def __init__(self, phases: list[int], seconds: float = 0.0) -> None:
+        self.time, self.pauses = 0.0, list[float]()
+        self._phases, self._seconds = phases, seconds
+
+    async def get_execution(self, _execution: identifier_pb2.WorkflowExecutionIdentifier) -> executions.Execution:
+        """Return the next phase, after a while."""
+        self.time += self._seconds
+        return executions.Execution(closure=executions.ExecutionClosure(phase=self._phases.pop(0)))
+
+    async def list_node_executions(self, _execution: object) -> AsyncIterator[object]:
+        """Return none."""
+        for node in ():
+            yield node
+
+    async def sleep(self, seconds: float) -> None:
+        """Let the time pass."""
+        self.time += seconds
+        self.pauses.append(round(seconds, 3))
+
+    async def watch(self) -> list[str]:
+        """Follow it to its end."""
+        execution = identifier_pb2.WorkflowExecutionIdentifier(name="e")
+        seen = watch(self, execution, sleep=self.sleep, monotonic=lambda: self.time)  # type: ignore[arg-type]
+        return [state.phase async for state in seen]
+
+
+async def test_what_does_not_change_is_looked_at_more_and_more_seldom() -> None:
+    """From ten times a second down to once a second, and at once up again when something has changed."""
+    platform = Slow([WORKFLOW.QUEUED] * 9 + [WORKFLOW.RUNNING] * 2 + [WORKFLOW.SUCCEEDED])
+    assert await platform.watch() == ["QUEUED", "RUNNING", "SUCCEEDED"]
+    assert platform.pauses == [0.1, 0.15, 0.225, 0.338, 0.506, 0.759, 1.0, 1.0, 1.0, 0.1, 0.15]
+
+
+async def test_looking_takes_half_of_the_time_at_most() -> None:
+    """A platform that is slow to answer is left alone for as long as it took."""
+    platform = Slow([WORKFLOW.QUEUED, WORKFLOW.RUNNING, WORKFLOW.RUNNING, WORKFLOW.FAILED], seconds=0.7)
+    assert await platform.watch() == ["QUEUED", "RUNNING", "FAILED"]
+    assert platform.pauses == [0.7, 0.7, 0.7]
 
 
 async def test_items_of_a_map_are_counted(tmp_path: Path) -> None:
