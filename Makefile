@@ -76,7 +76,7 @@ cluster: setup ## a real Kubernetes cluster on this machine: ARGS=up, status, do
 
 # The tests run inside the cluster's network, which nothing outside can reach and which reaches nothing outside.
 # Those that share it run one after the other, those that simulate clusters of their own beside them. All programs are
-# built before: in that network nothing can be fetched.
+# built before: in that network nothing can be fetched. The cluster ends with the recipe, even if that is killed.
 IN_CLUSTER := $(BIN)/python -m tools.kubernetes --run .cluster/test
 IMAGES := --python localhost/python:test --task localhost/task:test --example localhost/example:test \
   --operator localhost/operator:test --stock localhost/flytekit:test
@@ -85,6 +85,7 @@ test-cluster: setup compat ## pass the tests that need a real Kubernetes with re
 	@if ! $(IN_CLUSTER) possible; then test -z "$$CI" && echo "SKIPPED: the tests of a real cluster"; exit; fi; \
 	  $(IN_CLUSTER) build && $(IN_CLUSTER) down && trap '$(IN_CLUSTER) down' EXIT && trap 'exit 130' INT TERM && \
 	  export FLYTEFORM_FLYTEKIT=$(FLYTEKIT) FLYTEFORM_TEST_CLUSTER=1 && $(IN_CLUSTER) up $(IMAGES) && \
+	  (setsid $(IN_CLUSTER) down --after $$$$ < /dev/null > /dev/null 2>&1 &) && \
 	  $(IN_CLUSTER) exec $(BIN)/pytest -n 3 --dist loadscope tests/cluster $(ARGS)
 
 N ?= 10000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import select
 import shutil
 import sys
 import time
@@ -20,6 +21,7 @@ from tools.kubernetes.settings import CACHE, Cluster, ClusterError, Mode
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_LOOK = 1.0  # seconds
 _DEFAULT_RUN = Path(".cluster/main")
 # Where `make compat` puts the stock SDK, unless it is told otherwise.
 _STOCK = Path(os.environ.get("FLYTEFORM_FLYTEKIT") or CACHE.parent / "flytekit-1.16.31")
@@ -105,6 +107,10 @@ def down(arguments: argparse.Namespace) -> None:
     run: Path = arguments.run.resolve()
     try:
         cluster = Cluster.read(run)
+        if arguments.after:
+            _wait_for_end(arguments.after, cluster)
+            if Cluster.read(run) != cluster:
+                return  # it has gone, and another one runs here
     except ClusterError:
         return
     processes = Processes(cluster)
@@ -117,6 +123,17 @@ def down(arguments: argparse.Namespace) -> None:
         node.release_node(cluster)
         remove_network(cluster)
     shutil.rmtree(run)
+
+
+def _wait_for_end(pid: int, cluster: Cluster) -> None:
+    """Wait for the end of a process; ends itself as soon as the cluster is not there any more."""
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    print(f"the cluster in {cluster.run} ends after process {pid}", flush=True)
+    while not select.select([process], [], [], _LOOK)[0] and Cluster.read(cluster.run) == cluster:
+        pass
 
 
 def stop(arguments: argparse.Namespace) -> None:
@@ -169,6 +186,8 @@ def _parser() -> argparse.ArgumentParser:
             added.add_argument("--example", metavar="NAME", help="the same, with what the example project needs")
             added.add_argument("--operator", metavar="NAME", help="give the node an image with its data plane")
             added.add_argument("--stock", metavar="NAME", help="give the node an image that runs tasks of flytekit")
+        if command is down:
+            added.add_argument("--after", type=int, metavar="PID", help="when this process has ended, however it does")
         if command is stop:
             added.add_argument("name", help="as `status` names it")
     added = commands.add_parser("exec", help=execute.__doc__)

@@ -45,6 +45,7 @@ class Processes:
                 env={**os.environ, **(environment or {})},
                 start_new_session=True,
             )
+        process.returncode = 0  # nobody waits for it here: it lasts longer than this process
         (self._pids / name).write_text(f"{process.pid} {_started(process.pid)}")
 
     def running(self, name: str) -> bool:
