@@ -119,24 +119,31 @@ def _image(name: str, layers: tuple[Path, ...], path: str, *, work: str = _WORK)
 
 def _required_layers(beside: Sequence[str] = ()) -> tuple[Path, ...]:
     """Return the layer that all images of this project have, and if there is `beside`, one with what that adds."""
-    common = dict(_libraries(_BESIDE))
+    common = dict(required_files(_BESIDE))
     if not beside:
         return (_layer("libraries", common),)
-    added = {place: content for place, content in _libraries((*_BESIDE, *beside)) if place not in common}
+    added = {place: content for place, content in required_files((*_BESIDE, *beside)) if place not in common}
     return _layer("libraries", common), _layer("libraries", added)
 
 
-def _libraries(beside: Sequence[str]) -> Iterator[tuple[str, Content]]:
-    """Yield the files of all that the SDK requires and more, as their installation recorded them."""
-    extensions = []
+def required_files(beside: Sequence[str]) -> Iterator[tuple[str, Content]]:
+    """Yield the files of all that the SDK requires and more, as their installation recorded them.
+
+    They are the same wherever the checkout and its environment are: checkouts share these layers.
+    """
+    extensions, bundled = [], set()
     for distribution in _required(beside):
+        bundled.add(Path(str(distribution.locate_file(""))).resolve())
         for file in distribution.files or ():
-            if ".." not in file.parts and file.suffix != ".pyc":
+            # The record has digests of commands, which are not taken, with the place of their Python.
+            if ".." not in file.parts and file.suffix != ".pyc" and file.name != "RECORD":
                 path = Path(str(distribution.locate_file(file)))
                 yield f"{_LIBRARY}/{file}", path
                 extensions += [path] if file.suffix == ".so" else []
     for library in sorted(libraries(extensions)):
-        yield library, Path(library).resolve()
+        path = Path(library).resolve()
+        if bundled.isdisjoint(path.parents):
+            yield library, path
 
 
 def _sources(folder: str, checkout: Path = _ROOT) -> Iterator[tuple[str, Content]]:
