@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from flyteform_dataplane.kubernetes.pods import ATTEMPT_ANNOTATION, PRIMARY_ANNOTATION
+from flyteform_dataplane.kubernetes.tasklinks import LINKS_ANNOTATION, pairs, read_links
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from flyteform_dataplane.kubernetes.profile import Json, LogLink
+    from flyteform_dataplane.kubernetes.tasklinks import Pair
 
 _VARIABLE = re.compile(r"\{\{\s*[.$]\s*(?P<name>\w+)\s*\}\}")
 
 
 def log_links(pod: Json, links: Sequence[LogLink], now: datetime) -> str:
-    """Return lines of a name, a tab and an address; empty where the cluster has no such templates."""
-    if not links:
+    """Return lines of a name, a tab and an address; empty where neither the cluster nor the pod has such templates."""
+    templates = _templates(pod, links)
+    if not templates:
         return ""
     variables = _variables(pod, now)
-    found = [(link.display_name, _filled(uri, variables)) for link in links for uri in link.template_uris]
-    return "\n".join(f"{name}\t{uri}" for name, uri in found)
+    return "\n".join(f"{_filled(name, variables)}\t{_filled(uri, variables)}" for name, uri in templates)
+
+
+def _templates(pod: Json, links: Sequence[LogLink]) -> list[Pair]:
+    """Return those of the pod's own task, or else the cluster's."""
+    told = pod["metadata"].get("annotations", {}).get(LINKS_ANNOTATION, "")
+    with contextlib.suppress(ValueError):  # somebody else has written it
+        return read_links(told) if told else list(pairs(links))
+    return list(pairs(links))
 
 
 def _filled(template: str, variables: Mapping[str, str]) -> str:
@@ -31,9 +42,9 @@ def _filled(template: str, variables: Mapping[str, str]) -> str:
 
 def _variables(pod: Json, now: datetime) -> dict[str, str]:
     """Return what templates may name, in lower case: Flyte looks at no case there."""
-    metadata, labels = pod["metadata"], pod["metadata"].get("labels", {})
-    primary = metadata.get("annotations", {}).get(PRIMARY_ANNOTATION, "")
-    attempt = metadata.get("annotations", {}).get(ATTEMPT_ANNOTATION, "").split("/")
+    metadata, annotations = pod["metadata"], pod["metadata"].get("annotations", {})
+    primary, attempt = annotations.get(PRIMARY_ANNOTATION, ""), annotations.get(ATTEMPT_ANNOTATION, "").split("/")
+    project, domain, execution, node = [*attempt, "", "", "", ""][:4]
     started = datetime.fromisoformat(metadata.get("creationTimestamp") or now.isoformat())
     named = {
         "podName": metadata["name"],
@@ -48,10 +59,10 @@ def _variables(pod: Json, now: datetime) -> dict[str, str]:
         "podRFC3339FinishTime": _rfc3339(now),
         "podUnixStartTime": str(int(started.timestamp())),
         "podUnixFinishTime": str(int(now.timestamp())),
-        "executionProject": labels.get("project", ""),
-        "executionDomain": labels.get("domain", ""),
-        "executionName": labels.get("execution-id", ""),
-        "nodeID": labels.get("node-id", ""),
+        "executionProject": project,
+        "executionDomain": domain,
+        "executionName": execution,
+        "nodeID": node,
         "generatedName": "-".join(attempt[2:]),
         "taskRetryAttempt": attempt[-1],
     }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from flyteform.errors import NotFoundError
 from flyteform_dataplane.attempt_logs import Lines, attempt_of
 from flyteform_dataplane.kubernetes.names import place_of
-from flyteform_dataplane.kubernetes.pods import PRIMARY_ANNOTATION
+from flyteform_dataplane.kubernetes.pods import ATTEMPT_ANNOTATION, PRIMARY_ANNOTATION
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from flyteform_dataplane.kubernetes.profile import Json
 
 _PAUSE = 1.0  # seconds between two looks at whether a pod has begun
+_OVER = ("Succeeded", "Failed")
 
 
 class Pods(Protocol):
@@ -64,11 +65,17 @@ class PodLogs:
                     f"attempt {attempt_of(question)} has no pod in this cluster",
                     remedy="pods that have ended are removed after a while: look where the cluster keeps its logs",
                 ) from error
-            primary: str = pod["metadata"]["annotations"][PRIMARY_ANNOTATION]
+            annotations = pod["metadata"].get("annotations") or {}
+            # Others may have made a pod of its name, whose log is none of ours to tell.
+            if annotations.get(ATTEMPT_ANNOTATION) != attempt_of(question):
+                raise NotFoundError(f"attempt {attempt_of(question)} has no pod in this cluster")
+            primary: str = annotations[PRIMARY_ANNOTATION]
             statuses = pod.get("status", {}).get("containerStatuses", [])
             states = [one.get("state", {}) for one in statuses if one["name"] == primary]
             if any("running" in state or "terminated" in state for state in states):
                 return primary
+            if pod.get("status", {}).get("phase") in _OVER:
+                raise NotFoundError(f"attempt {attempt_of(question)} has ended before it began")
             if not question.follow:
                 raise NotFoundError(f"attempt {attempt_of(question)} has not begun")
             await asyncio.sleep(self._pause)

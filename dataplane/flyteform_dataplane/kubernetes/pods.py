@@ -10,9 +10,11 @@ from flyteform_dataplane.kubernetes.containers import container_of, own_pod
 from flyteform_dataplane.kubernetes.copying import add_copying
 from flyteform_dataplane.kubernetes.names import label_value, place_of, pod_name
 from flyteform_dataplane.kubernetes.scheduling import accelerate, attract, place
+from flyteform_dataplane.kubernetes.tasklinks import LINKS_ANNOTATION, links_of
 from flyteform_dataplane.kubernetes.templates import merged
 from flyteform_dataplane.kubernetes.webhook.requests import LABEL, LABEL_VALUE, annotations_of
 from flyteform_dataplane.kubernetes.workflows.definition import API_VERSION, KIND
+from flyteform_dataplane.sync.resources import RESERVED
 
 if TYPE_CHECKING:
     from flyteidl.core.tasks_pb2 import SharedMemory
@@ -28,8 +30,6 @@ MANAGER = "flyteform"
 EXECUTION_LABEL = "execution-id"
 PRIMARY_ANNOTATION = "primary_container_name"
 _OURS = "flyteform.dev/"
-# Kubernetes keeps such namespaces for itself.
-_RESERVED = "kube-"
 _SHARED_MEMORY, _SHARED_MEMORY_PATH = "flyte-shared-memory", "/dev/shm"  # noqa: S108 - where programs look for it
 
 
@@ -40,7 +40,7 @@ def pod_of(request: PodRequest, profile: PodProfile, template: Json | None = Non
     of the resource of the execution: when that is removed, so is the pod.
     """
     task, namespace = request.task, place_of(request.name)[0]
-    if namespace.startswith(_RESERVED):
+    if namespace.startswith(RESERVED):
         raise UserError(f"namespace {namespace} is the cluster's own: no project's domain may have it")
     if task.WhichOneof("target") == "k8s_pod":
         spec, primary = own_pod(request, profile, template or {})
@@ -129,6 +129,8 @@ def _metadata(request: PodRequest, profile: PodProfile, primary: str) -> Json:
         "labels": {key: label_value(value) for key, value in labels.items()},
         "annotations": {**annotations, PRIMARY_ANNOTATION: primary, ATTEMPT_ANNOTATION: request.name},
     }
+    if links := links_of(request.task, profile):
+        metadata["annotations"][LINKS_ANNOTATION] = links
     if profile.inject_finalizer:
         metadata["finalizers"] = [profile.finalizer]
     return metadata

@@ -127,6 +127,8 @@ class PodProfile:
     pod_template_namespace: str = ""
     copilot: Copilot = field(default_factory=Copilot)
     log_links: tuple[LogLink, ...] = ()
+    # What tasks choose by their setting `link_type`; these may name `{{ .taskConfig.SETTING }}`, too.
+    dynamic_log_links: Mapping[str, LogLink] = field(default_factory=dict)
     finalizer: str = "flyte.org/finalizer"
     inject_finalizer: bool = False
     accelerators: Accelerators = field(default_factory=Accelerators)

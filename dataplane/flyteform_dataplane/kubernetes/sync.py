@@ -10,7 +10,7 @@ from flyteform_dataplane.sync.resources import MANAGED_BY, OWNER
 
 if TYPE_CHECKING:
     from flyteform_dataplane.kubernetes.api import KubernetesApi
-    from flyteform_dataplane.sync.resources import Resource
+    from flyteform_dataplane.sync.resources import Json, Resource
 
 
 class ServerSideApplier:
@@ -24,8 +24,9 @@ class ServerSideApplier:
     async def apply(self, resource: Resource) -> None:
         """Make the resource what it shall be; `ConflictError` names the fields that are somebody else's."""
         own = await self._is_own(resource.path)
+        body = resource.body if own else _unmarked(resource.body)
         try:
-            await self._api.apply(resource.path, resource.body, manager=OWNER, force=own)
+            await self._api.apply(resource.path, body, manager=OWNER, force=own)
         except ConflictError as error:
             raise ConflictError(
                 f"somebody else has made it, with other values: {error.message}",
@@ -42,3 +43,10 @@ class ServerSideApplier:
             return True
         labels = found.get("metadata", {}).get("labels") or {}
         return bool(labels.get(MANAGED_BY) == OWNER)
+
+
+def _unmarked(body: Json) -> Json:
+    """Return a resource without the mark: what is added to somebody's would be ours the next time, and be forced."""
+    metadata = body["metadata"]
+    labels = {name: value for name, value in metadata["labels"].items() if name != MANAGED_BY}
+    return {**body, "metadata": {**metadata, "labels": labels}}

@@ -16,6 +16,8 @@ Json: TypeAlias = dict[str, Any]
 
 MANAGED_BY = "app.kubernetes.io/managed-by"
 OWNER = "flyteform-sync"
+# Kubernetes keeps such namespaces for itself.
+RESERVED = "kube-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,8 @@ def _read(text: str, number: int) -> Resource:
     if where.namespaced != bool(namespace):
         wrong = "needs a namespace" if where.namespaced else "has no namespace"
         raise InvalidInputError(f"{kind} {name} {wrong}")
+    if kind == "Namespace" and name.startswith(RESERVED):
+        raise InvalidInputError(f"namespace {name} is the cluster's own: no project's domain may have it")
     labels = {**(metadata.get("labels") or {}), MANAGED_BY: OWNER}
     marked = {**body, "metadata": {**metadata, "labels": labels}}
     return Resource(kind, namespace, name, where.path(namespace, name), marked)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
@@ -27,6 +28,8 @@ class Pods:
     def __init__(self, *states: Json, chunks: tuple[bytes, ...] = (b"one\ntw", b"o\nthree\n", b"fo\xffur")) -> None:
         self.states = list(states)
         self.chunks = chunks
+        self.phase = "Running"
+        self.attempt = "flytesnacks/development/f1/n0/0"
         self.asked: list[tuple[str, Json]] = []
 
     async def get(self, path: str, **query: str) -> Json:
@@ -35,8 +38,9 @@ class Pods:
         if not self.states:
             raise NotFoundError("no such pod")
         state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
-        metadata = {"annotations": {"primary_container_name": "main"}}
-        return {"metadata": metadata, "status": {"containerStatuses": [{"name": "other"}, state]}}
+        annotations = {"primary_container_name": "main", "flyteform.dev/attempt": self.attempt}
+        status = {"phase": self.phase, "containerStatuses": [{"name": "other"}, state]}
+        return {"metadata": {"annotations": annotations if self.attempt else None}, "status": status}
 
     async def stream(self, path: str, **query: str) -> AsyncIterator[bytes]:
         """Yield the log."""
@@ -59,6 +63,7 @@ async def test_lines_are_whole() -> None:
 async def test_what_is_asked_for() -> None:
     """The primary container of the attempt's pod, the last lines, and what comes after them."""
     pods = Pods(RUNNING)
+    pods.attempt = "flytesnacks/development/f1/n0/7/2"
     await read(pods, retry_attempt=2, item=7, lines=5, follow=True)
     path = "/api/v1/namespaces/flytesnacks-development/pods/f1-n0-7-2"
     assert pods.asked == [
@@ -79,6 +84,25 @@ async def test_a_pod_that_is_gone_has_no_log() -> None:
     """The message says where else to look."""
     with pytest.raises(NotFoundError, match="has no pod in this cluster"):
         await read(Pods(), follow=True)
+
+
+@pytest.mark.parametrize("attempt", ["", "flytesnacks/development/f1-n0/0"])
+async def test_a_pod_of_somebody_else_is_not_read(attempt: str) -> None:
+    """One that has the name of an attempt's pod: its log is not the control plane's to see."""
+    pods = Pods(RUNNING)
+    pods.attempt = attempt
+    with pytest.raises(NotFoundError, match="f1/n0/0 has no pod in this cluster"):
+        await read(pods)
+    assert len(pods.asked) == 1
+
+
+async def test_nobody_waits_for_what_has_ended() -> None:
+    """A pod that was evicted before it began never has a log."""
+    pods = Pods(WAITING)
+    pods.phase = "Failed"
+    async with asyncio.timeout(60):
+        with pytest.raises(NotFoundError, match="has ended before it began"):
+            await read(pods, follow=True)
 
 
 async def test_a_line_without_an_end_is_told_in_parts() -> None:

@@ -44,6 +44,7 @@ def test_what_may_be_kept_has_its_path_and_the_mark_of_its_owner() -> None:
         (resource("Secret", "s", "p-d"), "Secret of v1"),
         (resource("ClusterRoleBinding", "c", version="rbac.authorization.k8s.io/v1"), "ClusterRoleBinding"),
         (resource("ResourceQuota", "q", "kube-system"), "'kube-system' is not the platform's"),
+        (resource("Namespace", "kube-system"), "namespace kube-system is the cluster's own"),
         (resource("ResourceQuota", "q"), "needs a namespace"),
         (resource("Namespace", "n", "p-d"), "has no namespace"),
         ("{}", "no Kubernetes resource"),
