@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,12 +29,25 @@ def writable() -> bool:
 
 def make(cluster: Cluster) -> None:
     """Make the group in every hierarchy; in version 1 a cpuset is empty until somebody fills it."""
+    _pass_on_controllers()
     for hierarchy in _hierarchies():
         group = hierarchy / name(cluster)
         group.mkdir(exist_ok=True)
         for file in _CPUSET:
             if (hierarchy / file).exists():
                 (group / file).write_text((hierarchy / file).read_text())
+
+
+def _pass_on_controllers() -> None:
+    """Give groups all controllers that there are: in version 2 they have what the root passes on."""
+    if not (_ROOT / "cgroup.controllers").exists():
+        return
+    passed = _ROOT / "cgroup.subtree_control"
+    missing = {*(_ROOT / "cgroup.controllers").read_text().split()} - {*passed.read_text().split()}
+    if missing:
+        # Refused in a container whose own processes are in this group: the kubelet says which it misses.
+        with contextlib.suppress(OSError):
+            passed.write_text(" ".join(f"+{controller}" for controller in sorted(missing)))
 
 
 def remove(cluster: Cluster) -> None:

@@ -42,9 +42,8 @@ _OF_PLATFORMS = (
     *("greenlet", "sqlalchemy", "starlette", "uvicorn"),
 )
 _EXECUTE = """#!/usr/local/bin/python3
-import sys
-from flyteform.run import main
-sys.exit(main())
+from flyteform.run import program
+program()
 """
 _NOBODY = "65534"
 _WORK = "/tmp"  # noqa: S108 - where every user may write

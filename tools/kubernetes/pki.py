@@ -28,12 +28,13 @@ _USERS = {
     "scheduler": ("system:kube-scheduler", "system:kube-scheduler"),
     "proxy": ("system:kube-proxy", "system:node-proxier"),
 }
+_LAST = "kubelet"  # whose kubeconfig is the last of all files
 
 
 def make_pki(cluster: Cluster) -> None:
     """Write certificates and keys to `pki/` and kubeconfigs beside it, unless they are there."""
     folder = cluster.run / "pki"
-    if (folder / "ca.crt").exists():
+    if _kubeconfig(cluster, _LAST).exists():
         return
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     authority = _Authority(folder)
@@ -48,7 +49,7 @@ def make_pki(cluster: Cluster) -> None:
     for name, (user, group) in _USERS.items():
         authority.issue(name, user, group)
     _write_service_account_key(folder)
-    for name in (*_USERS, "kubelet"):
+    for name in (*_USERS, _LAST):
         _write_kubeconfig(cluster, name)
 
 
@@ -126,6 +127,10 @@ def _write_service_account_key(folder: Path) -> None:
     (folder / "service-account.pub").write_bytes(public)
 
 
+def _kubeconfig(cluster: Cluster, name: str) -> Path:
+    return cluster.run / f"{name}.kubeconfig"
+
+
 def _write_kubeconfig(cluster: Cluster, name: str) -> None:
     folder = cluster.run / "pki"
 
@@ -143,4 +148,4 @@ def _write_kubeconfig(cluster: Cluster, name: str) -> None:
         "current-context": "test",
     }
     # JSON is YAML: kubectl and the client libraries read it.
-    _write_private(cluster.run / f"{name}.kubeconfig", json.dumps(document, indent=1).encode())
+    _write_private(_kubeconfig(cluster, name), json.dumps(document, indent=1).encode())

@@ -12,6 +12,7 @@ from pathlib import Path
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "flyteform" / "kubernetes"
 _LOOPBACK = "127.0.0.1"
 _RECORD = "cluster.json"
+_LONGEST = 107 - len("/kubelet/device-plugins/kubelet.sock")  # what is left for the folder of the longest socket
 
 
 class ClusterError(Exception):
@@ -64,7 +65,10 @@ class Cluster:
     def write(self) -> None:
         """Record it in its folder, for `status` and `down`."""
         record = {**asdict(self), "run": str(self.run), "kubeconfig": str(self.kubeconfig)}
-        (self.run / _RECORD).write_text(json.dumps(record, indent=2) + "\n")
+        # Whole or not at all: `down` has to find what was started.
+        partial = self.run / f"{_RECORD}.partial"
+        partial.write_text(json.dumps(record, indent=2) + "\n")
+        partial.rename(self.run / _RECORD)
 
     @classmethod
     def read(cls, run: Path) -> Cluster:
@@ -79,6 +83,8 @@ class Cluster:
     @classmethod
     def new(cls, run: Path, mode: Mode) -> Cluster:
         """Choose free ports; a full cluster has its network to itself and so needs none."""
+        if mode is Mode.FULL and len(str(run.resolve())) > _LONGEST:
+            raise ClusterError(f"{run.resolve()} is too long for the names of sockets below it: use --run /tmp/cluster")
         api, etcd, peer = _free_ports(3)
         namespace = f"flyteform-{run.name}-{os.getpid()}" if mode is Mode.FULL else ""
         return cls(run.resolve(), mode, api, etcd, peer, namespace)
