@@ -27,6 +27,9 @@ class PoolLimits:
 
     `more` than the kept ones are closed when they were not needed for `rest` seconds: opening one costs both sides what
     many calls do. `wait` is for one of them to be free, `connect` for the server's answer to a new one.
+
+    A transaction in which nothing comes for `stalled` seconds is undone by the server, and others go on with what it
+    had locked: its process stands still, or its machine is gone. Ours do nothing in between but compute.
     """
 
     kept: int = 10
@@ -34,6 +37,7 @@ class PoolLimits:
     rest: float = 10.0
     wait: float = 10.0
     connect: float = 5.0
+    stalled: float = 20.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -262,7 +262,11 @@ def _postgresql_options(limits: PoolLimits, password_file: str | tuple[str, ...]
         "connect_args": {
             "timeout": limits.connect,
             **({} if password_file is None else {"password": partial(_password, Path(str(password_file)))}),
-            # Compiling a short statement takes longer than running it.
-            "server_settings": {"application_name": "flyteform", "jit": "off"},
+            "server_settings": {
+                "application_name": "flyteform",
+                # Compiling a short statement takes longer than running it.
+                "jit": "off",
+                "idle_in_transaction_session_timeout": f"{limits.stalled * 1000:.0f}",
+            },
         },
     }

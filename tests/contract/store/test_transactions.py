@@ -29,6 +29,8 @@ from flyteform_controlplane.store.sql.store import SqlStore
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
     from support.postgres import Postgres
 
 STORE = SqlStore()
@@ -240,6 +242,31 @@ async def test_more_transactions_than_connections_wait_and_then_give_up(postgres
             await add(database, "late")
     await add(database, "late")
     await database.close()
+
+
+async def test_who_stands_still_in_a_transaction_does_not_hold_up_the_others(postgres_url: str) -> None:
+    """A replica that is frozen, or whose machine is gone, loses its transaction and locks; it is told when it wakes."""
+    frozen, other = Database(postgres_url, PoolLimits(stalled=0.3)), Database(postgres_url)
+    await add(frozen, "kept")
+
+    async def describe(tx: AsyncConnection, text: str) -> None:
+        record = await STORE.projects.get(tx, "kept")
+        assert record is not None
+        await STORE.projects.save_many(tx, [replace(record, description=text)])
+
+    async def stand_still() -> None:
+        async with frozen.transaction() as tx:
+            await describe(tx, "frozen")
+            async with asyncio.timeout(60), other.transaction() as second:
+                await describe(second, "other")
+            await describe(tx, "awake")
+
+    with pytest.raises(UnavailableError):
+        await stand_still()
+    async with frozen.reading() as tx:
+        assert [row.description for row in await STORE.projects.page(tx, Query())] == ["other"]
+    await frozen.close()
+    await other.close()
 
 
 async def test_lost_database_is_unavailable_until_it_is_back(postgres: Postgres, postgres_url: str) -> None:
