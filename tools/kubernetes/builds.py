@@ -71,8 +71,9 @@ def _build(program: Program, target: Path) -> None:
     began = time.monotonic()
     print(f"building {program.name}, once for each version of its sources …", flush=True)
     partial = target.with_suffix(".partial")
-    command = [go, "build", "-mod=readonly", "-trimpath", "-ldflags", _flags(go, program), "-o", str(partial)]
-    if _run(program, *command, program.package).returncode:
+    # The checkout may be somebody else's, whose history git does not show to this user.
+    options = ("-mod=readonly", "-buildvcs=false", "-trimpath", "-ldflags", _flags(go, program))
+    if _run(program, go, "build", *options, "-o", str(partial), program.package).returncode:
         raise ClusterError(f"{program.name} could not be built; go's messages above say why")
     partial.rename(target)
     print(f"built {program.name} in {time.monotonic() - began:.0f} s", flush=True)

@@ -16,8 +16,8 @@ from tools.kubernetes.settings import CACHE, ClusterError
 PINNED = Path(__file__).with_name("go.txt")
 _UV = Path(__file__).parents[1] / "uv"
 _PLACES = ("/usr/local/go/bin", "/usr/lib/go/bin")
-# What go.mod asks for is there: nothing else is to be fetched, whatever the user's own settings are.
-ENVIRONMENT = {"GOTOOLCHAIN": "local", "CGO_ENABLED": "0"}
+# What go.mod asks for is there: no other Go is fetched or mixed with it, whatever the user's own settings are.
+ENVIRONMENT = {"GOTOOLCHAIN": "local", "GOROOT": "", "CGO_ENABLED": "0", "HOME": str(Path.home())}
 
 
 def go(module: Path) -> str:
