@@ -43,22 +43,33 @@ def main(given: Sequence[str]) -> int:
     """Return the exit code of the command, or 1 when copying failed, which is in the error file then."""
     plan = parse(given)
     try:
-        match plan.part:
-            case "all":
-                return _run_between(plan)
-            case "download":
-                with _limited(plan.timeout):
-                    _copy_in(plan, Path(plan.places[0]))
-            case "upload":
-                _upload_after(plan)
-            case _:
-                assert_never(plan.part)
+        return _carry_out(plan)
     except FlyteformError as error:
-        print(f"Error: {error.message}", file=sys.stderr)  # noqa: T201 - this is the attempt's log
-        with contextlib.suppress(FlyteformError):  # the store is away: what is printed has to do
-            _report(plan, error)
-        return 1
+        return _fail(plan, error)
+    except OSError as error:  # a disk that is full, or something of ours in the place of a folder
+        place = f" ({error.filename})" if error.filename else ""
+        return _fail(plan, UnavailableError(f"copying failed: {error.strerror}{place}"))
+
+
+def _carry_out(plan: Plan) -> int:
+    match plan.part:
+        case "all":
+            return _run_between(plan)
+        case "download":
+            with _limited(plan.timeout):
+                _copy_in(plan, Path(plan.places[0]))
+        case "upload":
+            _upload_after(plan)
+        case _:
+            assert_never(plan.part)
     return 0
+
+
+def _fail(plan: Plan, error: FlyteformError) -> int:
+    print(f"Error: {error.message}", file=sys.stderr)  # noqa: T201 - this is the attempt's log
+    with contextlib.suppress(FlyteformError):  # the store is away: what is printed has to do
+        _report(plan, error)
+    return 1
 
 
 def _run_between(plan: Plan) -> int:

@@ -16,9 +16,11 @@ from flyteidl.core.literals_pb2 import Blob, Literal, LiteralMap, Primitive, Sca
 from flyteidl.core.tasks_pb2 import DataLoadingConfig
 from flyteidl.core.types_pb2 import BlobType
 from google.protobuf.json_format import MessageToDict, MessageToJson
+from google.protobuf.message import DecodeError
 
 from flyteform.errors import FlyteformError, InvalidInputError, NotFoundError
 from flyteform_dataplane.copilot import transfer
+from flyteform_dataplane.copilot.folders import entry
 from flyteform_dataplane.plugins.arguments import literal_text
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ def download(inputs: LiteralMap, folder: Path, file_format: int) -> None:
     values, local = {}, LiteralMap()
     for name, literal in sorted(inputs.literals.items()):
         try:
-            values[name] = _write(literal, folder / name, local.literals[name])
+            values[name] = _write(literal, entry(folder, name), local.literals[name])
         except FlyteformError as error:
             raise type(error)(f"input {name!r}: {error.message}", remedy=error.remedy) from error
     (folder / "inputs.pb").write_bytes(local.SerializeToString(deterministic=True))
@@ -55,12 +57,18 @@ def _write(literal: Literal, path: Path, local: Literal) -> Any:
             local.map.SetInParent()
             path.mkdir(parents=True, exist_ok=True)
             entries = literal.map.literals.items()
-            return {key: _write(item, path / key, local.map.literals[key]) for key, item in sorted(entries)}
+            return {key: _write(item, entry(path, key), local.map.literals[key]) for key, item in sorted(entries)}
         case "offloaded_metadata":
-            content = transfer.read(literal.offloaded_metadata.uri)
-            return _write(Literal.FromString(content), path, local)
+            return _write(_offloaded(literal.offloaded_metadata.uri), path, local)
         case _:
             raise InvalidInputError("an empty literal cannot be a file")
+
+
+def _offloaded(uri: str) -> Literal:
+    try:
+        return Literal.FromString(transfer.read(uri))
+    except DecodeError as error:
+        raise InvalidInputError(f"{uri} is no literal") from error
 
 
 def _write_scalar(scalar: Scalar, path: Path, local: Literal) -> Any:

@@ -13,6 +13,7 @@ from google.protobuf.struct_pb2 import Struct
 
 from flyteform.errors import InvalidInputError
 from flyteform_dataplane.copilot import transfer
+from flyteform_dataplane.copilot.folders import own, written
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 ERROR_FILE = "_ERROR"
 _VALUE_BYTES = 1 << 20  # what is larger is no value but a file
+_DURATION_LENGTH = 100  # characters
 _GO_DURATION = re.compile(r"(?P<sign>[+-]?)(?P<parts>(?:[0-9]+\.?[0-9]*(?:h|ms|us|µs|ns|m|s))+)")
 _GO_PART = re.compile(r"([0-9]+\.?[0-9]*)(h|ms|us|µs|ns|m|s)")
 _GO_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
@@ -36,7 +38,7 @@ def upload(variables: VariableMap, folder: Path, raw_output_prefix: str) -> Lite
     outputs = LiteralMap()
     for name, variable in sorted(variables.variables.items()):
         try:
-            literal = _read(folder / name, variable.type, f"{raw_output_prefix}/{name}")
+            literal = _read(written(folder, name), variable.type, f"{raw_output_prefix}/{name}")
         except InvalidInputError as error:
             raise InvalidInputError(f"output {name!r}: {error.message}", remedy=error.remedy) from error
         outputs.literals[name].CopyFrom(literal)
@@ -46,7 +48,11 @@ def upload(variables: VariableMap, folder: Path, raw_output_prefix: str) -> Lite
 def error_of(folder: Path) -> str | None:
     """Return what the command has written of its own failure."""
     path = folder / ERROR_FILE
-    return path.read_text(errors="replace")[:_VALUE_BYTES] if path.is_file() else None
+    own(path, folder)
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        return file.read(_VALUE_BYTES).decode(errors="replace")
 
 
 def _read(path: Path, kind: LiteralType, uri: str) -> Literal:
@@ -130,7 +136,7 @@ def parse_simple(content: bytes, kind: SimpleType) -> Scalar:
         raise InvalidInputError(f"a {SimpleType.Name(kind)} cannot be made from a file")
     try:
         return parser(text.strip())
-    except (ValueError, OverflowError, ParseError) as error:
+    except (ValueError, OverflowError, RecursionError, ParseError) as error:
         raise InvalidInputError(f"{text.strip()[:100]!r} is no {SimpleType.Name(kind).lower()}") from error
 
 
@@ -161,6 +167,8 @@ def parse_duration(text: str) -> timedelta:
     """Read a duration as Go writes it (1h2m3.5s) or as Python does (1 day, 2:03:04.5); ValueError for others."""
     if text == "0":
         return timedelta()
+    if len(text) > _DURATION_LENGTH:
+        raise ValueError(text[:_DURATION_LENGTH])
     if go := _GO_DURATION.fullmatch(text):
         seconds = sum(float(number) * _GO_UNITS[unit] for number, unit in _GO_PART.findall(go["parts"]))
         return timedelta(seconds=-seconds if go["sign"] == "-" else seconds)

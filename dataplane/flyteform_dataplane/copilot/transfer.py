@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from flyteform.errors import NotFoundError, UnavailableError
 from flyteform.objects import open_store
+from flyteform_dataplane.copilot.folders import below, own
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,11 +41,14 @@ def fetch_file(uri: str, target: Path) -> None:
 
 
 def fetch_folder(uri: str, target: Path) -> None:
-    """Copy all objects below a URI into a folder, which exists afterwards even if there are none."""
+    """Copy all objects below a URI into a folder, which exists afterwards even if there are none.
+
+    `InvalidInputError` for an object whose name would lead out of the folder: others may have written it.
+    """
     target.mkdir(parents=True, exist_ok=True)
     base = f"{_normal(uri).rstrip('/')}/"
     for found in asyncio.run(_below(base)):
-        file = target / found.removeprefix(base)
+        file = below(target, found.removeprefix(base))
         file.parent.mkdir(parents=True, exist_ok=True)
         fetch_file(found, file)
 
@@ -55,8 +59,9 @@ def store_file(source: Path, uri: str) -> None:
 
 
 def store_folder(source: Path, uri: str) -> None:
-    """Copy all files of a folder into objects below a URI."""
+    """Copy all files of a folder into objects below a URI; `InvalidInputError` for a link that leads elsewhere."""
     for path in sorted(source.rglob("*")):
+        own(path, source)
         if path.is_file():
             store_file(path, f"{uri}/{path.relative_to(source).as_posix()}")
 

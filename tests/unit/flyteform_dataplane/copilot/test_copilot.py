@@ -32,6 +32,7 @@ from hypothesis import strategies as st
 
 from flyteform.errors import InvalidInputError
 from flyteform_dataplane.copilot.__main__ import main, relocated
+from flyteform_dataplane.copilot.folders import below
 from flyteform_dataplane.copilot.outputs import parse_duration, parse_simple
 from flyteform_dataplane.copilot.plans import arguments
 from flyteform_dataplane.plugins.arguments import literal_text
@@ -181,6 +182,20 @@ for name, text in {"n": "12\\n", "t": " kept ", "d": "1h30m", "e": "red", "o": "
         ("Path('/var/outputs/o').mkdir()", LiteralType(simple=SimpleType.STRING), "is a folder"),
         ("Path('/var/outputs/o').write_text('blue')", LiteralType(enum_type=EnumType(values=["red"])), "none of red"),
         ("Path('/var/outputs/o').write_text('x')", LiteralType(map_value_type=OPTIONAL), "cannot be made from a file"),
+        ("Path('/var/outputs/o').symlink_to('/etc/hostname')", LiteralType(blob=SINGLE), "o is a link that leads out"),
+        (
+            "Path('/var/outputs/o').mkdir(); Path('/var/outputs/o/x').symlink_to('/etc')",
+            LiteralType(blob=MULTIPART),
+            "x is a link that leads out",
+        ),
+        (
+            "Path('/var/outputs/_ERROR').symlink_to('/etc/hostname')",
+            LiteralType(blob=SINGLE),
+            "is a link that leads out",
+        ),
+        ("Path('/var/outputs/o').write_text('[' * 10**6)", LiteralType(simple=SimpleType.STRUCT), "is no struct"),
+        ("Path('/var/outputs/o').write_text('9' * 10**6)", LiteralType(simple=SimpleType.DURATION), "is no duration"),
+        ("[Path('/var/outputs/o.' + e).touch() for e in 'ab']", LiteralType(blob=SINGLE), "has not written the file o"),
         ("Path('/var/outputs/_ERROR').write_text('no luck')", LiteralType(simple=SimpleType.STRING), "no luck"),
     ],
 )
@@ -196,6 +211,56 @@ def test_data_that_is_gone_fails_the_attempt(desk: Desk) -> None:
     script = "Path('/var/outputs/ran').touch()"
     assert desk.run(script, {"file": blob(f"file://{desk.store}/nothing", SINGLE)}, {}) == 1
     assert "input 'file'" in desk.error.message
+
+
+def test_an_output_may_have_an_extension(desk: Desk) -> None:
+    """As Flyte's copilot has it: programs choose a name by what is in it."""
+    script = "Path('/var/outputs/o.json').write_text('{}'); Path('/var/outputs/n.txt').write_text('7')"
+    declared = {"o": LiteralType(blob=SINGLE), "n": LiteralType(simple=SimpleType.INTEGER)}
+    assert desk.run(script, {}, declared) == 0
+    assert (desk.store / "raw" / "o").read_text() == "{}"
+    assert desk.outputs["n"].scalar.primitive.integer == 7
+
+
+@pytest.mark.parametrize("name", ["..", "../out", "/tmp/x", "a/b", "", "a\0b", "x" * 256])  # noqa: S108 - is refused
+def test_names_do_not_lead_out_of_the_folders(desk: Desk, name: str) -> None:
+    """Those of inputs, of entries of maps, and of outputs: anybody may have chosen them."""
+    value = primitive(string_value="x")
+    nested = Literal(map=LiteralMap(literals={name: value}))
+    wrong: list[dict[str, Literal]] = [{name: value}, {"m": nested}]
+    for inputs in wrong:
+        assert desk.run("Path('/var/outputs/ran').touch()", inputs, {}) == 1
+        assert "name of a file" in desk.error.message
+        assert not Path("outputs/ran").exists()
+    assert desk.run("", {}, {name: LiteralType(simple=SimpleType.STRING)}) == 1
+    assert "name of a file" in desk.error.message
+
+
+@pytest.mark.parametrize("path", ["../x", "a/../../x", "/etc/x", "a//x", "..", "a/.."])
+def test_objects_do_not_lead_out_of_their_folder(tmp_path: Path, path: str) -> None:
+    """A store takes any name: whoever writes below a prefix does not choose files of those who read it."""
+    with pytest.raises(InvalidInputError, match="cannot be the name of a file"):
+        below(tmp_path, path)
+    assert below(tmp_path, "a/b.c") == tmp_path / "a" / "b.c"
+
+
+def test_a_literal_elsewhere_that_is_none_is_refused(desk: Desk) -> None:
+    """The message has its address."""
+    desk.store.mkdir()
+    (desk.store / "offloaded").write_bytes(b"\xff")
+    literal = Literal()
+    literal.offloaded_metadata.uri = f"file://{desk.store}/offloaded"
+    assert desk.run("", {"n": literal}, {}) == 1
+    assert desk.error.message == f"input 'n': file://{desk.store}/offloaded is no literal"
+
+
+def test_a_disk_that_takes_nothing_is_the_platforms_failure(container: Container) -> None:
+    """One sentence, and another attempt may follow."""
+    (container.folder / "in").write_text("a file where a folder should be")
+    assert main(container.arguments("download")) == 1
+    error = ErrorDocument.FromString((container.folder / "store" / "error.pb").read_bytes()).error
+    assert error.kind == ContainerError.RECOVERABLE
+    assert error.message.startswith("copying failed: File exists")
 
 
 def test_the_commands_exit_code_is_the_attempts(desk: Desk) -> None:
