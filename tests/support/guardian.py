@@ -9,7 +9,6 @@ nobody else has.
 from __future__ import annotations
 
 import os
-import select
 import shutil
 import signal
 import subprocess
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
 # First all are asked, so that what they own is released, then they are killed: seconds that each of both may take.
 _PATIENCE = {signal.SIGTERM: 2.0, signal.SIGKILL: 10.0}
-_PAUSE = 0.05
+_LOOK, _PAUSE = 0.5, 0.05
 _VARIABLE = "TMPDIR"
 
 
@@ -48,23 +47,22 @@ def guarded() -> Path:
 
 
 def _start_guardian(folder: Path) -> None:
-    this, null = os.pidfd_open(os.getpid()), subprocess.DEVNULL
+    null = subprocess.DEVNULL
     guardian = subprocess.Popen(
-        [sys.executable, "-I", "-S", __file__, str(this), str(folder)],
+        [sys.executable, "-I", "-S", __file__, str(os.getpid()), str(folder)],
         stdin=null,
         stdout=null,
         stderr=null,
-        pass_fds=[this],
         env={},  # without the variable: it spares itself
         start_new_session=True,  # Ctrl-C is not for it
     )
     guardian.returncode = 0  # nobody waits for it here: it lasts longer than this process
-    os.close(this)
 
 
 def _guard(process: int, folder: Path) -> None:
-    """Wait for the end of a process, then end all that it has left."""
-    select.select([process], [], [])
+    """Wait for the end of the process that started this one, then end all that it has left."""
+    while os.getppid() == process:
+        time.sleep(_LOOK)
     for sent, seconds in _PATIENCE.items():
         told: set[int] = set()
         deadline = time.monotonic() + seconds

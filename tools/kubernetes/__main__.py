@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import select
 import shutil
 import sys
 import time
@@ -15,13 +14,13 @@ from tools.kubernetes import control_plane, images, kwok, node, packages, toolch
 from tools.kubernetes.builds import KUBE, PROGRAMS, built, is_built
 from tools.kubernetes.network import make_network, remove_network
 from tools.kubernetes.pki import make_pki
-from tools.kubernetes.processes import Processes, entered
+from tools.kubernetes.processes import Processes, entered, started
 from tools.kubernetes.settings import CACHE, Cluster, ClusterError, Mode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_LOOK = 1.0  # seconds
+_LOOK = 0.5  # seconds
 _DEFAULT_RUN = Path(".cluster/main")
 # Where `make compat` puts the stock SDK, unless it is told otherwise.
 _STOCK = Path(os.environ.get("FLYTEFORM_FLYTEKIT") or CACHE.parent / "flytekit-1.16.31")
@@ -127,13 +126,10 @@ def down(arguments: argparse.Namespace) -> None:
 
 def _wait_for_end(pid: int, cluster: Cluster) -> None:
     """Wait for the end of a process; ends itself as soon as the cluster is not there any more."""
-    try:
-        process = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
+    began = started(pid)
     print(f"the cluster in {cluster.run} ends after process {pid}", flush=True)
-    while not select.select([process], [], [], _LOOK)[0] and Cluster.read(cluster.run) == cluster:
-        pass
+    while began and started(pid) == began and Cluster.read(cluster.run) == cluster:
+        time.sleep(_LOOK)
 
 
 def stop(arguments: argparse.Namespace) -> None:

@@ -46,7 +46,7 @@ class Processes:
                 start_new_session=True,
             )
         process.returncode = 0  # nobody waits for it here: it lasts longer than this process
-        (self._pids / name).write_text(f"{process.pid} {_started(process.pid)}")
+        (self._pids / name).write_text(f"{process.pid} {started(process.pid)}")
 
     def running(self, name: str) -> bool:
         """Whether the program that was started under this name still runs."""
@@ -84,10 +84,10 @@ class Processes:
 
     def _pid(self, name: str) -> int | None:
         try:
-            pid, started = (self._pids / name).read_text().split()
+            pid, began = (self._pids / name).read_text().split()
         except (FileNotFoundError, ValueError):
             return None
-        return int(pid) if _started(int(pid)) == started else None
+        return int(pid) if started(int(pid)) == began else None
 
 
 def entered(cluster: Cluster, command: Sequence[str | Path]) -> list[str | Path]:
@@ -97,7 +97,7 @@ def entered(cluster: Cluster, command: Sequence[str | Path]) -> list[str | Path]
     return ["nsenter", f"--net=/var/run/netns/{cluster.namespace}", *command]
 
 
-def _started(pid: int) -> str:
+def started(pid: int) -> str:
     """Return when a process started, as the kernel counts; empty if there is none, or only its remains."""
     try:
         with open(f"/proc/{pid}/stat") as stat:  # noqa: PTH123 - a kernel's file
