@@ -12,7 +12,7 @@ import os
 import sys
 import traceback
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from flyteform.errors import FlyteformError, InvalidInputError, TaskFailedError
 from flyteform.objects import direct
@@ -75,6 +75,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it is, the engine has to learn of it
         return _report(arguments, error)
     return 0
+
+
+def program() -> NoReturn:
+    """Be the program `flyteform-execute`: run one attempt and end this process with its exit code.
+
+    What the attempt wrote decides, not its exit code; but an interpreter that takes itself apart beside threads of
+    native libraries (the object store's runtime, those that the user's code has loaded) may die of a signal, and then
+    people see a pod that failed although its task has succeeded. So all that an interpreter does for its program is
+    done here, in its order (threads, then exit functions, those of logging and multiprocessing too, then buffers), and
+    the taking apart is left out. Only for a process of our own: whoever calls `main` goes on.
+    """
+    import atexit
+    import threading
+    from contextlib import suppress
+
+    code = main()
+    with suppress(BaseException):
+        threading._shutdown()  # type: ignore[attr-defined]  # noqa: SLF001 - as the interpreter itself does
+    with suppress(BaseException):
+        atexit._run_exitfuncs()  # noqa: SLF001 - as above
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):  # closed, or none at all
+            stream.flush()
+    os._exit(code)
 
 
 def preload() -> None:
@@ -342,4 +366,4 @@ def _summary(error: BaseException) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program()

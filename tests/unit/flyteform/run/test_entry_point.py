@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import os
 import subprocess
 import sys
 import tarfile
 import threading
+import tomllib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,10 +22,11 @@ from flyteform.types import guess_python, to_literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 USER, SYSTEM = execution_pb2.ExecutionError.USER, execution_pb2.ExecutionError.SYSTEM
 FINAL, AGAIN = errors_pb2.ContainerError.NON_RECOVERABLE, errors_pb2.ContainerError.RECOVERABLE
+
+ROOT = Path(__file__).parents[4]
 
 MODULE = """
 import sys
@@ -181,6 +185,54 @@ def test_it_runs_as_a_program_of_its_own(attempt: Attempt) -> None:
     done = subprocess.run(command, cwd=attempt.root, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "to the log\n", "")
     assert attempt.outputs() == {"o0": 5}
+
+
+DYING = """
+import atexit, logging, logging.handlers, os, signal, sys, threading, time
+import flyteform as fl
+
+class Runtime:
+    def __del__(self):  # as a native library's threads, when the interpreter takes itself apart beside them
+        os.kill(os.getpid(), signal.SIGSEGV)
+
+runtime = Runtime()
+buffered = logging.handlers.MemoryHandler(100, target=logging.StreamHandler(sys.stdout))
+logging.getLogger("user").addHandler(buffered)
+atexit.register(print, "exit function")
+
+def work():
+    time.sleep(0.05)
+    print("thread")
+
+@fl.task
+def inc(x: int, by: int = 1) -> int:
+    logging.getLogger("user").warning("logged")
+    threading.Thread(target=work).start()
+    sys.stdout.write("task\\n")
+    return x + by
+"""
+
+
+@pytest.mark.parametrize(("given", "code"), [(4, 0), ("no number", 1)])
+def test_the_program_ends_well_whatever_native_code_does_at_the_end(attempt: Attempt, given: object, code: int) -> None:
+    """Threads, exit functions, logging and buffers get their due, and the exit code is the attempt's."""
+    attempt.put("code.tar.gz", archive({"entry_tasks.py": DYING}))
+    attempt.inputs(x=(given, type(given)))
+    environment = {name: value for name, value in os.environ.items() if name != "FLYTEFORM_BUNDLE_DIR"}
+    environment["FLYTE_FAIL_ON_ERROR"] = "true"
+    command = [sys.executable, "-m", "flyteform.run", *attempt.arguments("inc")]
+    done = subprocess.run(command, cwd=attempt.root, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == code
+    ran = ["task", "thread"] if code == 0 else []
+    assert [line for line in done.stdout.splitlines() if line != "logged"] == [*ran, "exit function"]
+    assert ("logged" in done.stdout) is (code == 0)
+
+
+def test_the_console_script_is_the_program() -> None:
+    """What a container's command is, in an image that was built from this project."""
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    module, _, function = scripts["flyteform-execute"].partition(":")
+    assert getattr(importlib.import_module(module), function) is run.program
 
 
 def test_a_users_exception_is_final(attempt: Attempt, capsys: pytest.CaptureFixture[str]) -> None:
