@@ -11,6 +11,7 @@ from flyteidl.admin.agent_pb2 import TaskCategory
 from flyteidl.core.execution_pb2 import TaskExecution
 
 from flyteform.errors import FlyteformError
+from flyteform.waiting import set_within
 from flyteform_dataplane.attempt_logs import write_line, write_note
 from flyteform_dataplane.channel import Backoff
 from flyteform_dataplane.connectors.errors import ConnectorCallError, ConnectorUnavailableError
@@ -186,9 +187,7 @@ class Job:
             await self._pause(_BACKOFF.pause(failures))
 
     async def _pause(self, seconds: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._unwanted.wait(), seconds)
-        if self._unwanted.is_set():
+        if await set_within(self._unwanted, seconds):
             raise StoppedError
 
     def _show(self, resource: Resource) -> None:

@@ -165,7 +165,9 @@ async def _readiness(template: Template) -> Ready:
     if template.ready.done():
         return template.ready.result()
     try:
-        return await asyncio.wait_for(asyncio.shield(template.ready), READY_TIMEOUT)
+        # Not by wait_for: before Python 3.12 it loses a cancellation that comes with the answer.
+        async with asyncio.timeout(READY_TIMEOUT):
+            return await asyncio.shield(template.ready)
     except TimeoutError:
         return Ready(warm=False, reason=f"its imports took longer than {READY_TIMEOUT:g} s")
 

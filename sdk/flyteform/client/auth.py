@@ -204,7 +204,9 @@ async def run_command(command: tuple[str, ...]) -> str:
             f"the login command {command[0]} cannot be started: {error.strerror}", remedy="correct admin.command"
         ) from error
     try:
-        output, _ = await asyncio.wait_for(process.communicate(), _COMMAND_TIMEOUT)
+        # Not by wait_for: before Python 3.12 it loses a cancellation that comes with the answer.
+        async with asyncio.timeout(_COMMAND_TIMEOUT):
+            output, _ = await process.communicate()
     except BaseException as error:
         process.kill()
         await process.wait()
