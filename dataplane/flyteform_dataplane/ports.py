@@ -112,6 +112,9 @@ class PodRequest:
 class AttemptPhase(Enum):
     """Where an attempt stands, as its executor sees it."""
 
+    WAITING_FOR_RESOURCES = "waiting for resources"
+    QUEUED = "queued"
+    INITIALIZING = "initializing"
     RUNNING = "running"
     EXITED = "exited"
     LOST = "lost"
@@ -121,6 +124,8 @@ class AttemptPhase(Enum):
 class AttemptUpdate:
     """What an executor observed of one attempt.
 
+    Before it runs, an attempt that waits longer than usual is told of with its `reason`, a sentence for people: it was
+    refused room (WAITING_FOR_RESOURCES), has no machine yet (QUEUED), or is not ready there (INITIALIZING).
     `log_uri` is where people read its output; several places are lines of a name, a tab and a URI. On EXITED
     `exit_code` is the process's (negative: minus the number of the signal that killed it) and `reason` a sentence for
     people when the executor itself ended it or could not start it; `user_error` says whether that was the task's own

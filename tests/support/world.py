@@ -109,6 +109,8 @@ class FakeExecutor:
         self.stopped: list[str] = []
         self.released: list[str] = []
         self.specs: dict[str, AttemptSpec] = {}
+        # What each attempt is said to wait for before it runs.
+        self.waits: list[tuple[AttemptPhase, str]] = []
 
     @property
     def running(self) -> set[str]:
@@ -149,6 +151,9 @@ class FakeExecutor:
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
     async def _run(self, attempt: AttemptSpec, observe: Callable[[AttemptUpdate], None]) -> None:
+        for phase, reason in self.waits:
+            observe(AttemptUpdate(attempt.name, phase, datetime.now(UTC), reason=reason))
+            await asyncio.sleep(0)
         observe(AttemptUpdate(attempt.name, AttemptPhase.RUNNING, datetime.now(UTC), f"log:{attempt.name}"))
         await asyncio.sleep(0)
         result = self._body(attempt)

@@ -23,6 +23,7 @@ from flyteform_dataplane.engine.observations import (
     AttemptStopped,
     AttemptSucceeded,
     AttemptUnfolded,
+    AttemptWaiting,
     BranchDecided,
     CacheAnswered,
     CacheStored,
@@ -115,9 +116,12 @@ def _observe_node(step: Step, seen: NodeObservation) -> None:
             assert_never(seen)
 
 
-def _observe_item(step: Step, seen: AttemptObservation | CacheObservation) -> None:
+def _observe_item(step: Step, seen: AttemptWaiting | AttemptObservation | CacheObservation) -> None:
     items = step.items(seen.node)
     if items is None or not 0 <= seen.index < len(items):
+        return
+    if isinstance(seen, AttemptWaiting):
+        item_life.waits(step, items, seen)
         return
     if isinstance(seen, AttemptRunning) and _is_first_sight(step, items, seen):
         ends.move(step, seen.node, NodePhase.RUNNING, seen.at)

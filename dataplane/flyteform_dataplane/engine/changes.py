@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import msgpack  # type: ignore[import-untyped]
 
 from flyteform_dataplane.engine.failures import Failure, FailureKind
-from flyteform_dataplane.engine.phases import CacheStatus, ItemPhase, NodePhase, WorkflowPhase
+from flyteform_dataplane.engine.phases import CacheStatus, ItemPhase, NodePhase, Wait, WorkflowPhase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -76,10 +76,22 @@ class ItemChanged:
     key: bytes = b""
 
 
-Change: TypeAlias = WorkflowChanged | NodeChanged | ArraySized | ItemsStarted | ItemChanged
+@dataclass(frozen=True, slots=True)
+class ItemWaited:
+    """An item's attempt was seen to wait, which moves nothing: people are told of it."""
+
+    node: str
+    index: int
+    attempt: int
+    wait: Wait
+    at: float
+    reason: str
+
+
+Change: TypeAlias = WorkflowChanged | NodeChanged | ArraySized | ItemsStarted | ItemChanged | ItemWaited
 
 # The position is the tag in the log: append, never reorder; new fields go to the end of a class and have a default.
-_TYPES: tuple[type[Change], ...] = (WorkflowChanged, NodeChanged, ArraySized, ItemsStarted, ItemChanged)
+_TYPES: tuple[type[Change], ...] = (WorkflowChanged, NodeChanged, ArraySized, ItemsStarted, ItemChanged, ItemWaited)
 _TAGS = {cls: tag for tag, cls in enumerate(_TYPES)}
 _NAMES = {cls: tuple(field.name for field in fields(cls)) for cls in _TYPES}
 
@@ -126,6 +138,7 @@ _ENUMS: dict[tuple[type[Change], str], Callable[[Any], object]] = {
     (ItemChanged, "before"): ItemPhase,
     (ItemChanged, "after"): ItemPhase,
     (ItemChanged, "cache"): CacheStatus,
+    (ItemWaited, "wait"): Wait,
 }
 _DECODERS: dict[type[Change], tuple[Callable[[Any], object] | None, ...]] = {
     cls: tuple(decode_failure if name == "failure" else _ENUMS.get((cls, name)) for name in names)

@@ -6,7 +6,14 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING, TypeAlias, assert_never
 
-from flyteform_dataplane.engine.changes import ArraySized, ItemChanged, ItemsStarted, NodeChanged, WorkflowChanged
+from flyteform_dataplane.engine.changes import (
+    ArraySized,
+    ItemChanged,
+    ItemsStarted,
+    ItemWaited,
+    NodeChanged,
+    WorkflowChanged,
+)
 from flyteform_dataplane.engine.graph import NodeKind
 from flyteform_dataplane.engine.phases import CacheStatus, ItemPhase, NodePhase, WorkflowPhase
 
@@ -26,6 +33,8 @@ class TaskPhase(IntEnum):
     SUCCEEDED = 3
     ABORTED = 4
     FAILED = 5
+    INITIALIZING = 6
+    WAITING_FOR_RESOURCES = 7
     RETRYABLE_FAILED = 8
 
 
@@ -53,7 +62,7 @@ class NodeEvent:
 
 @dataclass(frozen=True, slots=True)
 class TaskEvent:
-    """An attempt of a task entered a phase."""
+    """An attempt of a task entered a phase; `reason` says why it waits in one."""
 
     node: str
     attempt: int
@@ -61,17 +70,19 @@ class TaskEvent:
     at: float
     failure: Failure | None = None
     log_uri: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ItemProgress:
-    """Where an attempt of an array's item stands."""
+    """Where an attempt of an array's item stands; `reason` says why it waits there, if no other item has said so."""
 
     index: int
     attempt: int
     phase: TaskPhase
     cache: CacheStatus = CacheStatus.DISABLED
     log_uri: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +129,10 @@ def events_of(graph: Graph, changes: Iterable[Change]) -> list[Event]:
     moved: dict[str, tuple[float, list[ItemProgress]]] = {}
     for change in changes:
         match change:
-            case ItemChanged() if graph.nodes[change.node].kind is NodeKind.ARRAY:
+            case ItemChanged() | ItemWaited() if graph.nodes[change.node].kind is NodeKind.ARRAY:
                 if (progress := _progress(change)) is not None:
                     moved.setdefault(change.node, (change.at, []))[1].append(progress)
-            case ItemChanged():
+            case ItemChanged() | ItemWaited():
                 events.extend(_task_events(graph, change))
             case NodeChanged():
                 _flush(events, moved, change.node)
@@ -156,14 +167,19 @@ def _node_events(graph: Graph, change: NodeChanged) -> list[Event]:
     return [node] if change.before in _BEFORE_ANY_ATTEMPT else [task, node]
 
 
-def _task_events(graph: Graph, change: ItemChanged) -> list[Event]:
-    phase, attempt = _task_phase(change)
-    if phase is None or graph.nodes[change.node].work is not NodeKind.TASK:
+def _task_events(graph: Graph, change: ItemChanged | ItemWaited) -> list[Event]:
+    if isinstance(change, ItemWaited):
+        phase = TaskPhase(change.wait)
+        return [TaskEvent(change.node, change.attempt, phase, change.at, reason=change.reason)]
+    reached, attempt = _task_phase(change)
+    if reached is None or graph.nodes[change.node].work is not NodeKind.TASK:
         return []
-    return [TaskEvent(change.node, attempt, phase, change.at, change.failure, change.log_uri)]
+    return [TaskEvent(change.node, attempt, reached, change.at, change.failure, change.log_uri)]
 
 
-def _progress(change: ItemChanged) -> ItemProgress | None:
+def _progress(change: ItemChanged | ItemWaited) -> ItemProgress | None:
+    if isinstance(change, ItemWaited):
+        return ItemProgress(change.index, change.attempt, TaskPhase(change.wait), reason=change.reason)
     phase, attempt = _task_phase(change)
     if phase is None and change.before in (ItemPhase.STORING, ItemPhase.CHECKING_CACHE) and change.cache:
         phase = TaskPhase.SUCCEEDED if change.after is ItemPhase.SUCCEEDED else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from flyteform_dataplane.engine.changes import ItemChanged, ItemsStarted
+from flyteform_dataplane.engine.changes import ItemChanged, ItemsStarted, ItemWaited
 from flyteform_dataplane.engine.commands import LookUpCache, SetTimer, StartAttempt, StopAttempt, StoreInCache
 from flyteform_dataplane.engine.failures import SYSTEM_ATTEMPTS, Failure, FailureKind, Verdict, judge
 from flyteform_dataplane.engine.phases import CacheStatus, ItemPhase
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         AttemptStopped,
         AttemptSucceeded,
         AttemptUnfolded,
+        AttemptWaiting,
         CacheAnswered,
         CacheStored,
         TimerFired,
@@ -93,6 +94,12 @@ def enqueue(step: Step, node: str, items: Items, index: int, at: float) -> None:
         before = ItemPhase(items.phases[index])
         step.record(ItemChanged(node, index, before, ItemPhase.QUEUED, at, items.attempt(index)))
     step.commands.extend(commands_for(step.graph.nodes[node], items, index))
+
+
+def waits(step: Step, items: Items, seen: AttemptWaiting) -> None:
+    """Have it told that an attempt which does not run yet waits."""
+    if _current(items, seen) and items.phases[seen.index] == ItemPhase.QUEUED:
+        step.record(ItemWaited(seen.node, seen.index, seen.attempt, seen.wait, seen.at, seen.reason))
 
 
 def running(step: Step, items: Items, seen: AttemptRunning) -> bool:
@@ -266,7 +273,7 @@ def _judge(
     step.commands.extend(commands_for(step.graph.nodes[seen.node], items, seen.index))
 
 
-def _current(items: Items, seen: AttemptObservation) -> bool:
+def _current(items: Items, seen: AttemptObservation | AttemptWaiting) -> bool:
     """Whether an observation is about the item's current attempt, not one that ended before."""
     return seen.attempt == items.attempt(seen.index)
 

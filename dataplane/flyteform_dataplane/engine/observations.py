@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from flyteform_dataplane.engine.failures import Failure
-    from flyteform_dataplane.engine.phases import CacheStatus
+    from flyteform_dataplane.engine.phases import CacheStatus, Wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +108,18 @@ class CacheStored:
 
 
 @dataclass(frozen=True, slots=True)
+class AttemptWaiting:
+    """An attempt waits longer than they usually do; `reason` is for people, empty where it was told of another item."""
+
+    node: str
+    index: int
+    attempt: int
+    wait: Wait
+    reason: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class AttemptRunning:
     """An attempt was seen to run."""
 
@@ -179,4 +191,6 @@ NodeObservation: TypeAlias = (
     TakenOver | ArrayMeasured | WorkflowEntered | BranchDecided | OutputsCollected | NodeRefused
 )
 CacheObservation: TypeAlias = CacheAnswered | CacheStored
-Observation: TypeAlias = Started | AbortRequested | NodeObservation | CacheObservation | AttemptObservation
+Observation: TypeAlias = (
+    Started | AbortRequested | NodeObservation | CacheObservation | AttemptWaiting | AttemptObservation
+)

@@ -129,6 +129,17 @@ class ItemPhase(IntEnum):
         return self in (ItemPhase.SUCCEEDED, ItemPhase.FAILED, ItemPhase.ABORTED)
 
 
+class Wait(IntEnum):
+    """What an attempt that does not run yet waits for; Flyte's `TaskExecution.Phase`, with its numbers.
+
+    A place among those that run, what a machine prepares for it, or room that it was refused.
+    """
+
+    QUEUED = 1
+    INITIALIZING = 6
+    WAITING_FOR_RESOURCES = 7
+
+
 class CacheStatus(IntEnum):
     """Flyte's `CatalogCacheStatus`, with its numbers."""
 

@@ -10,6 +10,7 @@ from flyteform_dataplane.engine.changes import (
     ArraySized,
     ItemChanged,
     ItemsStarted,
+    ItemWaited,
     NodeChanged,
     WorkflowChanged,
 )
@@ -126,6 +127,8 @@ def apply(graph: Graph, state: State, change: Change) -> None:
             _apply_node(graph, state, change)
         case ItemsStarted():
             _apply_started(state, change)
+        case ItemWaited():
+            pass
         case ArraySized():
             state.node(graph, change.node).items = Items(change.size)
         case WorkflowChanged():

@@ -5,27 +5,29 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar, assert_never
 
-from flyteform.errors import AlreadyExistsError, ConflictError, FlyteformError, InvalidInputError, NotFoundError
+from flyteform.errors import FlyteformError, NotFoundError
 from flyteform_dataplane.engine.failures import Failure, FailureKind
-from flyteform_dataplane.errors import UserError
-from flyteform_dataplane.kubernetes.api import ForbiddenError, TooLargeError
 from flyteform_dataplane.kubernetes.copying import EXIT_ANNOTATION
 from flyteform_dataplane.kubernetes.loglinks import log_links
-from flyteform_dataplane.kubernetes.names import execution_of, label_value, namespace_of, place_of
-from flyteform_dataplane.kubernetes.pods import ATTEMPT_ANNOTATION, EXECUTION_LABEL, MANAGED_LABEL, MANAGER, pod_of
+from flyteform_dataplane.kubernetes.making import PodMaker, attempt_of, is_of
+from flyteform_dataplane.kubernetes.names import label_value, namespace_of, place_of
+from flyteform_dataplane.kubernetes.pods import EXECUTION_LABEL, MANAGED_LABEL, MANAGER
 from flyteform_dataplane.kubernetes.podtemplates import PodTemplates
+from flyteform_dataplane.kubernetes.refusals import failure_of
+from flyteform_dataplane.kubernetes.rooms import Rooms
 from flyteform_dataplane.kubernetes.scopes import Informers, Namespaces
 from flyteform_dataplane.kubernetes.states import Copying, Ended, Failed, Running, Waiting, state_of
 from flyteform_dataplane.kubernetes.trimming import trimmed_pod
 from flyteform_dataplane.ports import AttemptPhase, AttemptUpdate
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 
     from flyteform_dataplane.kubernetes.api import KubernetesApi
     from flyteform_dataplane.kubernetes.profile import Json, PodProfile
@@ -37,8 +39,9 @@ Answer = TypeVar("Answer")
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 60.0
 _LET_GO_AFTER = 60.0  # seconds
 _REMEMBERED = 4096  # ends that a repeated start is told, when the pod may be gone
-# Kubernetes' words for a namespace that is full: it may have room later.
-_QUOTA = "exceeded quota"
+_PAGE = "500"
+_AT_ONCE = 500  # attempts that are stopped together
+_NUMBERS = re.compile(r"\d+")
 _GONE = Failure("ResourceDeletedExternally", "somebody deleted the pod", FailureKind.SYSTEM, recoverable=True)
 
 
@@ -48,6 +51,8 @@ class _Attempt:
     observe: Callable[[AttemptUpdate], None]
     place: tuple[str, str] = field(init=False)
     running: bool = False
+    # What it waits for, as it was told last; how many of something there are does not make it news.
+    told: tuple[AttemptPhase, str] | None = None
     stopping: bool = False
     creating: asyncio.Task[None] | None = None
     # What is said to the pod when its primary container has ended and others run on.
@@ -92,13 +97,14 @@ class PodExecutor:
     ) -> None:
         self._api = api
         self._profile = profile
-        self._owner = owner
         self._now = now
         self._attempts: dict[str, _Attempt] = {}
         self._ended: OrderedDict[str, AttemptUpdate] = OrderedDict()
-        self._letting: set[asyncio.Task[None]] = set()
+        self._aside: set[asyncio.Task[None]] = set()  # what nobody waits for
         namespaces = namespaces or Namespaces()
         self._templates = PodTemplates(api, profile, namespaces)
+        self._rooms = Rooms()
+        self._maker = PodMaker(api, profile, self._templates, self._rooms, owner)
         mine = f"{MANAGED_LABEL}={MANAGER}"
         self._informer = Informers(api, "/api/v1/pods", self._seen, namespaces, selector=mine, keep=trimmed_pod)
 
@@ -111,9 +117,9 @@ class PodExecutor:
         """Watch no more. The pods go on: whoever starts their attempts again finds them as they are."""
         await asyncio.gather(self._informer.stop(), self._templates.close())
         await asyncio.gather(*(attempt.cancel() for attempt in self._attempts.values()))
-        for letting in self._letting:
-            letting.cancel()
-        await asyncio.gather(*self._letting, return_exceptions=True)
+        for task in self._aside:
+            task.cancel()
+        await asyncio.gather(*self._aside, return_exceptions=True)
 
     def ailment(self) -> str:
         """Say that nothing is heard any more of pods or their templates, if that is so."""
@@ -127,8 +133,8 @@ class PodExecutor:
         known = self._attempts.get(attempt.name)
         if known is None:
             known = self._attempts[attempt.name] = _Attempt(attempt.name, observe)
-        known.observe, known.running = observe, False
-        pod = self._informer.get(*place_of(attempt.name))
+        known.observe, known.running, known.told = observe, False, None
+        pod = self._pod(known)
         if pod is not None:
             self._judge(known, pod)
         elif known.creating is None:
@@ -141,25 +147,31 @@ class PodExecutor:
         attempt = self._attempts.setdefault(name, _Attempt(name, lambda _: None))
         attempt.stopping = True
         await attempt.cancel()
-        there = await self._patiently(name, lambda: self._delete(*place_of(name)))
-        if self._informer.get(*place_of(name)) is not None:
+        there = await self._patiently(name, lambda: self._delete_own(attempt))
+        if self._pod(attempt) is not None:
             await attempt.gone.wait()
         elif there and not attempt.gone.is_set():
             # One that was made just now may not have been seen yet, nor will its end be.
-            await self._patiently(name, lambda: self._is_gone(*place_of(name)))
+            await self._patiently(name, lambda: self._is_gone(*attempt.place))
         self._attempts.pop(name, None)
         self._ended.pop(name, None)
 
     async def forget(self, execution: str) -> None:
         """Delete all pods of an execution; nobody is told, and its attempts may run anew."""
-        known = {_attempt_of(pod) for pod in await self._pods_of(execution)}
+        prefix = f"{execution}/"
+        known = {attempt_of(pod) async for pod in self._pods_of(execution)}
         known.update(self._attempts, self._ended)
-        await asyncio.gather(*(self.stop(each) for each in known if each.startswith(f"{execution}/")))
+        await self._stop_all([name for name in known if name.startswith(prefix)])
 
     async def end(self, execution: str) -> None:
         """Delete the pods of an execution that is over, but for those that have ended."""
-        going = {_attempt_of(pod) for pod in await self._pods_of(execution) if _goes_on(pod)}
-        await asyncio.gather(*(self.stop(each) for each in going if each.startswith(f"{execution}/")))
+        prefix = f"{execution}/"
+        going = {attempt_of(pod) async for pod in self._pods_of(execution) if _goes_on(pod)}
+        await self._stop_all([name for name in going if name.startswith(prefix)])
+
+    async def _stop_all(self, names: list[str]) -> None:
+        for first in range(0, len(names), _AT_ONCE):
+            await asyncio.gather(*map(self.stop, names[first : first + _AT_ONCE]))
 
     async def release(self, execution: str) -> None:
         """Watch the pods of an execution no more, and make none: another operator may have deleted it by then."""
@@ -167,35 +179,30 @@ class PodExecutor:
         released = [self._attempts.pop(name) for name in names]
         await asyncio.gather(*(attempt.cancel() for attempt in released))
 
-    async def _pods_of(self, execution: str) -> list[Json]:
-        """Return the pods that the API server has: of an execution, or of another whose name has the same label."""
+    async def _pods_of(self, execution: str) -> AsyncIterator[Json]:
+        """Yield the pods that the API server has: of an execution, or of another whose name has the same label."""
         project, domain, name = execution.split("/")
-        selector = f"{MANAGED_LABEL}={MANAGER},{EXECUTION_LABEL}={label_value(name)}"
-        listed = await self._api.get(f"/api/v1/namespaces/{namespace_of(project, domain)}/pods", labelSelector=selector)
-        pods: list[Json] = listed["items"]
-        return pods
+        path = f"/api/v1/namespaces/{namespace_of(project, domain)}/pods"
+        query = {"labelSelector": f"{MANAGED_LABEL}={MANAGER},{EXECUTION_LABEL}={label_value(name)}", "limit": _PAGE}
+        while True:
+            page = await self._api.get(path, **query)
+            for pod in page["items"]:
+                yield pod
+            token = page["metadata"].get("continue", "")
+            if not token:
+                return
+            query["continue"] = token
+
+    def _pod(self, attempt: _Attempt) -> Json | None:
+        """Return the attempt's pod as it was seen last: one that only has its name is somebody else's."""
+        pod = self._informer.get(*attempt.place)
+        return pod if pod is not None and attempt_of(pod) == attempt.name else None
 
     async def _create(self, attempt: _Attempt, request: PodRequest) -> None:
         try:
-            namespace = place_of(request.name)[0]
-            await self._templates.known(namespace)
-            template = self._templates.find(request.task, namespace)
-            manifest = pod_of(request, self._profile, template, self._owner(execution_of(request.name)))
-            await self._patiently(attempt.name, lambda: self._post(manifest))
-        except UserError as error:
-            self._end(attempt, Failed(Failure(error.code, error.message), self._now()))
-        except ForbiddenError as error:
-            # What guards the namespace may think otherwise of another attempt, as Flyte has it.
-            self._end(attempt, Failed(Failure("RuntimeFailure", error.message, recoverable=True), self._now()))
-        except TooLargeError as error:
-            self._end(attempt, Failed(Failure("EntityTooLarge", error.message), self._now()))
-        except InvalidInputError as error:
-            self._end(attempt, Failed(Failure("BadTaskSpecification", error.message), self._now()))
+            await self._maker.make(request, lambda phase, reason: self._tell_waiting(attempt, phase, reason))
         except FlyteformError as error:
-            failure = Failure(
-                error.code, f"the pod cannot be made: {error.message}", FailureKind.SYSTEM, recoverable=True
-            )
-            self._end(attempt, Failed(failure, self._now()))
+            self._end(attempt, Failed(failure_of(error), self._now()))
         except Exception:  # a defect of ours: an attempt that is never told of would wait for ever
             logger.exception("the pod of %s cannot be made", attempt.name)
             failure = Failure("PodNotMade", "the pod cannot be made; the operator's log says why", FailureKind.SYSTEM)
@@ -203,24 +210,17 @@ class PodExecutor:
         finally:
             attempt.creating = None
 
-    async def _post(self, manifest: Json) -> None:
-        path = f"/api/v1/namespaces/{manifest['metadata']['namespace']}/pods"
-        posting = asyncio.ensure_future(self._api.create(path, manifest, metadata_only=True))
-        try:
-            await asyncio.shield(posting)
-        except asyncio.CancelledError:
-            # What is on its way may still be carried out: whoever deletes the pod next must come after it.
-            await asyncio.gather(posting, return_exceptions=True)
-            raise
-        except AlreadyExistsError:
-            there = await self._api.get(f"{path}/{manifest['metadata']['name']}")
-            if _attempt_of(there) != _attempt_of(manifest) or MANAGED_LABEL not in there["metadata"].get("labels", {}):
-                name = manifest["metadata"]["name"]
-                raise ConflictError(f"somebody else has made a pod of its name, {name}") from None
-        except ForbiddenError as error:
-            if _QUOTA in error.message:
-                raise _FullError(error.message) from error
-            raise
+    async def _delete_own(self, attempt: _Attempt) -> bool:
+        """Tell the attempt's pod to go; return whether there is one. One that only has its name is left alone."""
+        namespace, name = attempt.place
+        if self._pod(attempt) is None:
+            try:
+                there = await self._api.get(f"/api/v1/namespaces/{namespace}/pods/{name}")
+            except NotFoundError:
+                return False
+            if not is_of(there, attempt.name):
+                return False
+        return await self._delete(namespace, name)
 
     async def _delete(self, namespace: str, name: str) -> bool:
         """Tell a pod to go; return whether there is one."""
@@ -252,13 +252,15 @@ class PodExecutor:
                 pause = min(2 * pause, _LONGEST_PAUSE)
 
     def _seen(self, pod: Json, there: bool) -> None:
-        attempt, metadata = self._attempts.get(_attempt_of(pod)), pod["metadata"]
+        attempt, metadata = self._attempts.get(attempt_of(pod)), pod["metadata"]
+        if self._rooms.wanted and (not there or pod["status"].get("phase") in ("Succeeded", "Failed")):
+            self._rooms.freed(metadata["namespace"])
         # Whoever may make pods may call one anything: the attempt's own has its name too.
         if attempt is not None and attempt.place == (metadata["namespace"], metadata["name"]):
             self._judge_seen(attempt, pod, there)
         if there and self._keeps(pod):
             # Another operator may be about to see how it has ended.
-            delay = 0.0 if _attempt_of(pod) in self._ended else _LET_GO_AFTER
+            delay = 0.0 if attempt_of(pod) in self._ended else _LET_GO_AFTER
             asyncio.get_running_loop().call_later(delay, self._let_go, pod["metadata"])
 
     def _keeps(self, pod: Json) -> bool:
@@ -270,11 +272,22 @@ class PodExecutor:
     def _let_go(self, metadata: Json) -> None:
         """Let a pod be removed, if nobody here waits for its end."""
         pod = self._informer.get(metadata["namespace"], metadata["name"])
-        if pod is None or pod["metadata"]["uid"] != metadata["uid"] or _attempt_of(pod) in self._attempts:
+        if pod is None or pod["metadata"]["uid"] != metadata["uid"] or attempt_of(pod) in self._attempts:
             return
-        letting = asyncio.create_task(self._patiently(metadata["name"], lambda: self._release(pod)))
-        self._letting.add(letting)
-        letting.add_done_callback(self._letting.discard)
+        self._do_aside(metadata["name"], lambda: self._release(pod))
+
+    def _do_aside(self, name: str, action: Callable[[], Awaitable[object]]) -> None:
+        """Do something that nobody waits for, as soon as it can be done."""
+
+        async def act() -> None:
+            try:
+                await self._patiently(name, action)
+            except FlyteformError as error:
+                logger.warning("%s cannot be looked after: %s", name, error.message)
+
+        task = asyncio.create_task(act())
+        self._aside.add(task)
+        task.add_done_callback(self._aside.discard)
 
     async def _release(self, pod: Json) -> None:
         with contextlib.suppress(NotFoundError):
@@ -289,6 +302,13 @@ class PodExecutor:
         # Its last state may say how it ended; if that is no end, whoever deleted it is at fault.
         if attempt.settling is None:
             self._end(attempt, Failed(_GONE, self._now()))
+        if attempt.creating is not None and not attempt.stopping:
+            # It was made and has gone while the answer was on its way; what asks for it again is too late.
+            self._do_aside(attempt.name, lambda: self._unmake(attempt))
+
+    async def _unmake(self, attempt: _Attempt) -> None:
+        await attempt.cancel()
+        await self._delete_own(attempt)
 
     def _judge(self, attempt: _Attempt, pod: Json) -> None:
         if attempt.name in self._ended or attempt.stopping:
@@ -297,6 +317,7 @@ class PodExecutor:
         state = state_of(pod, self._profile.grace, self._now())
         match state:
             case Waiting():
+                self._tell_waiting(attempt, state.phase, state.reason, usual=state.usual)
                 self._look_again(attempt, state.look_again)
             case Running():
                 self._tell_running(attempt, pod, state.since)
@@ -313,6 +334,19 @@ class PodExecutor:
             case _:
                 assert_never(state)
 
+    def _tell_waiting(self, attempt: _Attempt, phase: AttemptPhase, reason: str, *, usual: bool = False) -> None:
+        """Tell what the attempt waits for, if that is news.
+
+        What is usual is told only after something that was not: it says that this is over.
+        """
+        news = phase, _NUMBERS.sub("", reason)
+        if (attempt.told is None or attempt.told[0] is phase) if usual else attempt.told == news:
+            return
+        attempt.told = news
+        if not usual:
+            logger.warning("%s waits: %s", attempt.name, reason)
+        attempt.observe(AttemptUpdate(attempt.name, phase, self._now(), reason=reason))
+
     def _tell_running(self, attempt: _Attempt, pod: Json, since: datetime) -> None:
         if not attempt.running:
             attempt.running = True
@@ -325,7 +359,7 @@ class PodExecutor:
             return
 
         def look() -> None:
-            pod = self._informer.get(*place_of(attempt.name))
+            pod = self._pod(attempt)
             if pod is not None:
                 self._judge(attempt, pod)
 
@@ -387,12 +421,6 @@ class _GoingError(FlyteformError):
     retryable = True
 
 
-class _FullError(FlyteformError):
-    """The namespace has no room for the pod now."""
-
-    retryable = True
-
-
 def _goes_on(pod: Json) -> bool:
     """Say whether something of a pod runs, or may begin to, by its own account."""
     status = pod["status"]
@@ -400,10 +428,6 @@ def _goes_on(pod: Json) -> bool:
         return False
     states = [container.get("state", {}) for container in status.get("containerStatuses", [])]
     return not states or not all("terminated" in state for state in states)
-
-
-def _attempt_of(pod: Json) -> str:
-    return str(pod["metadata"].get("annotations", {}).get(ATTEMPT_ANNOTATION, ""))
 
 
 def _path(pod: Json) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from flyteform_dataplane.engine.failures import Failure, FailureKind
 from flyteform_dataplane.kubernetes.copying import DOWNLOADER, EXIT_ANNOTATION, UPLOADER
 from flyteform_dataplane.kubernetes.pods import PRIMARY_ANNOTATION
+from flyteform_dataplane.ports import AttemptPhase
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,15 +36,24 @@ _PREEMPTED_REASONS = frozenset({"Preempting", "Preempted"})
 _GONE_BY = timedelta(minutes=1)
 _WAITING_WELL = frozenset({"ContainerCreating", "PodInitializing", "ErrImagePull", "Pulling"})
 _UNREADY = "ContainersNotReady"
+# Many a pod has no node for a moment, until another has gone or the cluster has grown.
+_USUAL_QUEUE = timedelta(seconds=10)
+# A kubelet's words for what a container takes its environment from.
+_MISSING = re.compile(r'\b(secret|configmap) "[^"]*" not found')
 _NEVER_MENDS = frozenset({"InvalidImageName", "ErrImageNeverPull"})
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """The pod does not run yet. `look_again` is when its patience is over, if it has an end."""
+    """The pod does not run yet. `look_again` is when there may be more to say of it without any change.
+
+    `phase` is what its attempt is in, QUEUED or INITIALIZING; what is `usual` every pod goes through.
+    """
 
     reason: str
     look_again: datetime | None = None
+    phase: AttemptPhase = AttemptPhase.INITIALIZING
+    usual: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,14 +211,18 @@ def _pending(pod: Json, grace: GracePeriods, now: datetime) -> PodState:
         reason = waiting.get("reason", "")
         if not reason or reason in _WAITING_WELL:
             continue
-        message = f"{reason}: {waiting.get('message', '')}".rstrip(": ")
+        message = _hinted(f"{reason}: {waiting.get('message', '')}".rstrip(": "), pod)
         judged = _stuck(reason, message, _unready(status, since), grace, now)
         if judged is not None:
             return judged
-    if grace.pending and now - since >= grace.pending:
-        message = f"the pod was pending for {grace.pending}: {_why_pending(status)}"
+    state = _before_containers(status, now)
+    if not grace.pending:
+        return state
+    if now - since >= grace.pending:
+        message = f"the pod was pending for {grace.pending}: {state.reason}"
         return Failed(_system("PodPendingTimeout", message), now)
-    return Waiting(_why_pending(status), since + grace.pending if grace.pending else None)
+    over = since + grace.pending
+    return replace(state, look_again=min(state.look_again or over, over))
 
 
 def _stuck(
@@ -235,11 +249,26 @@ def _stuck(
     return Failed(Failure(code, message, recoverable=reason == "ImagePullBackOff"), now)
 
 
-def _why_pending(status: Json) -> str:
-    for condition in status.get("conditions", []):
-        if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
-            return f"{condition.get('reason', 'Unschedulable')}: {condition.get('message', '')}".rstrip(": ")
-    return "its containers are being made"
+def _hinted(message: str, pod: Json) -> str:
+    """Add what to do about something of the namespace that a container needs and that is not there."""
+    missing = _MISSING.search(message)
+    if missing is None:
+        return message
+    where = pod["metadata"].get("namespace", "the task's")
+    return f"{message}; make that {missing[1]} in namespace {where}, or correct its name in the task's pod"
+
+
+def _before_containers(status: Json, now: datetime) -> Waiting:
+    """Say what a pod waits for of which no container has anything to say."""
+    conditions: list[Json] = status.get("conditions", [])
+    scheduled = next((each for each in conditions if each.get("type") == "PodScheduled"), None)
+    if scheduled is None:
+        return Waiting("it waits for a node", phase=AttemptPhase.QUEUED, usual=True)
+    if scheduled.get("status") == "True":
+        return Waiting("its containers are being made", usual=True)
+    why = f"{scheduled.get('reason', 'Unschedulable')}: {scheduled.get('message', '')}".rstrip(": ")
+    told = _time(scheduled.get("lastTransitionTime"), now - _USUAL_QUEUE) + _USUAL_QUEUE
+    return Waiting(why, told if now < told else None, AttemptPhase.QUEUED, usual=now < told)
 
 
 def _unready(status: Json, default: datetime) -> tuple[str, datetime]:

@@ -10,8 +10,14 @@ from flyteidl.core.literals_pb2 import LiteralMap
 
 from flyteform.errors import FlyteformError, NotFoundError
 from flyteform_dataplane.engine.failures import Failure, FailureKind
-from flyteform_dataplane.engine.observations import AttemptFailed, AttemptRunning, AttemptSucceeded, AttemptUnfolded
-from flyteform_dataplane.engine.phases import ItemPhase
+from flyteform_dataplane.engine.observations import (
+    AttemptFailed,
+    AttemptRunning,
+    AttemptSucceeded,
+    AttemptUnfolded,
+    AttemptWaiting,
+)
+from flyteform_dataplane.engine.phases import ItemPhase, Wait
 from flyteform_dataplane.errors import UserError
 from flyteform_dataplane.plugins.arguments import wants_task_template
 from flyteform_dataplane.plugins.ports import TaskContext
@@ -38,6 +44,12 @@ if TYPE_CHECKING:
     from flyteform_dataplane.runner.ends import End
 
     _Prepared: TypeAlias = tuple[TaskContext, AnyAttempt | LiteralMap]
+
+_WAITS = {
+    AttemptPhase.WAITING_FOR_RESOURCES: Wait.WAITING_FOR_RESOURCES,
+    AttemptPhase.QUEUED: Wait.QUEUED,
+    AttemptPhase.INITIALIZING: Wait.INITIALIZING,
+}
 
 
 class Attempts:
@@ -69,6 +81,8 @@ class Attempts:
         self._soon = soon
         self._looks_back = False
         self._starting: dict[str, asyncio.Event] = {}
+        # Why items of a node wait, as it was told last: what ten thousand of them wait for is told and kept once.
+        self._told: dict[str, str] = {}
         self._prepared: dict[StartAttempt, asyncio.Task[_Prepared]] = {}
 
     def look_back(self) -> None:
@@ -125,6 +139,9 @@ class Attempts:
     def _updated(self, command: StartAttempt, update: AttemptUpdate) -> None:
         node, index, attempt, at = command.node, command.index, command.attempt, update.at.timestamp()
         match update.phase:
+            case AttemptPhase.WAITING_FOR_RESOURCES | AttemptPhase.QUEUED | AttemptPhase.INITIALIZING:
+                reason = self._news(node, update.reason) if self._context.is_array(node) else update.reason
+                self._observe(AttemptWaiting(node, index, attempt, _WAITS[update.phase], reason, at))
             case AttemptPhase.RUNNING:
                 self._observe(AttemptRunning(node, index, attempt, at, update.log_uri))
             case AttemptPhase.EXITED:
@@ -135,6 +152,12 @@ class Attempts:
                     "AttemptLost", f"the attempt was lost: {reason}", FailureKind.SYSTEM, recoverable=True
                 )
                 self._observe(AttemptFailed(node, index, attempt, failure, at, update.log_uri))
+
+    def _news(self, node: str, reason: str) -> str:
+        if self._told.get(node) == reason:
+            return ""
+        self._told[node] = reason
+        return reason
 
     async def _judge(self, command: StartAttempt, update: AttemptUpdate) -> None:
         prefix = self._context.output_prefix(command.node, command.index, command.attempt)

@@ -12,7 +12,7 @@ from flyteform_dataplane.engine.changes import NodeChanged, decode
 from flyteform_dataplane.engine.commands import StartAttempt, StoreInCache
 from flyteform_dataplane.engine.events import events_of
 from flyteform_dataplane.engine.graph import NodeKind
-from flyteform_dataplane.engine.observations import AbortRequested, AttemptRunning, Started
+from flyteform_dataplane.engine.observations import AbortRequested, AttemptRunning, AttemptWaiting, Started
 from flyteform_dataplane.engine.pending import pending
 from flyteform_dataplane.engine.phases import WorkflowPhase
 from flyteform_dataplane.engine.snapshots import restore
@@ -141,7 +141,7 @@ class Execution:
         """Take an observation; it is looked at soon, together with others."""
         self._seen.append(seen)
         self._arrived.set()
-        if not isinstance(seen, AttemptRunning):
+        if not isinstance(seen, AttemptRunning | AttemptWaiting):
             self._pressing.set()
 
     def abort(self, cause: str) -> None:
@@ -195,7 +195,8 @@ class Execution:
     async def _wait_for_observations(self) -> None:
         await self._arrived.wait()
         if not self._pressing.is_set():
-            # Nothing depends on having seen an attempt run, and short ones end within this time: one write for both.
+            # Nothing depends on having seen an attempt wait or run, and short ones end within this time: one write
+            # for both.
             with contextlib.suppress(TimeoutError):
                 # Not by wait_for: before Python 3.12 it loses a cancellation that comes with the answer.
                 async with asyncio.timeout(self._world.config.fold_seconds):

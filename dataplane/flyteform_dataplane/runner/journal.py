@@ -22,6 +22,7 @@ from flyteform_dataplane.engine.observations import (
     ArrayMeasured,
     AttemptRunning,
     AttemptSucceeded,
+    AttemptWaiting,
     BranchDecided,
     OutputsCollected,
     Started,
@@ -173,7 +174,7 @@ def may_go_ahead(graph: Graph, state: State, seen: Sequence[Observation], comman
 
 def _lasts(graph: Graph, seen: Observation) -> bool:
     match seen:
-        case AttemptRunning() | AttemptSucceeded():
+        case AttemptWaiting() | AttemptRunning() | AttemptSucceeded():
             return graph.nodes[seen.node].work is NodeKind.TASK
         case BranchDecided():
             return seen.failure is None

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 # The version that today's FlyteAdmin writes into executions: node events carry their spec ids and names.
 _EVENT_VERSION = 2
+_REASON_LENGTH = 1000
 _NANOS = 1_000_000_000
 
 _WORKFLOW_PHASES = {
@@ -71,6 +72,8 @@ _TASK_PHASES = {
     TaskPhase.SUCCEEDED: TaskExecution.SUCCEEDED,
     TaskPhase.ABORTED: TaskExecution.ABORTED,
     TaskPhase.FAILED: TaskExecution.FAILED,
+    TaskPhase.INITIALIZING: TaskExecution.INITIALIZING,
+    TaskPhase.WAITING_FOR_RESOURCES: TaskExecution.WAITING_FOR_RESOURCES,
     TaskPhase.RETRYABLE_FAILED: TaskExecution.RETRYABLE_FAILED,
 }
 
@@ -191,18 +194,19 @@ class Renderer:
         metadata.dynamic_workflow.dynamic_job_spec_uri = f"{prefix}/futures.pb"
 
     def _task(self, event: TaskEvent, sequence: int) -> TaskExecutionEvent:
-        message = self._task_base(event.node, event.attempt, event.phase, event.at, sequence)
+        message = self._task_base(event.node, event.attempt, event.phase, event.at, sequence, event.reason)
         if event.log_uri:
             message.logs.extend(_logs(event.log_uri))
         if event.phase is TaskPhase.SUCCEEDED:
             message.output_uri = f"{self._context.output_prefix(event.node, 0, event.attempt)}/outputs.pb"
         elif event.failure is not None:
             message.error.CopyFrom(_error(event.failure, event.at))
-            message.reason = event.failure.message[:1000]
+            message.reason = event.failure.message[:_REASON_LENGTH]
         return message
 
     def _array(self, event: ArrayEvent, sequence: int) -> TaskExecutionEvent:
-        message = self._task_base(event.node, 0, event.phase, event.at, sequence)
+        reason = next((item.reason for item in reversed(event.items) if item.reason), "")
+        message = self._task_base(event.node, 0, event.phase, event.at, sequence, reason)
         message.metadata.external_resources.extend(self._resource(event.node, item) for item in event.items)
         if event.phase is TaskPhase.SUCCEEDED:
             message.output_uri = self._context.node_outputs_uri(event.node)
@@ -226,7 +230,9 @@ class Renderer:
             return self._context.child(node, item.index, item.attempt).name
         return self._context.generated_name(node, item.index, item.attempt)
 
-    def _task_base(self, node: str, attempt: int, phase: TaskPhase, at: float, sequence: int) -> TaskExecutionEvent:
+    def _task_base(
+        self, node: str, attempt: int, phase: TaskPhase, at: float, sequence: int, reason: str
+    ) -> TaskExecutionEvent:
         record = self._context.graph.nodes[node]
         task_type, identifier = _task_of(record)
         return TaskExecutionEvent(
@@ -241,6 +247,7 @@ class Renderer:
             input_uri=self._context.inputs_uri(node),
             task_type=task_type,
             event_version=_EVENT_VERSION,
+            reason=reason[:_REASON_LENGTH],
             metadata=self._execution_metadata(node, attempt),
         )
 

@@ -103,6 +103,11 @@ def _latest(items: Sequence[ItemProgress]) -> tuple[ItemProgress, ...]:
     for item in items:
         before = latest.get((item.index, item.attempt))
         if before is not None:
-            item = replace(item, log_uri=item.log_uri or before.log_uri, cache=item.cache or before.cache)  # noqa: PLW2901 - the same item, with what was known of it
+            item = replace(  # noqa: PLW2901 - the same item, with what was known of it
+                item,
+                log_uri=item.log_uri or before.log_uri,
+                cache=item.cache or before.cache,
+                reason=item.reason or before.reason,
+            )
         latest[item.index, item.attempt] = item
     return tuple(latest.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import pytest
 from flyteform_dataplane.engine.failures import FailureKind
 from flyteform_dataplane.kubernetes.profile import GracePeriods
 from flyteform_dataplane.kubernetes.states import Ended, Failed, Running, Waiting, state_of
+from flyteform_dataplane.ports import AttemptPhase
 from support.pods import ended, status, waiting
 
 if TYPE_CHECKING:
@@ -112,7 +114,49 @@ def test_a_pod_without_room_waits() -> None:
     """It says why, and without a limit it waits for ever."""
     condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}
     state = judged(status("Pending", conditions=[condition]), after=10_000)
-    assert state == Waiting("Unschedulable: 0/3 nodes")
+    assert state == Waiting("Unschedulable: 0/3 nodes", phase=AttemptPhase.QUEUED)
+
+
+def test_what_a_pod_waits_for_is_what_flyte_says() -> None:
+    """For a node, which is usual for a moment; for its containers; or for something that is wrong with one of them."""
+    condition = {"type": "PodScheduled", "status": "False", "lastTransitionTime": "2026-01-01T00:01:00Z"}
+    soon = Waiting("Unschedulable", CREATED + timedelta(seconds=70), AttemptPhase.QUEUED, usual=True)
+    assert judged(status("Pending", conditions=[condition]), after=1) == soon
+    assert judged(status("Pending", conditions=[condition]), after=70 / 60) == replace(
+        soon, look_again=None, usual=False
+    )
+    assert judged(status("Pending")) == Waiting("it waits for a node", phase=AttemptPhase.QUEUED, usual=True)
+    there = [{"type": "PodScheduled", "status": "True"}]
+    made = Waiting("its containers are being made", usual=True)
+    assert judged(status("Pending", waiting("ContainerCreating"), conditions=there)) == made
+    stuck = judged(status("Pending", waiting("ImagePullBackOff", "no such image"), conditions=there))
+    assert isinstance(stuck, Waiting)
+    assert (stuck.phase, stuck.usual) == (AttemptPhase.INITIALIZING, False)
+
+
+def test_patience_counts_also_for_what_is_usual() -> None:
+    """A pod is looked at when there may be something to say of it, or when its time is over."""
+    condition = {"type": "PodScheduled", "status": "False", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+    for limit, again in ((5, 5), (60, 10)):
+        state = state_of(
+            status("Pending", conditions=[condition]), GracePeriods(pending=timedelta(seconds=limit)), CREATED
+        )
+        assert isinstance(state, Waiting)
+        assert state.look_again == CREATED + timedelta(seconds=again)
+
+
+@pytest.mark.parametrize("kind", ["secret", "configmap"])
+def test_what_is_missing_is_named_with_what_to_do(kind: str) -> None:
+    """It is the user's and final, as in Flyte; the message says what is not there, and where it should be."""
+    pod = status("Pending", waiting("CreateContainerConfigError", f'{kind} "tokens" not found'))
+    pod["metadata"]["namespace"] = "flytesnacks-development"
+    state = judged(pod)
+    assert isinstance(state, Failed)
+    assert (state.failure.kind, state.failure.recoverable) == (USER, False)
+    assert state.failure.message == (
+        f'CreateContainerConfigError: {kind} "tokens" not found; make that {kind} in namespace '
+        "flytesnacks-development, or correct its name in the task's pod"
+    )
 
 
 def test_patience_with_pending_pods_may_end() -> None:
