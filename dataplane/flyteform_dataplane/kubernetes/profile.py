@@ -10,7 +10,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, with_config
+from pydantic import AfterValidator, ConfigDict, Field, with_config
+
+from flyteform_dataplane.errors import UserError
+from flyteform_dataplane.plugins.resources import parse_quantity
 
 Json = dict[str, Any]
 
@@ -18,6 +21,19 @@ GPU = "nvidia.com/gpu"
 # What a task has made in hours is not lost because its store is away for a minute: for this SDK and its copier.
 PATIENCE: Mapping[str, str] = {"FLYTEFORM_STORE_PATIENCE": "120"}
 _FILE = ConfigDict(extra="forbid", alias_generator=lambda name: name.replace("_", "-"))
+
+
+def _some(text: str) -> str:
+    """Refuse what is no quantity, or none of it, when the file is read: no pod could be made with it."""
+    try:
+        if parse_quantity(text):
+            return text
+    except UserError as error:
+        raise ValueError(error.message) from error
+    raise ValueError(f"{text!r} is nothing")
+
+
+Quantity = Annotated[str, AfterValidator(_some)]
 
 
 @with_config(_FILE)
@@ -67,8 +83,8 @@ class Copilot:
 
     image: str = ""
     command: tuple[str, ...] = ("python3", "-m", "flyteform_dataplane.copilot")
-    cpu: str = "500m"
-    memory: str = "256Mi"
+    cpu: Quantity = "500m"
+    memory: Quantity = "256Mi"
     timeout: timedelta = timedelta(hours=1)
 
 
@@ -91,8 +107,8 @@ class PodProfile:
         default_factory=lambda: {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"}
     )
     environment: Mapping[str, str] = field(default_factory=dict)
-    cpu: str = "1"
-    memory: str = "1Gi"
+    cpu: Quantity = "1"
+    memory: Quantity = "1Gi"
     tolerations: tuple[Json, ...] = ()
     # Tolerations that a pod gets for a resource that it asks for: `nvidia.com/gpu` → tolerations.
     resource_tolerations: Mapping[str, tuple[Json, ...]] = field(default_factory=dict)

@@ -116,7 +116,7 @@ def read_profile(path: Path) -> PodProfile:
         return TypeAdapter(PodProfile).validate_python({} if document is None else document)
     except OSError as error:
         raise InvalidInputError(f"the profile {path} cannot be read: {error.strerror}") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidInputError(f"the profile {path} is no YAML: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]

@@ -24,6 +24,8 @@ _VARIABLE_PREFIX = "FLYTE_SECRET_"
 class GlobalSecrets:
     """Serves variables `FLYTE_SECRET_<GROUP>_<KEY>` and files `<folder>/<group>/<key>`, as variables only.
 
+    Where a version is asked for, a secret with that between the two is looked for first.
+
     It is asked before all others, so that a secret it does not have is theirs.
     """
 
@@ -34,20 +36,25 @@ class GlobalSecrets:
         """Add the value as a variable; `InvalidInputError` if there is none, or if a file is wanted."""
         if secret.mount_requirement == Secret.FILE:
             raise InvalidInputError("global secrets are variables only")
-        value = self._value(secret)
-        if not secret.group or value is None:
+        value = self._value(secret) if secret.group and secret.key else None
+        if value is None:
             raise InvalidInputError(f"there is no global secret {secret.key!r} in group {secret.group!r}")
         add_variable(secret, spec, {"value": value})
 
     def _value(self, secret: Secret) -> str | None:
-        parts = [part for part in (secret.group, secret.group_version, secret.key) if part]
-        named = os.environ.get(_VARIABLE_PREFIX + "_".join(parts).upper())
-        if named is not None:
-            return named
-        lowered = [part.lower() for part in parts]
-        if any(part in (".", "..") or "/" in part or "\0" in part for part in lowered):
+        """Return the value by Flyte's name, which has no version; one with the version in it goes before."""
+        plain = (secret.group, secret.key)
+        versioned = (secret.group, secret.group_version, secret.key) if secret.group_version else plain
+        ways = dict.fromkeys((versioned, plain))
+        named = (os.environ.get(_VARIABLE_PREFIX + "_".join(parts).upper()) for parts in ways)
+        # As they are written, and as files of mounted secrets are called.
+        written = (self._read(each) for parts in ways for each in (parts, tuple(map(str.lower, parts))))
+        return next((value for value in (*named, *written) if value is not None), None)
+
+    def _read(self, parts: tuple[str, ...]) -> str | None:
+        if any(part in (".", "..") or "/" in part or "\0" in part for part in parts):
             return None  # what a pod asks for must not lead out of the folder
         try:
-            return self._folder.joinpath(*lowered).read_text().strip()
+            return self._folder.joinpath(*parts).read_text().strip()
         except (OSError, UnicodeDecodeError):
             return None

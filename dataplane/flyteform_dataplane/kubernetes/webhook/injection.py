@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import re
 from typing import TYPE_CHECKING, Any, Protocol
 
 from flyteidl.core.security_pb2 import Secret
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 FOLDER = "/etc/flyte/secrets"
+# Of secrets and of keys in them; `.` and what begins with two dots are no names of files.
+_NAME = re.compile(r"(?!\.\.|\.$)[-._a-zA-Z0-9]{1,253}")
 VARIABLE_PREFIX = "_FSEC_"
 
 
@@ -45,6 +48,11 @@ class KubernetesSecrets:
             raise InvalidInputError(
                 f"a secret of Kubernetes needs a group and a key, not group {secret.group!r} and key {secret.key!r}",
                 remedy="name both: Secret(group='NAME OF THE SECRET', key='KEY IN IT')",
+            )
+        if not (_NAME.fullmatch(secret.group) and _NAME.fullmatch(secret.key)):
+            raise InvalidInputError(
+                f"Kubernetes has no secret {secret.key!r} in {secret.group!r}",
+                remedy="names have letters, digits, dots, hyphens and underscores, and no two dots in front",
             )
         if secret.mount_requirement == Secret.ENV_VAR:
             reference = {"name": secret.group, "key": secret.key, "optional": True}

@@ -49,6 +49,29 @@ async def test_they_go_before_those_of_kubernetes(folder: Path, monkeypatch: pyt
     assert "volumes" not in spec
 
 
+async def test_names_are_flytes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files are looked for as they are written and in lower case; a version need not be in the name, and may be."""
+    (folder / "Api").mkdir()
+    (folder / "Api" / "Token").write_text("as written")
+    monkeypatch.setenv("FLYTE_SECRET_DB_V2_USER", "second")
+    wanted = [
+        Secret(group="Api", key="Token"),
+        Secret(group="db", group_version="v1", key="password"),
+        Secret(group="db", group_version="v2", key="user"),
+    ]
+    found = variables(await injected(SPEC, wanted, [GlobalSecrets(folder)]))
+    assert (found["_FSEC_API_TOKEN"], found["_FSEC_DB_PASSWORD"], found["_FSEC_DB_USER"]) == (
+        "as written", "of all", "second",
+    )  # fmt: skip
+
+
+async def test_a_secret_without_a_key_is_nobodys(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable that only has the prefix is not taken for one."""
+    monkeypatch.setenv("FLYTE_SECRET_DB", "x")
+    with pytest.raises(InvalidInputError, match="there is no global secret ''"):
+        await injected(SPEC, [Secret(group="db")], [GlobalSecrets(folder)])
+
+
 async def test_a_file_is_never_global(folder: Path) -> None:
     """A task that needs a file gets that of Kubernetes, though the webhook has a secret of the name."""
     wanted = Secret(group="db", key="password", mount_requirement=Secret.FILE)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
+import yaml
+from pydantic import TypeAdapter
 
 from flyteform.errors import InvalidInputError
 from flyteform_dataplane.kubernetes.api import connect
 from flyteform_dataplane.kubernetes.profile import PodProfile
 from flyteform_dataplane.kubernetes.settings import parse, read_profile
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 REQUIRED = ("--control-plane=127.0.0.1:1", "--objects=s3://b/p", "--cluster=one", "--state-dir=/s")
 
@@ -50,6 +50,12 @@ def test_a_profile_is_read(profile: Path) -> None:
         ("cpus: 1", "cpus: there is no such setting"),
         ("spot: {node_selector: {}}", "spot.node_selector: there is no such setting"),
         ("termination-grace-seconds: -1", "termination-grace-seconds: Input should be greater than"),
+        ("cpu: much", "cpu: Value error, 'much' is no quantity"),
+        ("memory: 0Gi", "memory: Value error, '0Gi' is nothing"),
+        ("copilot: {memory: ''}", "copilot.memory: Value error"),
+        ("image-pull-policy: Sometimes", "image-pull-policy: Input should be"),
+        ("dynamic-log-links: {x: {name: y}}", "dynamic-log-links.x"),
+        ("[" * 5000, "is no YAML"),
         ("[]", "the profile"),
         ("a: [", "is no YAML"),
     ],
@@ -61,6 +67,22 @@ def test_a_wrong_profile_is_refused_with_its_place(profile: Path, text: str, sai
         read_profile(profile)
     assert said in caught.value.message
     assert str(profile) in caught.value.message
+
+
+def test_a_profile_that_is_no_text_is_refused(profile: Path) -> None:
+    """The message says so, and there is no traceback."""
+    profile.write_bytes(b"cpu: \xff")
+    with pytest.raises(InvalidInputError, match="is no YAML"):
+        read_profile(profile)
+
+
+def test_the_profile_in_the_documentation_is_one() -> None:
+    """Whoever copies it has a cluster's profile."""
+    guide = Path(__file__).parents[4] / "docs" / "guide" / "pods.md"
+    examples = re.findall(r"```yaml\n(.*?)```", guide.read_text(), re.DOTALL)
+    assert len(examples) == 2
+    for example in examples:
+        assert TypeAdapter(PodProfile).validate_python(yaml.safe_load(example)) != PodProfile()
 
 
 def test_namespaces_are_named_one_by_one(capsys: pytest.CaptureFixture[str]) -> None:

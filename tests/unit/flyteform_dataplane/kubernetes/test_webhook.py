@@ -119,6 +119,16 @@ async def test_a_secret_without_a_key_is_refused() -> None:
         await injected(SPEC, [Secret(group="Db")], [KubernetesSecrets()])
 
 
+@pytest.mark.parametrize("name", ["..", ".", "..data", "../x", "a/b", "a b", "\0", "é", "x" * 254])
+async def test_a_name_that_no_secret_has_is_refused(name: str) -> None:
+    """Before it is the part of a path: the kubelet would wait for it for ever, or mount it elsewhere."""
+    for secret in (Secret(group=name, key="k"), Secret(group="g", key=name)):
+        for kind in (Secret.FILE, Secret.ENV_VAR):
+            secret.mount_requirement = kind
+            with pytest.raises(InvalidInputError, match="Kubernetes has no secret"):
+                await injected(SPEC, [secret], [KubernetesSecrets()])
+
+
 class Elsewhere:
     """A manager that has one secret."""
 
