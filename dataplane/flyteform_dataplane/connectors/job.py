@@ -17,6 +17,7 @@ from flyteform_dataplane.channel import Backoff
 from flyteform_dataplane.connectors.errors import ConnectorCallError, ConnectorUnavailableError
 from flyteform_dataplane.connectors.outcomes import ENDED, phase_of, refusal, write_end, write_error
 from flyteform_dataplane.connectors.records import Record
+from flyteform_dataplane.ports import AttemptPhase
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -34,6 +35,11 @@ Answer = TypeVar("Answer")
 
 _FIRST_PAUSE, _GROWTH = 0.1, 1.5  # seconds until a job is asked about again: short ones are not waited for long
 _LAST_WORDS = 5.0  # seconds for the logs and metrics of a job that has ended
+_WAITS: dict[TaskExecution.Phase, AttemptPhase] = {
+    TaskExecution.QUEUED: AttemptPhase.QUEUED,
+    TaskExecution.INITIALIZING: AttemptPhase.INITIALIZING,
+    TaskExecution.WAITING_FOR_RESOURCES: AttemptPhase.WAITING_FOR_RESOURCES,
+}
 _BACKOFF = Backoff(0.1, 5.0)
 
 
@@ -53,6 +59,7 @@ class Job:
         records: Records,
         objects: ObjectStore,
         on_running: Callable[[], None],
+        on_waiting: Callable[[AttemptPhase, str], None],
     ) -> None:
         self._spec = spec
         self._log = log
@@ -60,6 +67,7 @@ class Job:
         self._records = records
         self._objects = objects
         self._on_running = on_running
+        self._on_waiting = on_waiting
         self._shown = ""
         self._unwanted = asyncio.Event()
         self.links = f"Logs\t{log.as_uri()}"
@@ -199,6 +207,8 @@ class Job:
         if shown != self._shown:
             self._shown = shown
             write_note(self._log, shown)
+            if phase in _WAITS and resource.message:
+                self._on_waiting(_WAITS[phase], resource.message)
         if phase == TaskExecution.RUNNING:
             self._on_running()
 

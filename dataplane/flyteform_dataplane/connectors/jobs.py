@@ -110,6 +110,7 @@ class JobExecutor:
                 records=self._records,
                 objects=self._objects,
                 on_running=lambda: self._seen_to_run(spec.name),
+                on_waiting=lambda phase, message: self._seen_to_wait(spec.name, phase, message),
             )
             running = self._running[spec.name] = _Running(job, log, [observe])
             running.task = asyncio.create_task(self._run(running, spec.name), name=f"job {spec.name}")
@@ -250,6 +251,11 @@ class JobExecutor:
             running.seen = True
             for observe in running.observers:
                 observe(self._update(running, name, AttemptPhase.RUNNING))
+
+    def _seen_to_wait(self, name: str, phase: AttemptPhase, message: str) -> None:
+        running = self._running.get(name)
+        for observe in [] if running is None or running.seen else running.observers:
+            observe(self._update(running, name, phase, reason=message))
 
     def _update(
         self, running: _Running, name: str, phase: AttemptPhase, exit_code: int | None = None, reason: str = ""

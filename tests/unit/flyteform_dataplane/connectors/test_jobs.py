@@ -287,3 +287,18 @@ async def test_many_jobs_at_once(office: Office) -> None:
     assert {(await office.end(name)).exit_code for name in names} == {0}
     assert len(office.connector.created) == 200
     assert office.records == []
+
+
+async def test_what_a_job_waits_for_is_told(office: Office) -> None:
+    """In the connector's words and Flyte's phases, each once; one that says nothing more waits without a word."""
+    waiting = TaskExecution.WAITING_FOR_RESOURCES
+    office.connector.resource = messages.Resource(phase=waiting, message="no warehouse is free")
+    await office.start()
+    await until(lambda: len(office.connector.asked) > 3)
+    office.connector.resource = messages.Resource(phase=TaskExecution.INITIALIZING)
+    asked = len(office.connector.asked)
+    await until(lambda: len(office.connector.asked) > asked + 1)
+    office.connector.resource = messages.Resource(phase=SUCCEEDED)
+    await until(lambda: office.updates["p/d/e/n/0"][-1].phase is AttemptPhase.EXITED)
+    told = [(update.phase, update.reason) for update in office.updates["p/d/e/n/0"]]
+    assert told == [(AttemptPhase.WAITING_FOR_RESOURCES, "no warehouse is free"), (AttemptPhase.EXITED, "")]
