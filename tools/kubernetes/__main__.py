@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from tools.kubernetes import control_plane, images, kwok, node, packages, toolchain
 from tools.kubernetes.builds import KUBE, PROGRAMS, built, is_built
+from tools.kubernetes.definitions import definitions as others_definitions
 from tools.kubernetes.network import make_network, remove_network
 from tools.kubernetes.pki import make_pki
 from tools.kubernetes.processes import Processes, entered, started
@@ -160,16 +161,22 @@ def possible(arguments: argparse.Namespace) -> None:
 
 
 def build(_: argparse.Namespace) -> None:
-    """Build all programs, so that the first start is a quick one."""
+    """Build all programs and fetch all definitions, so that later on nothing has to be fetched."""
     for program in PROGRAMS:
         print(built(program))
+    print(f"{len(others_definitions())} definitions of others' resources")
+
+
+def definitions(_: argparse.Namespace) -> None:
+    """Print the files of definitions that others maintain, one a line."""
+    print(*others_definitions(), sep="\n")
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tools.kubernetes", description=__doc__)
     parser.add_argument("--run", type=Path, default=_DEFAULT_RUN, help="the cluster's folder (default: %(default)s)")
     commands = parser.add_subparsers(required=True)
-    for command in (up, status, down, stop, build, possible):
+    for command in (up, status, down, stop, build, possible, definitions):
         added = commands.add_parser(command.__name__, help=command.__doc__)
         added.set_defaults(command=command)
         if command in (up, possible):
