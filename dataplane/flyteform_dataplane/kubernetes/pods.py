@@ -30,6 +30,8 @@ MANAGER = "flyteform"
 EXECUTION_LABEL = "execution-id"
 PRIMARY_ANNOTATION = "primary_container_name"
 _OURS = "flyteform.dev/"
+# An API server writes its default into a template that does not say how long programs have to end.
+_UNSAID = (None, 30)
 _SHARED_MEMORY, _SHARED_MEMORY_PATH = "flyte-shared-memory", "/dev/shm"  # noqa: S108 - where programs look for it
 
 
@@ -95,7 +97,8 @@ def _say(spec: Json, request: PodRequest, profile: PodProfile) -> None:
 
 def _secure(spec: Json, own: Json, profile: PodProfile) -> None:
     """Add what neither the pod nor its template says; a security context of the pod's own, `own`, is left alone."""
-    spec.setdefault("terminationGracePeriodSeconds", profile.termination_grace_seconds)
+    if "terminationGracePeriodSeconds" not in own and spec.get("terminationGracePeriodSeconds") in _UNSAID:
+        spec["terminationGracePeriodSeconds"] = profile.termination_grace_seconds
     # A task that talks to the API server mounts a token by its own template.
     spec.setdefault("automountServiceAccountToken", False)
     spec.setdefault("enableServiceLinks", False)

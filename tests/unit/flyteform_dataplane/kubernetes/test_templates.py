@@ -69,6 +69,25 @@ def test_a_template_goes_before_what_nobody_has_said() -> None:
     assert spec["containers"][0]["securityContext"] == {**PROFILE.container_security, "readOnlyRootFilesystem": True}
 
 
+def test_defaults_of_the_api_server_are_not_a_templates_words() -> None:
+    """A template that was stored has them, whether somebody wrote them or not."""
+    stored: Json = {
+        "restartPolicy": "Always", "dnsPolicy": "ClusterFirst", "securityContext": {},
+        "schedulerName": "default-scheduler", "terminationGracePeriodSeconds": 30,
+        "containers": [{"name": "default", "image": "x", "resources": {}, "terminationMessagePolicy": "File"}],
+    }  # fmt: skip
+    profile = replace(PROFILE, termination_grace_seconds=5)
+    spec = made(stored, profile)
+    assert (spec["restartPolicy"], spec["terminationGracePeriodSeconds"]) == ("Never", 5)
+    assert spec["securityContext"] == PROFILE.pod_security
+    (container,) = spec["containers"]
+    assert container["terminationMessagePolicy"] == "FallbackToLogsOnError"
+    assert container["resources"]["limits"] == {"cpu": "1", "memory": "1Gi"}
+    task = own()
+    task.k8s_pod.pod_spec.fields["terminationGracePeriodSeconds"].number_value = 30
+    assert made(stored, profile, task=task)["terminationGracePeriodSeconds"] == 30
+
+
 def test_what_the_pod_and_the_profile_say_goes_before_the_template() -> None:
     """Flyte's order: the account, the scheduler, the nodes and how often it runs are not the template's to change."""
     profile = replace(PROFILE, scheduler="ours", node_selector={"pool": "tasks"}, dns={"options": []})
