@@ -11,6 +11,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from flyteform.cli.wording import one_line
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -59,7 +61,9 @@ def node_table(state: ExecutionState, now: datetime) -> Table:
     table.add_column("time", justify="right", header_style="dim")
     table.add_column("", header_style="dim")
     for node in state.nodes:
-        table.add_row(node.id, node.name, phase_text(node.phase), seconds_text(node.seconds(now)), _notes(node))
+        # As text: what others say may have brackets, which are no markup.
+        notes = Text(_notes(node))
+        table.add_row(node.id, node.name, phase_text(node.phase), seconds_text(node.seconds(now)), notes)
     table.add_section()
     table.add_row(Text(state.name, style="bold"), "", phase_text(state.phase), seconds_text(state.seconds(now)), "")
     return table
@@ -81,7 +85,7 @@ def seconds_text(seconds: float | None) -> str:
 
 
 def _notes(node: NodeState) -> str:
-    """Say what is out of the ordinary: cache, items of a map, attempts after the first."""
+    """Say what is out of the ordinary: cache, items of a map, attempts after the first, what it waits for."""
     notes = []
     if node.cache:
         notes.append(f"cache {node.cache}")
@@ -90,6 +94,8 @@ def _notes(node: NodeState) -> str:
         notes.append(f"{node.items.done} of {node.items.total} items{failed}")
     if node.attempts > 1:
         notes.append(f"{node.attempts} attempts")
+    if node.waits:
+        notes.append(one_line(node.waits))
     return ", ".join(notes)
 
 
@@ -107,17 +113,19 @@ class _LiveTable:
 
 
 class _Lines:
-    """Prints a line whenever the phase of the execution or of a node has changed."""
+    """Prints a line whenever the phase of the execution or of a node has changed, or what a node waits for."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._phases: dict[str, str] = {}
+        self._waits: dict[str, str] = {}
 
     def show(self, state: ExecutionState) -> None:
         now = datetime.now(UTC)
         for node in state.nodes:
-            if self._phases.get(node.id) != node.phase:
-                self._phases[node.id] = node.phase
+            news = bool(node.waits) and self._waits.get(node.id) != node.waits
+            if news or self._phases.get(node.id) != node.phase:
+                self._phases[node.id], self._waits[node.id] = node.phase, node.waits
                 self._print(f"{node.id} {node.name}", node.phase, node.seconds(now), _notes(node))
         if self._phases.get("") != state.phase:
             self._phases[""] = state.phase

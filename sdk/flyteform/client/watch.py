@@ -33,6 +33,13 @@ _ATTEMPT_ENDED = frozenset(
         execution_pb2.TaskExecution.RETRYABLE_FAILED,
     )
 )
+_PENDING = frozenset(
+    (
+        execution_pb2.TaskExecution.QUEUED,
+        execution_pb2.TaskExecution.INITIALIZING,
+        execution_pb2.TaskExecution.WAITING_FOR_RESOURCES,
+    )
+)
 _NODE_ENDED = _ENDED | {"SKIPPED", "RECOVERED"}
 
 
@@ -47,7 +54,10 @@ class Items:
 
 @dataclass(frozen=True, slots=True)
 class NodeState:
-    """One node. `cache` is "hit", "populated", "miss" and so on, "" where nothing is cached."""
+    """One node. `cache` is "hit", "populated", "miss" and so on, "" where nothing is cached.
+
+    `waits` says why its attempt, or one of its items, does not run yet, where the data plane says so.
+    """
 
     id: str
     name: str
@@ -58,6 +68,7 @@ class NodeState:
     attempts: int = 0
     items: Items | None = None
     error: str | None = None
+    waits: str = ""
 
     @property
     def ended(self) -> bool:
@@ -191,6 +202,7 @@ class _Watcher:
             attempts=max((attempt.id.retry_attempt + 1 for attempt in attempts), default=0),
             items=_items(attempts) if node.metadata.is_array else None,
             error=self._errors.get(node_id, closure.error.message) if _has_error(node) else None,
+            waits="" if _node_phase(node) in _NODE_ENDED else _waits(attempts),
         )
 
 
@@ -227,6 +239,18 @@ def _items(attempts: Sequence[task_execution_pb2.TaskExecution]) -> Items | None
         failed=ended.count(execution_pb2.TaskExecution.FAILED),
         total=len(phases),
     )
+
+
+def _waits(attempts: Sequence[task_execution_pb2.TaskExecution]) -> str:
+    """Return what the newest attempt, or an item of it, waits for."""
+    newest = max(attempts, key=lambda attempt: attempt.id.retry_attempt, default=None)
+    if newest is None:
+        return ""
+    closure = newest.closure
+    pending = closure.phase in _PENDING or any(
+        resource.phase in _PENDING for resource in closure.metadata.external_resources
+    )
+    return closure.reason if pending else ""
 
 
 def _time(timestamp: Timestamp) -> datetime | None:

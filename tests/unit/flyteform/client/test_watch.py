@@ -60,8 +60,10 @@ class DataPlane:
         event.occurred_at.GetCurrentTime()
         await self.stub.CreateNodeEvent(requests.NodeExecutionEventRequest(event=event))
 
-    async def attempt(self, node_id: str, number: int, phase: int, items: tuple[int, ...] = ()) -> None:
-        """Report a phase of an attempt, and the phases of its items."""
+    async def attempt(
+        self, node_id: str, number: int, phase: int, items: tuple[int, ...] = (), reason: str = ""
+    ) -> None:
+        """Report a phase of an attempt with its reason, and the phases of its items."""
         event = events.TaskExecutionEvent(
             task_id=identifier_pb2.Identifier(
                 resource_type=identifier_pb2.TASK, project="flytesnacks", domain="development", name="t", version="v"
@@ -71,6 +73,7 @@ class DataPlane:
             ),
             retry_attempt=number,
             phase=phase,
+            reason=reason,
         )
         event.occurred_at.GetCurrentTime()
         for index, item in enumerate(items):
@@ -196,6 +199,22 @@ async def test_items_of_a_map_are_counted(tmp_path: Path) -> None:
         await data_plane.attempt("n0", 0, TASK.RUNNING, (TASK.SUCCEEDED, TASK.RUNNING, TASK.FAILED))
         state = await following.until(lambda state: bool(state.nodes) and state.nodes[0].items is not None)
         assert state.nodes[0].items == Items(done=1, failed=1, total=3)
+        following.task.cancel()
+
+
+async def test_what_an_attempt_waits_for_is_there_while_it_waits(tmp_path: Path) -> None:
+    """The reason of an attempt, or of an item, that does not run yet; nothing once it runs."""
+    async with launched(tmp_path) as (client, data_plane):
+        following = Following(client, data_plane)
+        await data_plane.workflow(WORKFLOW.RUNNING)
+        for node, items in (("n0", ()), ("n1", (TASK.RUNNING, TASK.INITIALIZING))):
+            await data_plane.node(node, NODE.QUEUED, is_array=bool(items))
+            phase = TASK.RUNNING if items else TASK.WAITING_FOR_RESOURCES
+            await data_plane.attempt(node, 0, phase, items, reason=f"{node} waits")
+        await following.until(lambda state: [node.waits for node in state.nodes] == ["n0 waits", "n1 waits"])
+        await data_plane.attempt("n0", 0, TASK.RUNNING)
+        await data_plane.attempt("n1", 0, TASK.SUCCEEDED, (TASK.RUNNING, TASK.RUNNING))
+        await following.until(lambda state: [node.waits for node in state.nodes] == ["", ""])
         following.task.cancel()
 
 
