@@ -64,7 +64,7 @@ def _expanded(task: TaskTemplate, context: TaskContext) -> TaskTemplate:
     made.CopyFrom(task)
     if made.WhichOneof("target") == "container":
         for texts in (made.container.command, made.container.args):
-            texts[:] = expand(texts, context)
+            texts[:] = expand(texts, context, _quoted)
         return made
     spec = made.k8s_pod.pod_spec.fields
     for field in ("initContainers", "containers"):
@@ -78,8 +78,13 @@ def _expand_container(container: Struct, context: TaskContext) -> None:
         if name in container.fields:
             values = container.fields[name].list_value.values
             texts = [value for value in values if value.WhichOneof("kind") == "string_value"]
-            for value, text in zip(texts, expand([one.string_value for one in texts], context), strict=True):
+            for value, text in zip(texts, expand([one.string_value for one in texts], context, _quoted), strict=True):
                 value.string_value = text
+
+
+def _quoted(text: str) -> str:
+    """Return a text that a kubelet leaves as it is: by `$(NAME)` a value would tell what a variable of the pod has."""
+    return text.replace("$", "$$")
 
 
 def _labels(context: TaskContext) -> dict[str, str]:

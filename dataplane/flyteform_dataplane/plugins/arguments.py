@@ -36,9 +36,14 @@ _VALUES: dict[str, Callable[[TaskContext], str]] = {
 }
 
 
-def expand(texts: Iterable[str], context: TaskContext) -> tuple[str, ...]:
-    """Fill in every placeholder that Flyte knows, leave others alone; `UserError` for an input that is not there."""
-    return tuple(_PLACEHOLDER.sub(lambda match: _value(match, context), text) for text in texts)
+def expand(
+    texts: Iterable[str], context: TaskContext, quote: Callable[[str], str] = lambda text: text
+) -> tuple[str, ...]:
+    """Fill in every placeholder that Flyte knows, leave others alone; `UserError` for an input that is not there.
+
+    `quote` is for whoever starts the command and would find words of its own in what is filled in.
+    """
+    return tuple(_PLACEHOLDER.sub(lambda match: quote(_value(match, context)), text) for text in texts)
 
 
 def wants_task_template(texts: Iterable[str]) -> bool:

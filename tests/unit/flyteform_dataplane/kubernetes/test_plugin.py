@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from flyteidl.admin.matchable_resource_pb2 import TaskResourceAttributes, TaskResourceSpec
 from flyteidl.core.identifier_pb2 import Identifier, WorkflowExecutionIdentifier
-from flyteidl.core.literals_pb2 import LiteralMap
+from flyteidl.core.literals_pb2 import Literal, LiteralMap, Primitive, Scalar
 from flyteidl.core.tasks_pb2 import DataLoadingConfig, K8sPod, TaskTemplate
 from google.protobuf.json_format import MessageToDict, ParseDict
 from google.protobuf.struct_pb2 import Struct
@@ -51,6 +51,19 @@ def test_a_containers_templates_are_filled_in() -> None:
     assert request.arguments == ("s3://b/n0/data/0", "{{.unknown}}")
     assert task.container.command[1] == "{{.input}}"
     assert request.copying is None
+
+
+def test_values_name_no_variables() -> None:
+    """A kubelet reads `$(NAME)` in commands: an input's value is no way to a variable that others keep secret there."""
+    task = container_task()
+    task.container.args[:] = ["$(HOME)", "--x={{.inputs.x}}"]
+    value = Literal(scalar=Scalar(primitive=Primitive(string_value="$(AWS_SECRET_ACCESS_KEY) $$ 5$")))
+    request = prepared(task, inputs=LiteralMap(literals={"x": value}))
+    assert request.arguments == ("$(HOME)", "--x=$$(AWS_SECRET_ACCESS_KEY) $$$$ 5$$")
+    pod = {"containers": [{"name": "main", "args": ["{{.inputs.x}}"]}]}
+    own = TaskTemplate(type="sidecar", k8s_pod=K8sPod(pod_spec=ParseDict(pod, Struct())))
+    found = MessageToDict(prepared(own, inputs=LiteralMap(literals={"x": value})).task.k8s_pod.pod_spec)
+    assert found["containers"][0]["args"] == ["$$(AWS_SECRET_ACCESS_KEY) $$$$ 5$$"]
 
 
 def test_templates_of_all_containers_of_a_pod_are_filled_in() -> None:
