@@ -254,8 +254,9 @@ class JobExecutor:
 
     def _seen_to_wait(self, name: str, phase: AttemptPhase, message: str) -> None:
         running = self._running.get(name)
-        for observe in [] if running is None or running.seen else running.observers:
-            observe(self._update(running, name, phase, reason=message))
+        if running is not None and not running.seen:
+            for observe in running.observers:
+                observe(self._update(running, name, phase, reason=message))
 
     def _update(
         self, running: _Running, name: str, phase: AttemptPhase, exit_code: int | None = None, reason: str = ""

@@ -58,7 +58,9 @@ class _Attempt:
     # What is said to the pod when its primary container has ended and others run on.
     settling: asyncio.Task[None] | None = None
     timer: asyncio.TimerHandle | None = None
-    gone: asyncio.Event = field(default_factory=asyncio.Event)
+    gone: bool = False
+    # Made by who waits for it: ten thousand that nobody waits for would take megabytes.
+    _going: asyncio.Event | None = None
 
     def __post_init__(self) -> None:
         """Note where its pod is."""
@@ -71,6 +73,18 @@ class _Attempt:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def note_gone(self) -> None:
+        """Say that its pod was there and is no more."""
+        self.gone = True
+        if self._going is not None:
+            self._going.set()
+
+    async def until_gone(self) -> None:
+        """Wait until its pod is no more."""
+        if not self.gone:
+            self._going = self._going or asyncio.Event()
+            await self._going.wait()
 
     def cancel_timer(self) -> None:
         """Do not look again."""
@@ -149,8 +163,8 @@ class PodExecutor:
         await attempt.cancel()
         there = await self._patiently(name, lambda: self._delete_own(attempt))
         if self._pod(attempt) is not None:
-            await attempt.gone.wait()
-        elif there and not attempt.gone.is_set():
+            await attempt.until_gone()
+        elif there and not attempt.gone:
             # One that was made just now may not have been seen yet, nor will its end be.
             await self._patiently(name, lambda: self._is_gone(*attempt.place))
         self._attempts.pop(name, None)
@@ -164,9 +178,9 @@ class PodExecutor:
         await self._stop_all([name for name in known if name.startswith(prefix)])
 
     async def end(self, execution: str) -> None:
-        """Delete the pods of an execution that is over, but for those that have ended."""
-        prefix = f"{execution}/"
-        going = {attempt_of(pod) async for pod in self._pods_of(execution) if _goes_on(pod)}
+        """Delete the pods of an execution that is over, but for those that have ended, unless none is to be kept."""
+        prefix, every = f"{execution}/", self._profile.delete_resource_on_finalize
+        going = {attempt_of(pod) async for pod in self._pods_of(execution) if every or _goes_on(pod)}
         await self._stop_all([name for name in going if name.startswith(prefix)])
 
     async def _stop_all(self, names: list[str]) -> None:
@@ -298,7 +312,7 @@ class PodExecutor:
         self._judge(attempt, pod)
         if there:
             return
-        attempt.gone.set()
+        attempt.note_gone()
         # Its last state may say how it ended; if that is no end, whoever deleted it is at fault.
         if attempt.settling is None:
             self._end(attempt, Failed(_GONE, self._now()))

@@ -56,25 +56,35 @@ class PodMaker:
         clock, pause = asyncio.get_running_loop().time, _FIRST_PAUSE
         usual_until = clock() + _USUAL_SILENCE
         while True:
-            woken = False
-            try:
-                await self._post(self._manifest(request, namespace))
-            except NoRoomError as error:
-                waits(AttemptPhase.WAITING_FOR_RESOURCES, error.message)
+            obstacle = await self._try(request, namespace)
+            if obstacle is None:
+                break
+            phase, reason = obstacle
+            if phase is AttemptPhase.WAITING_FOR_RESOURCES:
+                waits(phase, reason)
                 woken = await self._rooms.wait(namespace, pause)
-            except FlyteformError as error:
-                if not error.retryable:
-                    raise
-                logger.warning("%s has to wait %.1f s: %s", request.name, pause, error.message)
-                if clock() > usual_until:
-                    waits(AttemptPhase.QUEUED, f"the pod cannot be made yet: {error.message}")
-                await asyncio.sleep(pause)
             else:
-                if self._rooms.wanted:
-                    self._rooms.freed(namespace)
-                return
+                logger.warning("%s has to wait %.1f s: %s", request.name, pause, reason)
+                if clock() > usual_until:
+                    waits(phase, f"the pod cannot be made yet: {reason}")
+                woken = False
+                await asyncio.sleep(pause)
             # Room that somebody has made is counted a little later.
             pause = _FIRST_PAUSE if woken else min(2 * pause, _LONGEST_PAUSE)
+        if self._rooms.wanted:
+            self._rooms.freed(namespace)
+
+    async def _try(self, request: PodRequest, namespace: str) -> tuple[AttemptPhase, str] | None:
+        """Ask for the pod; return why it has to wait. Not the error: with its frames that is ten times as large."""
+        try:
+            await self._post(self._manifest(request, namespace))
+        except NoRoomError as error:
+            return AttemptPhase.WAITING_FOR_RESOURCES, error.message
+        except FlyteformError as error:
+            if not error.retryable:
+                raise
+            return AttemptPhase.QUEUED, error.message
+        return None
 
     def _manifest(self, request: PodRequest, namespace: str) -> Json:
         """Return the pod: made anew for each try, as ten thousand that wait would take much memory."""
