@@ -69,6 +69,9 @@ class Plane:
     fold_seconds: float = RunnerConfig().fold_seconds
     # Whether what follows from attempts that have succeeded begins before the log has that.
     ahead: bool = False
+    # Where people see executions, and whether executors keep nothing of those that are over.
+    console_url: str = ""
+    finalize: bool = False
     # How many executions it takes at a time; 0 for as many as there are.
     capacity: int = 0
     kubernetes_version: str = ""
@@ -121,6 +124,8 @@ async def running(plane: Plane) -> AsyncIterator[Parts]:
                 deadlines=plane.deadlines,
                 fold_seconds=plane.fold_seconds,
                 ahead=plane.ahead,
+                console_url=plane.console_url,
+                finalize=plane.finalize,
                 plugins=plane.plugins(connectors if plane.connectors else None),
             ),
         )

@@ -145,6 +145,8 @@ class PodProfile:
     log_links: tuple[LogLink, ...] = ()
     # What tasks choose by their setting `link_type`; these may name `{{ .taskConfig.SETTING }}`, too.
     dynamic_log_links: Mapping[str, LogLink] = field(default_factory=dict)
+    # Whether the pods of an execution go when that is over, and with them what Kubernetes has of their logs.
+    delete_resource_on_finalize: bool = False
     finalizer: str = "flyte.org/finalizer"
     inject_finalizer: bool = False
     accelerators: Accelerators = field(default_factory=Accelerators)

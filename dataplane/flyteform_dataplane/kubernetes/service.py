@@ -86,6 +86,8 @@ async def _work(settings: OperatorSettings, api: KubernetesApi, lease_api: Kuber
         resources=ResourceSyncer(ServerSideApplier(api, namespaces)) if settings.resource_sync else None,
         fold_seconds=_FOLD,
         ahead=True,
+        console_url=settings.console_url,
+        finalize=settings.profile.delete_resource_on_finalize,
     )
     lease = LeaseSettings(settings.namespace, settings.lease, settings.identity)
     async with running(plane) as parts:

@@ -57,6 +57,8 @@ class OperatorSettings:
     limit_namespaces: tuple[str, ...] = ()
     # Whether it applies what the platform keeps in the cluster: namespaces, quotas, limits, service accounts.
     resource_sync: bool = True
+    # Where people see executions: tasks find their node's page in a variable.
+    console_url: str = ""
     log_level: str = "INFO"
 
 
@@ -87,6 +89,7 @@ def parse(arguments: Sequence[str]) -> OperatorSettings:
         metavar="NAME",
         help="work only there",
     )
+    parser.add_argument("--console-url", default="", metavar="URL", help="for tasks' FLYTE_EXECUTION_URL")
     parser.add_argument("--resource-sync", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--log-level", default="INFO", choices=_LEVELS)
     given = vars(parser.parse_args(arguments))

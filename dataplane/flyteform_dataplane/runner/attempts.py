@@ -30,6 +30,7 @@ from flyteform_dataplane.runner.literals import item_inputs
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from flyteidl.core.identifier_pb2 import WorkflowExecutionIdentifier
     from flyteidl.core.tasks_pb2 import TaskTemplate
 
     from flyteform.objects.ports import ObjectStore
@@ -219,7 +220,7 @@ class Attempts:
         if attempt:
             previous = f"{context.raw_output_prefix(node, index, attempt - 1)}/_flytecheckpoints"
         execution = context.id
-        console = self._config.console_url
+        console = self._config.console_url.rstrip("/")
         return TaskContext(
             name=context.attempt_name(node, index, attempt),
             execution=execution,
@@ -234,8 +235,7 @@ class Attempts:
             raw_output_prefix=context.raw_output_prefix(node, index, attempt),
             previous_checkpoint=previous,
             task_template_uri=await self._write_template(node, task),
-            console_url=console
-            and f"{console}/projects/{execution.project}/domains/{execution.domain}/executions/{execution.name}",
+            console_url=console and _page(console, execution, node),
             environment={pair.key: pair.value for pair in context.lease.spec.envs.values},
             labels=context.lease.spec.labels.values,
             annotations=context.lease.spec.annotations.values,
@@ -266,3 +266,9 @@ class Attempts:
 
     def _now(self) -> float:
         return self._clock.now().timestamp()
+
+
+def _page(console: str, execution: WorkflowExecutionIdentifier, node: str) -> str:
+    """Return where the console shows a node, as Flyte's has it."""
+    place = f"projects/{execution.project}/domains/{execution.domain}/executions/{execution.name}"
+    return f"{console}/{place}/nodeId/{node}/nodes"

@@ -19,8 +19,8 @@ class RunnerConfig:
     Progress of arrays alone is told every `array_report_seconds`; `fold_seconds` is how long an observation that
     nothing waits for may wait for another, to share its write. Those who go `ahead` also begin what follows from
     attempts that have succeeded before the log has that, which it then has after as long a while. `console_url` is the
-    address of the console's executions, if there is one. Outputs over `output_bytes` are an error of the task.
-    `deadlines` hold for all executions.
+    address of the console, if there is one. Outputs over `output_bytes` are an error of the task.
+    `deadlines` hold for all executions. With `finalize` executors keep nothing of an execution that is over.
     """
 
     cluster: str = "propeller"
@@ -35,3 +35,4 @@ class RunnerConfig:
     output_bytes: int = 20 * 1024 * 1024
     cached_bytes: int = 64 * 1024 * 1024
     deadlines: Deadlines = field(default_factory=Deadlines)
+    finalize: bool = False

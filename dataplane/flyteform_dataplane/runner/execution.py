@@ -170,6 +170,8 @@ class Execution:
             self._outbox.flush()
             self._look_whether_all_is_told()
             await self._all_told.wait()
+            if self._world.config.finalize:
+                await self._world.executor.end(self._key)
         finally:
             self._journal.close()
             self._outbox.close()

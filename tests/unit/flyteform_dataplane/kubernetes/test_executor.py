@@ -266,6 +266,20 @@ async def test_the_clusters_template_is_merged_in() -> None:
     await world.executor.close()
 
 
+@pytest.mark.parametrize("every", [True, False])
+async def test_pods_of_an_execution_that_is_over(*, every: bool) -> None:
+    """One that has ended stays for people to look at, unless the cluster wants none to be kept."""
+    world = World(replace(PROFILE, delete_resource_on_finalize=every))
+    await world.executor.open()
+    await world.start()
+    world.status("Succeeded", ended())
+    await world.end()
+    async with asyncio.timeout(60):
+        await world.executor.end("flytesnacks/development/f1")
+    assert (POD in world.cluster.objects) is not every
+    await world.executor.close()
+
+
 HAPPENINGS: dict[str, Callable[[World], object]] = {
     "runs": lambda world: world.status("Running", running()),
     "succeeds": lambda world: world.status("Succeeded", ended()),

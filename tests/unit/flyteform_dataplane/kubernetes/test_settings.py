@@ -94,6 +94,12 @@ def test_namespaces_are_named_one_by_one(capsys: pytest.CaptureFixture[str]) -> 
     assert "'a/b' is no namespace" in capsys.readouterr().err
 
 
+def test_the_console_is_known_where_it_is_named() -> None:
+    """Without it tasks have no page."""
+    assert parse(REQUIRED).console_url == ""
+    assert parse([*REQUIRED, "--console-url=https://x/console"]).console_url == "https://x/console"
+
+
 def test_a_profile_that_is_not_there_is_refused(profile: Path) -> None:
     """The message says so."""
     with pytest.raises(InvalidInputError, match="cannot be read: No such file"):
