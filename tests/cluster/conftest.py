@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from support.kubernetes import kubectl
 from support.leasing import LeasingControl
-from support.operators import install
+from support.operators import NAMESPACE, Operators, install, uninstall
 from support.simulated import simulated, started
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from xdist.remote import Producer
 
     from support.simulated import Simulated
+
+logger = logging.getLogger(__name__)
 
 # They need an API server and no pods that run: they share a cluster with simulated nodes.
 API_ONLY = (
@@ -57,7 +61,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulated]:
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulated]:
-    """Run a cluster whose pods do nothing."""
+    """Run a cluster whose pods do nothing, with the definition and the namespace that operators need."""
     with simulated(tmp_path_factory.mktemp("cluster")) as running:
         install()
         yield running
@@ -68,6 +72,18 @@ async def control() -> AsyncIterator[LeasingControl]:
     """Run a control plane that only leases."""
     async with LeasingControl().serving() as running:
         yield running
+
+
+@pytest.fixture
+def operators(cluster: Simulated, control: LeasingControl, tmp_path: Path) -> Iterator[Operators]:
+    """Return what starts operators; nothing of theirs is left afterwards."""
+    running = Operators(tmp_path, control.address, kubeconfig=cluster.kubeconfig)
+    yield running
+    running.stop()
+    logger.info("\n".join((*running.said(), kubectl("get", "pods,flyteworkflows", f"--namespace={NAMESPACE}"))))
+    uninstall()
+    kubectl("wait", f"namespace/{NAMESPACE}", "--for=delete", "--timeout=60s")
+    install()
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -13,15 +13,13 @@ from flyteidl.core.execution_pb2 import WorkflowExecution
 
 from support.cuts import Cutter
 from support.kubernetes import kubectl
-from support.leasing import LeasingControl
-from support.operators import NAMESPACE, Operators, chain, install, uninstall, wide
-from support.simulated import simulated
+from support.operators import NAMESPACE, Operators, chain, wide
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
     from flyteform.proto.flyteform.v1.link_pb2 import Lease
+    from support.leasing import LeasingControl
     from support.simulated import Simulated
 
 logger = logging.getLogger(__name__)
@@ -29,20 +27,6 @@ logger = logging.getLogger(__name__)
 SUCCEEDED, FAILED = WorkflowExecution.SUCCEEDED, WorkflowExecution.FAILED
 KILLS = 30
 PATIENCE = 180.0
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulated]:
-    """Run a cluster whose pods do nothing."""
-    with simulated(tmp_path_factory.mktemp("cluster")) as running:
-        yield running
-
-
-@pytest.fixture
-async def control() -> AsyncIterator[LeasingControl]:
-    """Run a control plane that only leases."""
-    async with LeasingControl().serving() as running:
-        yield running
 
 
 class World:
@@ -66,9 +50,9 @@ class World:
 
     def _lease(self, name: str, flow: Any, *, failing: bool) -> Lease:
         lease = self.operators.lease(flow, name)
-        lease.spec.annotations.values["flyteform.dev/seconds"] = "500ms"
+        lease.spec.annotations.values["simulated/seconds"] = "500ms"
         if failing:
-            lease.spec.annotations.values["flyteform.dev/exit-code"] = "3"
+            lease.spec.annotations.values["simulated/exit-code"] = "3"
         return lease
 
     async def check(self) -> None:
@@ -94,15 +78,9 @@ class World:
 
 
 @pytest.fixture
-def world(cluster: Simulated, control: LeasingControl, tmp_path: Path) -> Iterator[World]:
-    """Return executions for operators that are yet to start; nothing of theirs is left afterwards."""
-    install()
-    operators = Operators(tmp_path, control.address, kubeconfig=cluster.kubeconfig)
-    yield World(operators, control)
-    operators.stop()
-    logger.info("\n".join(operators.said()))
-    uninstall()
-    kubectl("wait", f"namespace/{NAMESPACE}", "--for=delete", "--timeout=60s")
+def world(operators: Operators, control: LeasingControl) -> World:
+    """Return executions for operators that are yet to start."""
+    return World(operators, control)
 
 
 @pytest.mark.timeout(600)

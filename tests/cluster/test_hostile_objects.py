@@ -201,7 +201,7 @@ async def test_a_namespace_that_is_deleted_goes(operators: Operators, control: L
     """With executions that run in it: they end, the control plane knows, and nothing of ours keeps the namespace."""
     operators.start()
     lease = operators.lease(wide(2), "cut")
-    lease.spec.annotations.values["flyteform.dev/seconds"] = "3600s"
+    lease.spec.annotations.values["simulated/seconds"] = "3600s"
     control.offer([lease])
     running = ("get", "pods", f"--namespace={NAMESPACE}", "--field-selector=status.phase=Running", "--output=name")
     await asyncio.to_thread(wait_until, lambda: kubectl(*running), seconds=PATIENCE, what="a pod runs")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import os
 import socket
 import urllib.error
@@ -22,30 +21,14 @@ from flyteform_dataplane.kubernetes.collection import Collector, Retention
 from flyteform_dataplane.kubernetes.sharding import LINK, SHARDS, Roster
 from support.kubernetes import get, kubectl
 from support.leasing import LeasingControl
-from support.operators import NAMESPACE, Operators, chain, install, lasting, uninstall
+from support.operators import NAMESPACE, Operators, chain, lasting
 from support.platform import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from support.simulated import Simulated
-
-logger = logging.getLogger(__name__)
 
 SUCCEEDED, ABORTED = WorkflowExecution.SUCCEEDED, WorkflowExecution.ABORTED
 PATIENCE = 120.0
-
-
-@pytest.fixture
-def operators(cluster: Simulated, control: LeasingControl, tmp_path: Path) -> Iterator[Operators]:
-    """Return what starts operators; nothing of theirs is left afterwards."""
-    running = Operators(tmp_path, control.address, kubeconfig=cluster.kubeconfig)
-    yield running
-    running.stop()
-    logger.info("\n".join((*running.said(), kubectl("get", "pods,flyteworkflows", f"--namespace={NAMESPACE}"))))
-    uninstall()
-    kubectl("wait", f"namespace/{NAMESPACE}", "--for=delete", "--timeout=60s")
-    install()
 
 
 def resources() -> dict[str, dict[str, Any]]:
@@ -82,7 +65,7 @@ async def test_two_share_the_work_and_hand_it_over(operators: Operators, control
     await asyncio.to_thread(wait_until, two_share, seconds=60, what="two operators share the shards")
     leases = [operators.lease(chain(3), f"c{number}") for number in range(24)]
     for lease in leases:
-        lease.spec.annotations.values["flyteform.dev/seconds"] = "1s"
+        lease.spec.annotations.values["simulated/seconds"] = "1s"
     names = [lease.id.name for lease in leases]
     control.offer(leases)
     await asyncio.to_thread(wait_until, pods, seconds=60, what="there is a pod")

@@ -198,7 +198,7 @@ class Platform:
     ) -> Any:
         """Launch it through one replica."""
         spec = ExecutionSpec(launch_plan=task)
-        spec.annotations.CopyFrom(Annotations(values={"flyteform.dev/seconds": f"{seconds}s"}))
+        spec.annotations.CopyFrom(Annotations(values={"simulated/seconds": f"{seconds}s"}))
         if label:
             spec.execution_cluster_label.CopyFrom(ExecutionClusterLabel(value=label))
         inputs = integers(x=1) if x is None else LiteralMap(literals={"x": x})

@@ -124,5 +124,5 @@ def wide(width: int) -> Flow:
 def lasting(operators: Operators, name: str) -> Lease:
     """Return an execution whose pods would run for an hour."""
     lease = operators.lease(wide(2), name)
-    lease.spec.annotations.values["flyteform.dev/seconds"] = "3600s"
+    lease.spec.annotations.values["simulated/seconds"] = "3600s"
     return lease

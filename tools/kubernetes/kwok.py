@@ -1,7 +1,7 @@
 """Nodes that are not there: kwok moves their pods through their phases, so that only the control plane costs anything.
 
-A pod runs as long as its annotation `flyteform.dev/seconds` says, with the exit code that `flyteform.dev/exit-code`
-says; without them it succeeds at once.
+A pod runs as long as its annotation `simulated/seconds` says, with the exit code that `simulated/exit-code` says;
+without them it succeeds at once.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def _stages() -> list[dict[str, Any]]:
 
 
 def _annotation(name: str) -> str:
-    return f'.metadata.annotations["flyteform.dev/{name}"]'
+    return f'.metadata.annotations["simulated/{name}"]'
 
 
 def _phase(name: str) -> dict[str, Any]:
@@ -121,7 +121,7 @@ conditions:
   lastHeartbeatTime: {{ $now | Quote }}
   lastTransitionTime: {{ $now | Quote }}
 """
-_EXIT_CODE = '{{ index .metadata.annotations "flyteform.dev/exit-code" }}'
+_EXIT_CODE = '{{ index .metadata.annotations "simulated/exit-code" }}'
 _RUNNING = """
 {{ $now := Now }}
 phase: Running
