@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flyteidl.core.tasks_pb2 import Resources, TaskTemplate
+from flyteidl.core.tasks_pb2 import K8sPod, Resources, TaskTemplate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from flyteidl.core.tasks_pb2 import K8sPod
     from flyteidl.core.workflow_pb2 import NodeMetadata, TaskNodeOverrides
     from google.protobuf.struct_pb2 import Struct
 
@@ -28,14 +27,12 @@ def overridden(template: TaskTemplate, overrides: TaskNodeOverrides, metadata: N
     """Return the task as the node has it."""
     task = TaskTemplate()
     task.CopyFrom(template)
+    if task.WhichOneof("target") == "container" and overrides.HasField("pod_template"):
+        _bring_pod(task, overrides.pod_template)
     if task.WhichOneof("target") == "k8s_pod":
         _override_pod(task, overrides)
     else:
-        for entries in ("requests", "limits"):
-            if given := getattr(overrides.resources, entries):
-                _replace_resources(getattr(task.container.resources, entries), given)
-        if overrides.container_image:
-            task.container.image = overrides.container_image
+        _override_command(task, overrides)
     for kind in ("gpu_accelerator", "shared_memory"):
         if overrides.extended_resources.HasField(kind):
             getattr(task.extended_resources, kind).CopyFrom(getattr(overrides.extended_resources, kind))
@@ -48,11 +45,29 @@ def overridden(template: TaskTemplate, overrides: TaskNodeOverrides, metadata: N
     return task
 
 
+def _override_command(task: TaskTemplate, overrides: TaskNodeOverrides) -> None:
+    for entries in ("requests", "limits"):
+        if given := getattr(overrides.resources, entries):
+            _replace_resources(getattr(task.container.resources, entries), given)
+    if overrides.container_image:
+        task.container.image = overrides.container_image
+
+
 def _replace_resources(entries: list[object], given: Iterable[object]) -> None:
     by_name = {entry.name: entry for entry in (*entries, *given)}  # type: ignore[attr-defined]
     kept = [by_name[name] for name in sorted(by_name)]
     del entries[:]
     entries.extend(kept)
+
+
+def _bring_pod(task: TaskTemplate, given: K8sPod) -> None:
+    """Give a task that is a command a pod of the node's own, in which whoever registered it has put that command."""
+    if "containers" in given.pod_spec.fields:
+        copying = task.container.data_config
+        task.k8s_pod.CopyFrom(K8sPod(data_config=copying if copying.ByteSize() else None))
+    else:
+        task.metadata.metadata.labels.update(given.metadata.labels)
+        task.metadata.metadata.annotations.update(given.metadata.annotations)
 
 
 def _override_pod(task: TaskTemplate, overrides: TaskNodeOverrides) -> None:

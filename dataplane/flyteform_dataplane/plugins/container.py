@@ -34,6 +34,11 @@ class ContainerPlugin:
     def prepare(self, context: TaskContext) -> AttemptSpec:
         """Fill in the command and the environment; `UserError` when the task has no container or a wrong setting."""
         task = context.task
+        if task.WhichOneof("target") == "k8s_pod":
+            raise UserError(
+                f"task {task.id.name} brings a pod, which this platform has no cluster for",
+                remedy="run it on a cluster, or leave out its pod template",
+            )
         if task.WhichOneof("target") != "container":
             raise UserError(f"task {task.id.name} of type {task.type} has no container to run")
         container = task.container

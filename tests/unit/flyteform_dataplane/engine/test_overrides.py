@@ -53,6 +53,32 @@ def test_a_pod_is_replaced() -> None:
     assert MessageToDict(made.pod_spec) == {"containers": [{"name": "big", "image": "b:1"}]}
 
 
+def test_a_command_gets_a_pod() -> None:
+    """What is registered with a node's pod template has the command in it; what is copied for it stays."""
+    task = container_task()
+    task.container.data_config.input_path = "/in"
+    overrides = TaskNodeOverrides(container_image="o:3")
+    overrides.pod_template.CopyFrom(pod({"name": "big", "image": "b:1", "args": ["x"]}, primary="big"))
+    overrides.pod_template.metadata.labels["size"] = "b"
+    overrides.resources.limits.extend(amounts(CPU="2"))
+    made = overridden(task, overrides, NodeMetadata()).k8s_pod
+    assert (made.primary_container_name, dict(made.metadata.labels)) == ("big", {"size": "b"})
+    (container,) = MessageToDict(made.pod_spec)["containers"]
+    assert container == {"name": "big", "image": "o:3", "args": ["x"], "resources": {"limits": {"cpu": "2"}}}
+    assert made.data_config.input_path == "/in"
+    assert not overridden(container_task(), overrides, NodeMetadata()).k8s_pod.HasField("data_config")
+    assert task.WhichOneof("target") == "container"
+
+
+def test_labels_alone_are_a_commands_too() -> None:
+    """A pod template without containers leaves the command what it is."""
+    overrides = TaskNodeOverrides()
+    overrides.pod_template.metadata.labels["a"] = "b"
+    made = overridden(container_task(), overrides, NodeMetadata())
+    assert made.container == container_task().container
+    assert dict(made.metadata.metadata.labels) == {"a": "b"}
+
+
 def test_labels_alone_leave_the_pod() -> None:
     """A pod template without containers changes what is said of the pod, not what runs in it."""
     task = TaskTemplate(k8s_pod=pod({"name": "main", "image": "m:1"}))

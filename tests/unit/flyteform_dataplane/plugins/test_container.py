@@ -174,6 +174,15 @@ def test_limits() -> None:
     assert limits_of(entries) == Limits(cpu=16.0, memory=512 * 1024**2, gpu=1)
 
 
+def test_a_pod_is_no_process() -> None:
+    """A command that was given a pod by its node's pod template is refused with a sentence that says what to do."""
+    given = context()
+    given.task.k8s_pod.primary_container_name = "main"
+    with pytest.raises(UserError, match="task t brings a pod, which this platform has no cluster for") as caught:
+        ContainerPlugin().prepare(given)
+    assert "leave out its pod template" in (caught.value.remedy or "")
+
+
 async def test_unknown_type() -> None:
     """A task type without a plugin is refused with the names of those that have one."""
     with pytest.raises(UserError, match="'spark'") as caught:
