@@ -28,7 +28,7 @@ _VALUES: dict[str, Callable[[TaskContext], str]] = {
     "inputprefix": lambda context: context.inputs_uri.rpartition("/")[0],
     "outputprefix": lambda context: context.output_prefix,
     "rawoutputdataprefix": lambda context: context.raw_output_prefix,
-    "perretryuniquekey": lambda context: context.name.replace("/", "-"),
+    "perretryuniquekey": lambda context: _identifier(context.name.split("/", 2)[-1]),
     "tasktemplatepath": lambda context: context.task_template_uri,
     "prevcheckpointprefix": lambda context: context.previous_checkpoint or _NO_CHECKPOINT,
     "checkpointoutputprefix": lambda context: context.checkpoint_prefix,
@@ -49,6 +49,11 @@ def expand(
 def wants_task_template(texts: Iterable[str]) -> bool:
     """Whether the file of the task template has to be written for these texts."""
     return any(match["name"].lower() == "tasktemplatepath" for text in texts for match in _PLACEHOLDER.finditer(text))
+
+
+def _identifier(attempt: str) -> str:
+    """Return an attempt's name as databases take names of tables, in Flyte's form: `f1_n0_0`."""
+    return re.sub(r"[^a-zA-Z0-9_]+", "_", re.sub(r"^[^a-zA-Z_]+", "a", attempt))
 
 
 def _value(match: re.Match[str], context: TaskContext) -> str:

@@ -61,7 +61,7 @@ def prepared(task: TaskContext) -> AttemptSpec:
         ("{{.rawOutputDataPrefix}}", "s3://b/raw/e-n-2"),
         ("{{.checkpointOutputPrefix}}", "s3://b/raw/e-n-2/_flytecheckpoints"),
         ("{{.prevCheckpointPrefix}}", '""'),
-        ("{{.perRetryUniqueKey}}", "p-d-e-n-0"),
+        ("{{.perRetryUniqueKey}}", "e_n_0"),
         ("{{.taskTemplatePath}}", "s3://b/n/data/task.pb"),
         ("{{.namespace}}", "p-d"),
         ("{{.inputs.x}} {{.INPUTS.x}}", "3 3"),
@@ -71,6 +71,12 @@ def prepared(task: TaskContext) -> AttemptSpec:
 def test_placeholders(text: str, expected: str) -> None:
     """Every placeholder of the contract is filled in, in any case; others stay."""
     assert prepared(context(text, inputs=literals(x=3))).command == ("run", expected)
+
+
+def test_a_key_is_a_name_that_databases_take() -> None:
+    """Letters, digits and underscores, with no digit in front."""
+    given = replace(context("{{.perRetryUniqueKey}}"), name="p/d/7-days/n.0/12/3")
+    assert prepared(given).command[-1] == "adays_n_0_12_3"
 
 
 def test_previous_checkpoint() -> None:
