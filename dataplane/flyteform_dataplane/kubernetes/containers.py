@@ -29,7 +29,7 @@ def container_of(request: PodRequest, profile: PodProfile, name: str, template: 
         "image": container.image,
         "command": list(request.command),
         "args": list(request.arguments),
-        "env": _variables({**PATIENCE, **profile.environment, **request.environment}),
+        "env": _variables(_environment(request, profile)),
         "resources": requirements(
             entries(container.resources, profile), profile, request.platform, below.get("resources")
         ),
@@ -57,7 +57,7 @@ def own_pod(request: PodRequest, profile: PodProfile, template: Json) -> tuple[J
             remedy=f"name one of: {', '.join(names)}",
         )
     for container in [*spec.get("initContainers", []), *containers]:
-        _add_variables(container, {**PATIENCE, **profile.environment, **request.environment})
+        _add_variables(container, _environment(request, profile))
         if container["name"] == primary:
             _complete_primary(container, request, profile, template)
         else:
@@ -66,11 +66,19 @@ def own_pod(request: PodRequest, profile: PodProfile, template: Json) -> tuple[J
     return spec, primary
 
 
+def _environment(request: PodRequest, profile: PodProfile) -> dict[str, str]:
+    """Return what every container gets. As in Flyte the cluster's go before all others.
+
+    Whoever may only launch must not say where the data goes, and with whose rights.
+    """
+    return {**PATIENCE, **request.environment, **profile.environment}
+
+
 def _add_variables(container: Json, variables: Mapping[str, str]) -> None:
-    """Give a container of a task's own pod what every container gets: its own words go before it."""
-    named = {entry["name"] for entry in container.get("env", [])}
-    added = _variables({key: value for key, value in variables.items() if key not in named})
-    container["env"] = [*container.get("env", []), *added]
+    """Give a container of a task's own pod what every container gets, in the place of what it says itself."""
+    own = [entry for entry in container.get("env", []) if entry["name"] not in variables or entry["name"] in PATIENCE]
+    named = {entry["name"] for entry in own}
+    container["env"] = [*own, *_variables({key: value for key, value in variables.items() if key not in named})]
 
 
 def _complete_primary(container: Json, request: PodRequest, profile: PodProfile, template: Json) -> None:

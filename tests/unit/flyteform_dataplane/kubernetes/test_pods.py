@@ -58,6 +58,23 @@ def test_a_task_is_one_container() -> None:
     assert pod["metadata"]["annotations"]["flyteform.dev/attempt"] == "flytesnacks/development/f1/n0/0"
 
 
+def test_the_clusters_variables_are_not_others_to_say() -> None:
+    """Where data goes, and with whose rights: neither the task nor who launches it, nor a container of its pod."""
+    profile = replace(PROFILE, environment={"AWS_ENDPOINT_URL": "https://ours", "TZ": "UTC"})
+    evil = {"name": "AWS_ENDPOINT_URL", "value": "https://evil"}
+    claims = {"name": "FLYTE_INTERNAL_EXECUTION_ID", "value": "other"}
+    patience = {"name": "FLYTEFORM_STORE_PATIENCE", "value": "5"}
+    own = pod_task({"name": "main", "image": "m:1", "env": [evil, claims, patience, {"name": "B", "value": "2"}]})
+    given = {"AWS_ENDPOINT_URL": "https://evil", "FLYTE_INTERNAL_EXECUTION_ID": "f1", "C": "3"}
+    for task in (container_task(), own):
+        entries = main_container(pod_of(request(task, environment=given), profile))["env"]
+        found = {one["name"]: one["value"] for one in entries}
+        assert len(found) == len(entries)
+        assert (found["AWS_ENDPOINT_URL"], found["FLYTE_INTERNAL_EXECUTION_ID"]) == ("https://ours", "f1")
+        assert (found["TZ"], found["C"]) == ("UTC", "3")
+    assert (found["B"], found["FLYTEFORM_STORE_PATIENCE"]) == ("2", "5")
+
+
 def test_a_pod_is_restricted() -> None:
     """Nothing that restricted pod security refuses: no root, no new privileges, no capabilities, no token."""
     pod = pod_of(request(), PROFILE)
@@ -272,13 +289,14 @@ def test_a_template_fills_in_what_the_pod_leaves_open() -> None:
 
 def test_a_pod_task_brings_its_containers() -> None:
     """All know of which execution they are part, and the primary one gets what the task's own settings say."""
-    proxy_container = {"name": "proxy", "image": "p:1", "command": ["serve"], "env": [{"name": "A", "value": "own"}]}
+    proxy_container = {"name": "proxy", "image": "p:1", "command": ["serve"], "env": [{"name": "B", "value": "own"}]}
     task = pod_task({"name": "main", "image": "m:1"}, proxy_container)
     primary, proxy = pod_of(request(task), PROFILE)["spec"]["containers"]
     assert primary["command"] == ["run"]
     assert {"name": "A", "value": "1"} in primary["env"]
     assert primary["resources"]["requests"] == {"cpu": "1", "memory": "1Gi"}
-    assert (proxy["command"], proxy["env"][0]) == (["serve"], {"name": "A", "value": "own"})
+    assert (proxy["command"], proxy["env"][0]) == (["serve"], {"name": "B", "value": "own"})
+    assert {"name": "A", "value": "1"} in proxy["env"]
     assert "memory" not in proxy["resources"]["limits"]
 
 
