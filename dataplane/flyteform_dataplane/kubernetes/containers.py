@@ -63,6 +63,8 @@ def own_pod(request: PodRequest, profile: PodProfile, template: Json) -> tuple[J
         else:
             amounts = bounded(container.get("resources", {}), profile, request.platform.limits)
             container["resources"] = {**container.get("resources", {}), **amounts}
+    if "resources" in spec:
+        spec["resources"] |= bounded(spec["resources"], profile, request.platform.limits)
     return spec, primary
 
 

@@ -75,6 +75,8 @@ class _Affinity(_Part):
 class _Spec(_Part):
     containers: list[_Container] = Field(min_length=1)
     initContainers: list[_Container] = Field(default_factory=list)  # noqa: N815 - as above
+    resources: _Resources = Field(default_factory=_Resources)
+    priorityClassName: str = ""  # noqa: N815 - as above
     volumes: list[_Named] = Field(default_factory=list)
     tolerations: list[dict[str, Any]] = Field(default_factory=list)
     nodeSelector: dict[str, str] = Field(default_factory=dict)  # noqa: N815 - as above

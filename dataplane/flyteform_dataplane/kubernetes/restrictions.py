@@ -1,7 +1,8 @@
 """What a pod that a task brings may not ask for: the node that it runs on, and with that all other pods there.
 
-It is what Kubernetes' `baseline` pod security refuses. Namespaces may enforce that themselves, and more; whether they
-do is not ours to say. Whoever runs the cluster may put it into pod templates, or allow it in the profile.
+It is what Kubernetes' `baseline` pod security refuses, and the priority of the system's own pods, to which all others
+have to give way. Namespaces may enforce that themselves, and more; whether they do is not ours to say. Whoever runs the
+cluster may put it into pod templates, or allow it in the profile.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from flyteform_dataplane.kubernetes.profile import Json
 
 _NAMESPACES: Final = ("hostNetwork", "hostPID", "hostIPC")
+_SYSTEM: Final = "system-"
 _CAPABILITIES: Final = frozenset(
     {
         "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE", "SETFCAP",
@@ -45,6 +47,8 @@ def refuse_the_node(spec: Json, task: str) -> None:
 def _asked(spec: Json) -> Iterator[str]:
     security = spec.get("securityContext", {})
     yield from (name for name in _NAMESPACES if spec.get(name))
+    if spec.get("priorityClassName", "").startswith(_SYSTEM):
+        yield f"priority class {spec['priorityClassName']}"
     yield from (f"hostPath of volume {one['name']}" for one in spec.get("volumes", []) if "hostPath" in one)
     yield from (f"sysctl {one['name']}" for one in security.get("sysctls", []) if one["name"] not in _SYSCTLS)
     yield from _asked_by_any(security)

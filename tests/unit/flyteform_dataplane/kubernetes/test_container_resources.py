@@ -107,6 +107,14 @@ def test_a_request_of_a_tasks_pod_is_not_above_its_limit() -> None:
     assert found["beside"]["requests"] == {"memory": "1Gi"}
 
 
+def test_what_a_pod_asks_for_as_a_whole_is_held_to_the_limits() -> None:
+    """Its containers share that, whatever each of them says."""
+    task = pod_task(main={})
+    task.k8s_pod.pod_spec.update({"resources": {"limits": {"cpu": "64"}}})
+    spec = pod_of(request(task, platform=PLATFORM), PROFILE)["spec"]
+    assert spec["resources"] == {"requests": {"cpu": "4"}, "limits": {"cpu": "4"}}
+
+
 def test_other_resources_of_a_tasks_pod_stay() -> None:
     """Devices by their own names, and claims of them."""
     given = {"limits": {"example.com/device": 2}, "claims": [{"name": "c"}]}

@@ -7,7 +7,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flyteform_dataplane.kubernetes.names import label_value, pod_name
+from flyteform_dataplane.kubernetes.names import label_text, label_value, pod_name
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _LABEL = re.compile(r"([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?")
@@ -33,6 +33,12 @@ def test_two_attempts_never_share_a_pod(one: str, other: str) -> None:
 def test_upper_and_lower_case_are_told_apart() -> None:
     """Names are lower case, and nodes need not be."""
     assert pod_name("f1/N0/0") != pod_name("f1/n0/0")
+
+
+@given(st.text(max_size=200))
+def test_every_label_of_flytes_form_is_one(name: str) -> None:
+    """It has nothing but lower case letters, digits and hyphens."""
+    assert re.fullmatch(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?", label_text(name))
 
 
 @given(st.text(max_size=200))

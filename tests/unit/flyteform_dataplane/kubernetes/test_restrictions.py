@@ -39,6 +39,7 @@ ASKED = {
     "hostIPC": pod_task(hostIPC=True),
     "hostPath of volume v": pod_task(volumes=[{"name": "v", "hostPath": {"path": "/"}}]),
     "sysctl kernel.msgmax": pod_task(securityContext={"sysctls": [{"name": "kernel.msgmax", "value": "1"}]}),
+    "priority class system-node-critical": pod_task(priorityClassName="system-node-critical"),
     "hostProcess": pod_task(securityContext={"windowsOptions": {"hostProcess": True}}),
     "unconfined seccompProfile": pod_task(securityContext={"seccompProfile": {"type": "Unconfined"}}),
     "privileged of container main": container(privileged=True),
@@ -67,6 +68,7 @@ def test_what_is_harmless_is_let_pass() -> None:
         {"securityContext": {"capabilities": {"add": ["NET_BIND_SERVICE"], "drop": ["ALL"]}, "procMount": "Default"},
          "ports": [{"containerPort": 80}]},
         hostNetwork=False,
+        priorityClassName="batch",
         volumes=[{"name": "v", "emptyDir": {}}],
         securityContext={"seccompProfile": {"type": "RuntimeDefault"}},
     )  # fmt: skip
