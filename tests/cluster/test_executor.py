@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from flyteidl.core.identifier_pb2 import WorkflowExecutionIdentifier
-from flyteidl.core.tasks_pb2 import Container, TaskTemplate
+from flyteidl.core.tasks_pb2 import Container, K8sPod, TaskTemplate
+from google.protobuf.json_format import ParseDict
+from google.protobuf.struct_pb2 import Struct
 
 from flyteform.errors import NotFoundError
 from flyteform.proto.flyteform.v1.link_pb2 import TailLogs
@@ -48,8 +50,8 @@ class Watched:
         self._changed = asyncio.Event()
 
     def __call__(self, update: AttemptUpdate) -> None:
-        """Take in an update; each phase is told once."""
-        assert update.phase not in self.updates
+        """Take in an update; that it runs, and its end, are told once."""
+        assert update.phase not in self.updates or update.phase not in (AttemptPhase.RUNNING, EXITED)
         self.updates[update.phase] = update
         self._changed.set()
 
@@ -162,18 +164,47 @@ async def test_a_pod_that_somebody_deletes(executor: PodExecutor) -> None:
     assert (end.failure.kind, end.failure.recoverable) == (FailureKind.SYSTEM, True)
 
 
-async def test_a_full_namespace_is_waited_for(executor: PodExecutor, caplog: pytest.LogCaptureFixture) -> None:
-    """A quota that is used up is no error: the attempt starts when there is room."""
+async def test_a_full_namespace_is_waited_for(executor: PodExecutor) -> None:
+    """A quota that is used up is no error: it is told, and the attempt starts when there is room."""
     seen = Watched()
     kubectl("create", "quota", "full", "--hard=pods=0", f"--namespace={NAMESPACE}")
     try:
         await executor.start(request("f5/n0/0", "print(1)"), seen)
-        async with asyncio.timeout(60):
-            while "exceeded quota" not in caplog.text:
-                await asyncio.to_thread(kubectl, "version")
+        told = await seen.until(AttemptPhase.WAITING_FOR_RESOURCES)
+        assert f"namespace {NAMESPACE} has no room for the pod" in told.reason
     finally:
         kubectl("delete", "quota", "full", f"--namespace={NAMESPACE}")
     assert (await seen.until(EXITED)).exit_code == 0
+    assert AttemptPhase.QUEUED in seen.updates
+
+
+async def test_a_task_that_never_fits(executor: PodExecutor) -> None:
+    """What is more than all that the quota gives would wait for ever, so it fails with that quota's name."""
+    seen = Watched()
+    kubectl("create", "quota", "small", "--hard=limits.memory=32Mi", f"--namespace={NAMESPACE}")
+    try:
+        await executor.start(request("f11/n0/0", "print(1)"), seen)
+        end = await seen.until(EXITED)
+    finally:
+        kubectl("delete", "quota", "small", f"--namespace={NAMESPACE}")
+    assert end.failure is not None
+    assert (end.failure.code, end.failure.recoverable) == ("ResourceRequestsExceedLimits", False)
+    assert "quota small" in end.failure.message
+
+
+async def test_a_secret_that_is_not_there(executor: PodExecutor) -> None:
+    """A pod that names one for its environment never starts: the user is told which, and where to make it."""
+    seen = Watched()
+    attempt = request("f10/n0/0", "print(1)")
+    source = {"secretRef": {"name": "nothing"}}
+    container = {"name": "main", "image": "localhost/python:test", "envFrom": [source]}
+    pod = K8sPod(pod_spec=ParseDict({"containers": [container]}, Struct()), primary_container_name="main")
+    await executor.start(replace(attempt, task=TaskTemplate(type="sidecar", k8s_pod=pod)), seen)
+    end = await seen.until(EXITED)
+    assert end.failure is not None
+    assert end.failure.code == "ContainersNotReady|CreateContainerConfigError"
+    assert (end.failure.kind, end.failure.recoverable) == (FailureKind.USER, False)
+    assert f'secret "nothing" not found; make that secret in namespace {NAMESPACE}' in end.failure.message
 
 
 async def test_a_pod_that_kubernetes_refuses(executor: PodExecutor) -> None:

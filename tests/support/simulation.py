@@ -26,6 +26,7 @@ from flyteform_dataplane.engine.commands import (
 )
 from flyteform_dataplane.engine.events import events_of
 from flyteform_dataplane.engine.failures import Failure, FailureKind
+from flyteform_dataplane.engine.graph import NodeKind
 from flyteform_dataplane.engine.indexing import index_growth
 from flyteform_dataplane.engine.observations import (
     AbortRequested,
@@ -35,6 +36,7 @@ from flyteform_dataplane.engine.observations import (
     AttemptStopped,
     AttemptSucceeded,
     AttemptUnfolded,
+    AttemptWaiting,
     BranchDecided,
     CacheAnswered,
     CacheStored,
@@ -44,7 +46,7 @@ from flyteform_dataplane.engine.observations import (
     TimerFired,
     WorkflowEntered,
 )
-from flyteform_dataplane.engine.phases import CacheStatus, ItemPhase
+from flyteform_dataplane.engine.phases import CacheStatus, ItemPhase, Wait
 from flyteform_dataplane.engine.snapshots import restore, take
 from flyteform_dataplane.runner.context import ExecutionContext
 from flyteform_dataplane.runner.messages import Renderer
@@ -332,6 +334,8 @@ class Simulation:
             self._check_limits(command.node)
             if outcome != PENDING:
                 self._plan(AttemptRunning(*attempt, began, "log"))
+            elif self.context.graph.nodes[command.node].work is NodeKind.TASK:
+                self._plan(AttemptWaiting(*attempt, Wait.WAITING_FOR_RESOURCES, "no room", began), certain=True)
         at = max(self.now, self.ends[attempt])
         if command.node in self.script.sleeps:
             self._plan(AttemptRunning(*attempt, self.now, "log"))

@@ -168,11 +168,13 @@ def _node_events(graph: Graph, change: NodeChanged) -> list[Event]:
 
 
 def _task_events(graph: Graph, change: ItemChanged | ItemWaited) -> list[Event]:
+    if graph.nodes[change.node].work is not NodeKind.TASK:
+        return []
     if isinstance(change, ItemWaited):
         phase = TaskPhase(change.wait)
         return [TaskEvent(change.node, change.attempt, phase, change.at, reason=change.reason)]
     reached, attempt = _task_phase(change)
-    if reached is None or graph.nodes[change.node].work is not NodeKind.TASK:
+    if reached is None:
         return []
     return [TaskEvent(change.node, attempt, reached, change.at, change.failure, change.log_uri)]
 
