@@ -17,7 +17,8 @@ _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 
 def place(spec: Json, profile: PodProfile, *, interruptible: bool) -> None:
     """Add the cluster's tolerations and selectors to a pod's spec; what the spec says itself goes on to hold."""
-    asked = {name for container in spec["containers"] for name in container["resources"]["requests"]}
+    containers = [*spec.get("initContainers", []), *spec["containers"]]
+    asked = {name for container in containers for name in container["resources"]["requests"]}
     tolerations = [*profile.tolerations]
     for name in sorted(asked & set(profile.resource_tolerations)):
         tolerations += profile.resource_tolerations[name]

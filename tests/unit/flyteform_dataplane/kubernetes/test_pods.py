@@ -150,6 +150,10 @@ def test_a_resource_may_stand_for_the_taint_of_its_nodes() -> None:
     spec = pod_of(request(container_task({"GPU": "1"})), profile)["spec"]
     taint = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
     assert spec["tolerations"] == [SPOT_TAINT, taint]
+    first = {"name": "first", "image": "f:1", "resources": {"limits": {"nvidia.com/gpu": 1}}}
+    task = pod_task({"name": "main", "image": "m:1"})
+    task.k8s_pod.pod_spec.update({"initContainers": [first]})
+    assert pod_of(request(task), profile)["spec"]["tolerations"] == [SPOT_TAINT, taint]
     assert "tolerations" not in pod_of(request(), profile)["spec"]
 
 
