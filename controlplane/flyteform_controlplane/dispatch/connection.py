@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 from flyteidl.core.identifier_pb2 import WorkflowExecutionIdentifier
 
 from flyteform.proto.flyteform.v1 import link_pb2
+from flyteform_controlplane.domain.times import now as present
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
 
     from flyteform_controlplane.domain.cluster_resources import Desired
     from flyteform_controlplane.domain.ports import ExecutionKey
@@ -20,7 +22,15 @@ if TYPE_CHECKING:
 class Connection:
     """The sending half of a data plane's stream; `epoch` numbers the connections of its cluster."""
 
-    def __init__(self, cluster: str, epoch: int, storage: str = "", *, keeps_resources: bool = False) -> None:
+    def __init__(
+        self,
+        cluster: str,
+        epoch: int,
+        storage: str = "",
+        *,
+        keeps_resources: bool = False,
+        now: Callable[[], datetime] = present,
+    ) -> None:
         self.cluster = cluster
         self.epoch = epoch
         # Executions that it was told to abort.
@@ -30,15 +40,22 @@ class Connection:
         # Whether the platform keeps resources in the cluster, and those that it was sent last.
         self.keeps_resources = keeps_resources
         self.wanted: Desired | None = None
+        # Set at its end, from which on nothing is sent and nothing that comes counts.
+        self.closed = asyncio.Event()
+        self._now = now
         self._asked: dict[int, asyncio.Queue[link_pb2.FromDataPlane | None]] = {}
-        self._messages: asyncio.Queue[link_pb2.ToDataPlane | None] = asyncio.Queue()
-        self._closed = False
+        self._messages: asyncio.Queue[tuple[link_pb2.ToDataPlane, datetime | None] | None] = asyncio.Queue()
         self._error: Exception | None = None
 
-    def send(self, message: link_pb2.ToDataPlane) -> None:
-        """Queue a message; one for a closed stream is lost, as one on a broken wire is."""
-        if not self._closed:
-            self._messages.put_nowait(message)
+    @property
+    def unsent(self) -> int:
+        """How many messages wait for a data plane that is slow to take them."""
+        return self._messages.qsize()
+
+    def send(self, message: link_pb2.ToDataPlane, until: datetime | None = None) -> None:
+        """Queue a message, not to be sent after a time; one for a closed stream is lost, as on a broken wire."""
+        if not self.closed.is_set():
+            self._messages.put_nowait((message, until))
 
     def abort(self, execution: ExecutionKey, cause: str) -> None:
         """Tell the data plane to end the execution."""
@@ -50,10 +67,12 @@ class Connection:
         self.send(link_pb2.ToDataPlane(revoke=link_pb2.Revoke(id=identifier(execution))))
 
     def close(self, error: Exception | None = None) -> None:
-        """End the stream; with an error, that is what the data plane gets to see."""
-        if not self._closed:
-            self._closed = True
+        """End the stream; with an error, that is what the data plane gets to see. What is not sent is dropped."""
+        if not self.closed.is_set():
+            self.closed.set()
             self._error = error
+            while not self._messages.empty():
+                self._messages.get_nowait()
             self._messages.put_nowait(None)
             for answers in self._asked.values():
                 answers.put_nowait(None)
@@ -63,7 +82,7 @@ class Connection:
         """Give a queue of the answers to a question with this number; None in it says that the stream has ended."""
         answers: asyncio.Queue[link_pb2.FromDataPlane | None] = asyncio.Queue()
         self._asked[number] = answers
-        if self._closed:
+        if self.closed.is_set():
             answers.put_nowait(None)
         try:
             yield answers
@@ -77,10 +96,13 @@ class Connection:
 
     async def receive(self) -> link_pb2.ToDataPlane | None:
         """Wait for the next message to go out; None when the stream ends, and its error raised if it has one."""
-        message = await self._messages.get()
-        if message is None and self._error is not None:
+        while (found := await self._messages.get()) is not None:
+            message, until = found
+            if until is None or self._now() < until:
+                return message
+        if self._error is not None:
             raise self._error
-        return message
+        return None
 
 
 def identifier(execution: ExecutionKey) -> WorkflowExecutionIdentifier:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import astuple
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
@@ -51,6 +52,8 @@ _ENDED: Final = frozenset({"SUCCEEDED", "FAILED", "ABORTED", "TIMED_OUT"})
 _LONGEST_DELAY: Final = timedelta(minutes=1)
 # How long the queue rests after an unexpected error, such as a database that does not answer.
 _PAUSE_SECONDS: Final = 1.0
+# How long the queue waits at most for leases that are being made.
+_TOGETHER_SECONDS: Final = 0.5
 
 
 class GiveUp(Protocol):
@@ -90,6 +93,7 @@ class Dispatcher:
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
         self._unbroken: set[asyncio.Task[Any]] = set()
+        self._offers: set[asyncio.Task[None]] = set()
         self._tended: datetime | None = None
 
     # The port
@@ -144,6 +148,9 @@ class Dispatcher:
         if self._task is not None:
             await self._task
             self._task = None
+        for task in self._offers:
+            task.cancel()
+        await asyncio.gather(*self._offers, return_exceptions=True)
         if self._unbroken:
             await asyncio.wait(self._unbroken)
         # Again: a data plane may have connected meanwhile.
@@ -176,7 +183,9 @@ class Dispatcher:
             storage = await self._storage(tx, register)
             epoch = await clusters.register_cluster(tx, register.cluster, _registration(register), at)
             strangers = await self._reconcile(tx, register.cluster, held, at)
-        connection = Connection(register.cluster, epoch, storage, keeps_resources=register.keeps_resources)
+        connection = Connection(
+            register.cluster, epoch, storage, keeps_resources=register.keeps_resources, now=self._now
+        )
         former = self._connections.pop(register.cluster, None)
         if former is not None:
             former.close(FailedPreconditionError(f"cluster {register.cluster!r} has connected anew"))
@@ -213,9 +222,9 @@ class Dispatcher:
         """Return the clusters whose streams end here."""
         return list(self._connections)
 
-    def disconnect(self, connection: Connection) -> None:
-        """Forget the stream; what the data plane holds stays its own."""
-        connection.close()
+    def disconnect(self, connection: Connection, error: Exception | None = None) -> None:
+        """End the stream, with an error that its data plane gets to see, and forget it; what it holds stays its own."""
+        connection.close(error)
         if self._connections.get(connection.cluster) is connection:
             del self._connections[connection.cluster]
         self._connected(bool(self._connections))
@@ -225,7 +234,7 @@ class Dispatcher:
         async with self._database.transaction() as tx:
             current = await clusters.record_heartbeat(tx, connection.cluster, connection.epoch, self._now())
         if not current:
-            connection.close(FailedPreconditionError(f"cluster {connection.cluster!r} has connected anew"))
+            self.disconnect(connection, FailedPreconditionError(f"cluster {connection.cluster!r} has connected anew"))
 
     async def acknowledge(self, connection: Connection, ack: link_pb2.Ack) -> None:
         """Give the execution to the data plane for good, or revoke it if the lease is not the newest one."""
@@ -255,7 +264,12 @@ class Dispatcher:
         async with self._database.transaction() as tx:
             record = await store.get(tx, _key(finished.id))
             leased = record is not None and record.state is not DispatchState.QUEUED
-            if record is not None and leased and record.cluster == connection.cluster:
+            if (
+                record is not None
+                and leased
+                and record.cluster == connection.cluster
+                and await clusters.is_current(tx, connection.cluster, connection.epoch)
+            ):
                 await store.remove(tx, [record.id])
         connection.aborted.discard(_key(finished.id))
 
@@ -281,11 +295,18 @@ class Dispatcher:
             connections = await self._current(tx)
             claimed = await self._claim(tx, connections, at)
             aborts = await store.aborting(tx, connections)
+            until = at + self.config.lease_ttl
         for record in aborts:
             connection = connections[record.cluster]
             if record.execution not in connection.aborted:
                 connection.abort(record.execution, record.abort_cause or "")
-        await asyncio.gather(*(self._offer(record, connection, epoch) for record, connection, epoch in claimed))
+        offers = [asyncio.create_task(self._offer(*claim, until)) for claim in claimed]
+        for task in offers:
+            self._offers.add(task)
+            task.add_done_callback(self._offers.discard)
+        if offers:
+            # Together they are claimed with fewer transactions; but what one needs may lie where nobody answers soon.
+            await asyncio.wait(offers, timeout=_TOGETHER_SECONDS)
 
     async def _tend(self, at: datetime) -> None:
         """Write what time has brought about, once an interval: silent clusters, leases that have ended."""
@@ -302,19 +323,19 @@ class Dispatcher:
             connection = self._connections.get(name)
             if connection is not None:
                 # A half-open stream: a data plane that still lives connects again.
-                connection.close(FailedPreconditionError("no heartbeat in time"))
+                self.disconnect(connection, FailedPreconditionError("no heartbeat in time"))
 
     async def _current(self, tx: AsyncConnection) -> dict[str, Connection]:
         """Return the connections by which clusters speak now; one that has gone to another replica is closed here."""
         epochs = await clusters.current_connections(tx, self._connections)
         current = {}
-        for name, connection in self._connections.items():
+        for name, connection in list(self._connections.items()):
             if epochs.get(name) == connection.epoch:
                 current[name] = connection
             elif name not in epochs:
-                connection.close(FailedPreconditionError(f"cluster {name!r} was deleted"))
+                self.disconnect(connection, FailedPreconditionError(f"cluster {name!r} was deleted"))
             else:
-                connection.close(FailedPreconditionError(f"cluster {name!r} has connected anew"))
+                self.disconnect(connection, FailedPreconditionError(f"cluster {name!r} has connected anew"))
         return current
 
     async def _claim(
@@ -348,11 +369,13 @@ class Dispatcher:
         offered = await store.offered(tx, connections)
         limits = {one.name: one.capacity for one in ready if one.capacity and one.name in connections}
         counts = await store.counts(tx, limits) if limits else {}
+        # Leases that have ended may wait for a data plane that takes nothing: it is given no more either.
+        taken = {name: max(offered.get(name, 0), connection.unsent) for name, connection in connections.items()}
         most = self.config.unacknowledged_limit
-        room = {one.name: most - offered.get(one.name, 0) for one in ready if one.name in connections}
+        room = {one.name: most - taken[one.name] for one in ready if one.name in connections}
         for name, limit in limits.items():
-            taken = counts.get((name, DispatchState.LEASED), 0) + counts.get((name, DispatchState.ACKED), 0)
-            room[name] = min(room[name], limit - taken)
+            has = counts.get((name, DispatchState.LEASED), 0) + counts.get((name, DispatchState.ACKED), 0)
+            room[name] = min(room[name], limit - has)
         return room
 
     def _choose(
@@ -370,16 +393,24 @@ class Dispatcher:
         # Its parent's cluster, or the one that it was offered to before: what it needs is there.
         return choose(record.execution.name, record.cluster_label, ready, self.config.weights, near=record.cluster)
 
-    async def _offer(self, record: DispatchRecord, connection: Connection, epoch: int) -> None:
+    async def _offer(self, record: DispatchRecord, connection: Connection, epoch: int, until: datetime) -> None:
         try:
             lease = await self._leases.build(record.execution, epoch, self.config.lease_ttl, connection.storage)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with this one, the others go on
-            if self._give_up is None or not self._is_hopeless(record, error):
-                await self._postpone(record, error)
-            else:
-                await self._abandon(record.execution, epoch, error, self._give_up)
+            try:
+                await self._return(record, epoch, error)
+            except Exception:  # noqa: BLE001 - then its lease ends by itself
+                _log.exception("%s, which cannot be leased, is left to the end of its lease", record.execution)
             return
-        connection.send(link_pb2.ToDataPlane(lease=lease))
+        # Counted from the claim: until then nobody else is offered it, and after it somebody may have it.
+        lease.ttl.FromTimedelta(max(until - self._now(), timedelta(0)))
+        connection.send(link_pb2.ToDataPlane(lease=lease), until)
+
+    async def _return(self, record: DispatchRecord, epoch: int, error: Exception) -> None:
+        if self._give_up is None or not self._is_hopeless(record, error):
+            await self._postpone(record, epoch, error)
+        else:
+            await self._abandon(record.execution, epoch, error, self._give_up)
 
     def _is_hopeless(self, record: DispatchRecord, error: Exception) -> bool:
         """Say whether the error will not pass by itself, and that was found often enough."""
@@ -392,13 +423,13 @@ class Dispatcher:
         async with self._database.reading() as tx:
             records = await store.get_many(tx, [execution])
         for record in records:
-            if record.epoch == epoch:
+            if record.epoch == epoch and record.state is DispatchState.LEASED:
                 message = f"its closure or inputs cannot be read: {error}"
                 await give_up(execution, message, aborted=record.abort_cause is not None)
                 async with self._database.transaction() as tx:
                     await store.remove(tx, [record.id])
 
-    async def _postpone(self, record: DispatchRecord, error: Exception) -> None:
+    async def _postpone(self, record: DispatchRecord, epoch: int, error: Exception) -> None:
         """Put an execution whose parts cannot be read back into the queue, for longer each time."""
         failures = record.failures + 1
         delay = min(timedelta(seconds=2 ** min(failures, 10)), _LONGEST_DELAY)
@@ -406,7 +437,7 @@ class Dispatcher:
         _log.error("cannot lease %s, trying again in %s: %s", record.execution, delay, error, exc_info=unforeseen)
         async with self._database.transaction() as tx:
             at = self._now()
-            await store.requeue(tx, [record.id], at, due_at=at + delay, failures=failures)
+            await store.postpone(tx, record, epoch, at, due_at=at + delay, failures=failures)
 
     async def _reconcile(
         self, tx: AsyncConnection, cluster: str, held: set[ExecutionKey], at: datetime
@@ -418,16 +449,23 @@ class Dispatcher:
         What it should hold and does not, it has lost, or never got: that goes back into the queue.
         """
         theirs = await store.held_by(tx, cluster)
-        await store.requeue(tx, [record.id for record in theirs if record.execution not in held], at)
-        rows = {record.execution: record for record in await store.get_many(tx, held)} if held else {}
-        strangers = []
-        for execution in held:
-            record = rows.get(execution)
-            if record is None or record.cluster != cluster:
-                strangers.append(execution)
-            elif record.state is not DispatchState.ACKED:
-                await store.hold(tx, record, cluster, at)
-        return strangers
+        await store.take_back(tx, [record.id for record in theirs if record.execution not in held], cluster, at)
+        known = {record.execution for record in theirs if record.state is DispatchState.ACKED}
+        # In the order in which others lock several executions.
+        unsure = sorted(held - known, key=astuple)
+        own = {record.execution for record in await store.get_many(tx, unsure) if record.cluster == cluster}
+        return [one for one in unsure if one not in own or not await self._keeps(tx, one, cluster, at)]
+
+    @staticmethod
+    async def _keeps(tx: AsyncConnection, execution: ExecutionKey, cluster: str, at: datetime) -> bool:
+        """Give the cluster an execution that it holds and has not acknowledged here; False if it is another's."""
+        await store.lock_execution(tx, execution)
+        record = await store.get(tx, execution)
+        if record is None or record.cluster != cluster:
+            return False
+        if record.state is not DispatchState.ACKED:
+            await store.hold(tx, record, cluster, at)
+        return True
 
     @staticmethod
     def _still_offered(record: DispatchRecord | None, connection: Connection) -> bool:

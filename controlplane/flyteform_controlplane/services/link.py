@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from flyteform.proto.flyteform.v1 import link_pb2, link_pb2_grpc
 from flyteform_controlplane.domain.principals import check_cluster_name, principal_of
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from flyteform_controlplane.dispatch.resources import ClusterResources
 
 REGISTER_TIMEOUT_SECONDS: Final = 10.0
+# What a data plane has to take the last words of a stream, which say why it ended.
+LEAVE_SECONDS: Final = 5.0
 LONGEST_NAME: Final = 255
 
 
@@ -42,11 +44,13 @@ class LinkService(link_pb2_grpc.DataPlaneLinkServicer):
         if self._resources is not None:
             self._resources.look()
         reader = asyncio.create_task(self._read(connection, request_iterator))
+        leaving = asyncio.create_task(_leave(connection, asyncio.current_task()))
         try:
             while (message := await connection.receive()) is not None:
                 yield message
         finally:
             self._dispatcher.disconnect(connection)
+            leaving.cancel()
             reader.cancel()
             with suppress(asyncio.CancelledError):
                 await reader
@@ -54,6 +58,8 @@ class LinkService(link_pb2_grpc.DataPlaneLinkServicer):
     async def _read(self, connection: Connection, messages: AsyncIterator[link_pb2.FromDataPlane]) -> None:
         try:
             async for message in messages:
+                if connection.closed.is_set():
+                    return
                 await self._dispatcher.unbroken(self._handle(connection, message))
         except Exception as error:  # noqa: BLE001 - whatever it is, the other half of the stream ends with it
             connection.close(error)
@@ -80,6 +86,14 @@ class LinkService(link_pb2_grpc.DataPlaneLinkServicer):
             case _:
                 # A newer data plane's message: this control plane has no use for it.
                 return
+
+
+async def _leave(connection: Connection, sender: asyncio.Task[Any] | None) -> None:
+    """End the sending half of a stream that has ended, should it be busy with what nobody takes."""
+    await connection.closed.wait()
+    await asyncio.sleep(LEAVE_SECONDS)
+    if sender is not None:
+        sender.cancel()
 
 
 async def _registration(messages: AsyncIterator[link_pb2.FromDataPlane]) -> link_pb2.Register:

@@ -99,7 +99,9 @@ async def is_current(tx: AsyncConnection, name: str, epoch: int) -> bool:
 
 async def mark_lost(tx: AsyncConnection, silent_since: datetime, at: datetime) -> list[str]:
     """Write which clusters fell silent, and return them; what they had not acknowledged returns to the queue."""
-    silent = and_(clusters.c.heartbeat_at < silent_since, clusters.c.lost_since.is_(None))
+    quiet = and_(clusters.c.heartbeat_at < silent_since, clusters.c.lost_since.is_(None))
+    # One that another transaction is just about is looked at the next time: that one may stand still.
+    silent = clusters.c.id.in_(select(clusters.c.id).where(quiet).with_for_update(skip_locked=True))
     ready = clusters.c.state == ClusterState.READY.value
     state = case((ready, ClusterState.LOST.value), else_=clusters.c.state)
     lost = update(clusters).where(silent).values(state=state, lost_since=clusters.c.heartbeat_at)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from sqlalchemy import ColumnElement, RowMapping, and_, delete, func, insert, select, tuple_, update
 
@@ -13,12 +13,15 @@ from flyteform_controlplane.store.tables import EXECUTION_KEY, executions
 from flyteform_controlplane.store.tables_duties import dispatches
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy.ext.asyncio import AsyncConnection
 
 _KEY = tuple(dispatches.c[name] for name in EXECUTION_KEY)
+# Statements may have 32,766 parameters, and PostgreSQL's stack has room for some thousand names in one.
+_MOST_NAMED: Final = 1000
+T = TypeVar("T")
 _ADD = Direct(insert(dispatches), (*EXECUTION_KEY, "cluster_label", "cluster", "state", "created_at", "updated_at"))
 
 
@@ -70,8 +73,11 @@ async def lock_execution(tx: AsyncConnection, execution: ExecutionKey) -> None:
 async def get_many(tx: AsyncConnection, keys: Collection[ExecutionKey]) -> list[DispatchRecord]:
     """Return those of these executions that are dispatched."""
     names = [(key.project, key.domain, key.name) for key in keys]
-    rows = (await tx.execute(select(dispatches).where(tuple_(*_KEY).in_(names)))).mappings()
-    return [_record(row) for row in rows]
+    found: list[DispatchRecord] = []
+    for some in _portions(names):
+        rows = (await tx.execute(select(dispatches).where(tuple_(*_KEY).in_(some)))).mappings()
+        found += [_record(row) for row in rows]
+    return found
 
 
 async def held_by(tx: AsyncConnection, cluster: str) -> list[DispatchRecord]:
@@ -149,20 +155,38 @@ async def hold(tx: AsyncConnection, record: DispatchRecord, cluster: str, at: da
     await tx.execute(update(dispatches).where(dispatches.c.id == record.id).values(**values))
 
 
-async def requeue(
-    tx: AsyncConnection, ids: Collection[int], at: datetime, *, due_at: datetime | None = None, failures: int = 0
-) -> None:
-    """Take the executions back from where they are, not to be leased before `due_at`."""
+async def take_back(tx: AsyncConnection, ids: Collection[int], cluster: str, at: datetime) -> None:
+    """Return to the queue those of these executions that the cluster still has."""
+    values = {**_queued(at), "failures": 0}
+    still = and_(dispatches.c.cluster == cluster, dispatches.c.state != DispatchState.QUEUED.value)
+    for some in _portions(list(ids)):
+        await tx.execute(update(dispatches).where(dispatches.c.id.in_(some), still).values(values))
+
+
+async def postpone(
+    tx: AsyncConnection, record: DispatchRecord, epoch: int, at: datetime, *, due_at: datetime, failures: int
+) -> bool:
+    """Take back the lease of that epoch, which could not be sent; the execution is not leased before `due_at`.
+
+    False, and nothing is done, if the lease has ended meanwhile: the execution may be another's since.
+    """
+    leased = dispatches.c.state == DispatchState.LEASED.value
+    ours = and_(dispatches.c.id == record.id, dispatches.c.epoch == epoch, leased)
     values = {**_queued(at), "due_at": due_at, "failures": failures}
-    await tx.execute(update(dispatches).where(dispatches.c.id.in_(ids)).values(values))
+    return (await tx.execute(update(dispatches).where(ours).values(values))).rowcount > 0
 
 
 async def expire(tx: AsyncConnection, at: datetime) -> list[DispatchRecord]:
-    """Return to the queue the leases that ended without an Ack, and return what they were."""
+    """Return to the queue the leases that ended without an Ack, and return what they were.
+
+    What another transaction is just moving is passed over, not waited for: it may stand still.
+    """
     ended = and_(dispatches.c.state == DispatchState.LEASED.value, dispatches.c.due_at <= at)
-    found = [_record(row) for row in (await tx.execute(select(dispatches).where(ended).with_for_update())).mappings()]
-    if found:
-        await requeue(tx, [record.id for record in found], at)
+    locked = select(dispatches).where(ended).with_for_update(skip_locked=True)
+    found = [_record(row) for row in (await tx.execute(locked)).mappings()]
+    for some in _portions([record.id for record in found]):
+        values = {**_queued(at), "failures": 0}
+        await tx.execute(update(dispatches).where(dispatches.c.id.in_(some)).values(values))
     return found
 
 
@@ -187,6 +211,12 @@ async def aborting(tx: AsyncConnection, names: Collection[str]) -> list[Dispatch
 async def remove(tx: AsyncConnection, ids: Collection[int]) -> None:
     """Forget these executions."""
     await tx.execute(delete(dispatches).where(dispatches.c.id.in_(ids)))
+
+
+def _portions(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Cut what may be of any number into what one statement can name: databases limit its parameters."""
+    for start in range(0, len(values), _MOST_NAMED):
+        yield values[start : start + _MOST_NAMED]
 
 
 def _queued(at: datetime) -> Mapping[str, object]:
