@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import replace
+from math import inf
 from typing import TYPE_CHECKING, TypeVar
 
 from flyteidl.admin.agent_pb2 import TaskCategory
 from flyteidl.core.execution_pb2 import TaskExecution
 
-from flyteform.errors import FlyteformError
+from flyteform.errors import FlyteformError, UnavailableError
 from flyteform.waiting import set_within
 from flyteform_dataplane.attempt_logs import write_line, write_note
 from flyteform_dataplane.channel import Backoff
@@ -142,7 +143,8 @@ class Job:
             await self._records.remove(record.name)
             raise
         record = replace(record, meta=meta, created=True)
-        await self._records.save(record)
+        # What the job is known by is nowhere else: not even a stop ends this.
+        await self._surely(lambda: self._records.save(record), asyncio.sleep, connector.endpoint.patience)
         return record
 
     async def _run_at_once(self, connector: Connector) -> int:
@@ -172,9 +174,26 @@ class Job:
             await self._pause(min(pause, connector.endpoint.poll))
             pause *= _GROWTH
         await self._last_words(connector, category, record.meta)
-        code = await write_end(self._objects, record.output_prefix, resource)
-        await self._records.remove(record.name)
+        code = await self._surely(lambda: write_end(self._objects, record.output_prefix, resource), self._pause)
+        await self._surely(lambda: self._records.remove(record.name), self._pause)
         return code
+
+    async def _surely(
+        self, action: Callable[[], Awaitable[Answer]], pause: Callable[[float], Awaitable[None]], seconds: float = inf
+    ) -> Answer:
+        """Repeat what the object store cannot do now: the work of hours must not be lost to its absence."""
+        clock, failures = asyncio.get_running_loop().time, 0
+        deadline = clock() + seconds
+        while True:
+            try:
+                return await action()
+            except UnavailableError as error:
+                if clock() > deadline:
+                    raise
+                failures += 1
+                if failures == 1:
+                    write_note(self._log, f"{error.message}; trying again")
+            await pause(_BACKOFF.pause(failures))
 
     async def _patiently(
         self, connector: Connector, call: Callable[[], Awaitable[Answer]], *, polling: bool = False

@@ -11,13 +11,14 @@ from flyteidl.admin.agent_pb2 import TaskCategory
 
 from flyteform.errors import FlyteformError, UnavailableError
 from flyteform_dataplane.attempt_logs import log_path, write_note
+from flyteform_dataplane.channel import Backoff
 from flyteform_dataplane.connectors.errors import ConnectorCallError, ConnectorUnavailableError
 from flyteform_dataplane.connectors.job import Job, StoppedError
 from flyteform_dataplane.connectors.records import Records
 from flyteform_dataplane.ports import AttemptPhase, AttemptUpdate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from datetime import datetime
     from pathlib import Path
 
@@ -31,6 +32,7 @@ logger = logging.getLogger(__name__)
 _CLEANING_PAUSE = 10.0  # seconds between attempts to delete a job whose connector is away
 _DELETING_TRIES = 3
 _SWEEP_PAUSE = 300.0  # seconds
+_STORE_BACKOFF = Backoff(0.1, 10.0)
 
 
 @dataclasses.dataclass(eq=False, slots=True)
@@ -122,9 +124,7 @@ class JobExecutor:
             running.job.stop()
             await running.ended.wait()
         elif self._in_use:
-            record = await self._records.get(name)
-            if record is not None and not record.abandoned:
-                await self._delete(record)
+            await self._surely(lambda: self._clear(name))
 
     async def forget(self, execution: str) -> None:
         """Delete all jobs of the execution; nobody is told."""
@@ -163,9 +163,7 @@ class JobExecutor:
             await asyncio.to_thread(running.log.parent.mkdir, parents=True, exist_ok=True)
             code = await running.job.run()
         except StoppedError:
-            record = await self._records.get(name)
-            if record is not None:
-                await self._delete(record)
+            await self._surely(lambda: self._clear(name))
             return self._update(running, name, AttemptPhase.EXITED, reason="it was stopped")
         except UnavailableError as error:
             return await self._lost(running, name, error.message)
@@ -173,18 +171,36 @@ class JobExecutor:
             # A defect of ours must end the attempt as any other failure of the system does.
             logger.exception("the job of %s cannot be watched", name)
             return await self._lost(running, name, repr(error))
-        record = await self._records.get(name)
-        if record is not None:  # its connector refuses to say more of it
-            await self._delete(record)
+        await self._surely(lambda: self._clear(name))  # should its connector refuse to say more of it
         return self._update(running, name, AttemptPhase.EXITED, code)
 
     async def _lost(self, running: _Running, name: str, reason: str) -> AttemptUpdate:
         """Give the attempt up; its job, if there is one, is deleted when its connector answers again."""
         write_note(running.log, f"given up: {reason}")
+        await self._surely(lambda: self._give_up(name))
+        return self._update(running, name, AttemptPhase.LOST, reason=reason)
+
+    async def _surely(self, action: Callable[[], Awaitable[None]]) -> None:
+        """Repeat what the store of the records cannot do now: a job that is left there would run on beside another."""
+        failures = 0
+        while True:
+            try:
+                return await action()
+            except UnavailableError as error:
+                failures += 1
+                logger.warning("a job cannot be looked after now: %s", error.message)
+                await asyncio.sleep(_STORE_BACKOFF.pause(failures))
+
+    async def _clear(self, name: str) -> None:
+        """Delete the job of an attempt, if there is one on record that nobody deletes already."""
+        record = await self._records.get(name)
+        if record is not None and not record.abandoned:
+            await self._delete(record)
+
+    async def _give_up(self, name: str) -> None:
         record = await self._records.get(name)
         if record is not None:
             await self._abandon(record)
-        return self._update(running, name, AttemptPhase.LOST, reason=reason)
 
     async def _delete(self, record: Record) -> None:
         for _ in range(_DELETING_TRIES):

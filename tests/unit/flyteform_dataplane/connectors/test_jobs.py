@@ -302,3 +302,90 @@ async def test_what_a_job_waits_for_is_told(office: Office) -> None:
     await until(lambda: office.updates["p/d/e/n/0"][-1].phase is AttemptPhase.EXITED)
     told = [(update.phase, update.reason) for update in office.updates["p/d/e/n/0"]]
     assert told == [(AttemptPhase.WAITING_FOR_RESOURCES, "no warehouse is free"), (AttemptPhase.EXITED, "")]
+
+
+class Away(MemoryStore):
+    """A store that is away while it is told so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.away = False
+        self.tries = 0
+
+    async def get(self, uri: str, *, limit: int | None = None) -> bytes:
+        """Return the content, if there is anybody."""
+        self._check()
+        return await super().get(uri, limit=limit)
+
+    async def put(self, uri: str, data: bytes, *, if_absent: bool = False, durable: bool = True) -> None:
+        """Store it likewise."""
+        self._check()
+        await super().put(uri, data, if_absent=if_absent, durable=durable)
+
+    def _check(self) -> None:
+        if self.away:
+            self.tries += 1
+            raise UnavailableError("the store is away")
+
+
+@pytest.fixture
+async def away(tmp_path: Path) -> AsyncIterator[Office]:
+    """Give an office whose store goes away."""
+    connector = FakeConnector()
+    await connector.start()
+    made = Office(tmp_path, connector)
+    made.store = Away()
+    await made.open()
+    yield made
+    await made.close()
+    await connector.stop()
+
+
+async def test_a_result_waits_for_its_store(away: Office) -> None:
+    """What a job has worked out is kept when the store is back, and nobody runs it again."""
+    store = away.store
+    assert isinstance(store, Away)
+    await away.start()
+    await until(lambda: len(away.connector.asked) > 1)
+    store.away = True
+    away.connector.resource = messages.Resource(phase=SUCCEEDED, outputs=literals(o=7))
+    await until(lambda: store.tries > 2)
+    store.away = False
+    assert (await away.end()).exit_code == 0
+    assert store.literals("mem://store/p/d/e/n/0/outputs.pb") == literals(o=7)
+    assert (len(away.connector.created), away.records) == (1, [])
+
+
+async def test_a_job_is_known_even_if_its_store_was_away_when_it_was_made(away: Office) -> None:
+    """Its record is written when the store is back: it is watched and deleted as any other."""
+    store = away.store
+    assert isinstance(store, Away)
+    away.connector.answering.clear()
+    await away.start()
+    await until(lambda: away.connector.created)
+    store.away = True
+    away.connector.answering.set()
+    await until(lambda: store.tries > 1)
+    store.away = False
+    await until(lambda: away.connector.asked)
+    await away.executor.stop("p/d/e/n/0")
+    assert away.connector.deleted == [b"job-0"]
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_a_stop_deletes_the_job_when_the_store_is_back(away: Office, known: bool) -> None:
+    """Also of one that a former life has created: left alone, it would run on beside whatever comes next."""
+    store = away.store
+    assert isinstance(store, Away)
+    await away.start()
+    await until(lambda: away.connector.asked)
+    if not known:
+        await away.executor.release("p/d/e")
+    store.away = True
+    stopping = asyncio.create_task(away.executor.stop("p/d/e/n/0"))
+    await until(lambda: store.tries > 1)
+    assert not stopping.done()
+    store.away = False
+    async with asyncio.timeout(60):
+        await stopping
+    assert (away.connector.deleted, away.records) == ([b"job-0"], [])
