@@ -160,14 +160,17 @@ class PodExecutor:
         """Delete the attempt's pod; returns when nothing of it is left."""
         attempt = self._attempts.setdefault(name, _Attempt(name, lambda _: None))
         attempt.stopping = True
-        await attempt.cancel()
-        there = await self._patiently(name, lambda: self._delete_own(attempt))
-        if self._pod(attempt) is not None:
-            await attempt.until_gone()
-        elif there and not attempt.gone:
-            # One that was made just now may not have been seen yet, nor will its end be.
-            await self._patiently(name, lambda: self._is_gone(*attempt.place))
-        self._attempts.pop(name, None)
+        try:
+            await attempt.cancel()
+            there = await self._patiently(name, lambda: self._delete_own(attempt))
+            if self._pod(attempt) is not None:
+                await attempt.until_gone()
+            elif there and not attempt.gone:
+                # One that was made just now may not have been seen yet, nor will its end be.
+                await self._patiently(name, lambda: self._is_gone(*attempt.place))
+        finally:
+            # Also if that was refused: whoever starts it again has to hear of it.
+            self._attempts.pop(name, None)
         self._ended.pop(name, None)
 
     async def forget(self, execution: str) -> None:
@@ -353,8 +356,10 @@ class PodExecutor:
 
         What is usual is told only after something that was not: it says that this is over.
         """
+        if usual and (attempt.told is None or attempt.told[0] is phase):
+            return
         news = phase, _NUMBERS.sub("", reason)
-        if (attempt.told is None or attempt.told[0] is phase) if usual else attempt.told == news:
+        if attempt.told == news:
             return
         attempt.told = news
         if not usual:

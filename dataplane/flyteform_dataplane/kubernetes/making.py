@@ -64,7 +64,9 @@ class PodMaker:
                 waits(phase, reason)
                 woken = await self._rooms.wait(namespace, pause)
             else:
-                logger.warning("%s has to wait %.1f s: %s", request.name, pause, reason)
+                # A server that is away for long is told of once by each of those that wait, not each time.
+                level = logging.WARNING if pause == _FIRST_PAUSE else logging.INFO
+                logger.log(level, "%s has to wait %.1f s: %s", request.name, pause, reason)
                 if clock() > usual_until:
                     waits(phase, f"the pod cannot be made yet: {reason}")
                 woken = False

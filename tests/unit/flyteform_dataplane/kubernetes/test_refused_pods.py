@@ -16,7 +16,7 @@ from flyteform_dataplane.kubernetes.profile import PodProfile
 from flyteform_dataplane.ports import AttemptPhase
 from support.attempts import until
 from support.fake_cluster import FakeCluster
-from support.pods import request
+from support.pods import ended, request
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -37,6 +37,7 @@ class Picky(FakeCluster):
         super().__init__()
         self.error: FlyteformError | None = None
         self.tries = 0
+        self.refuses_to_delete = False
         self.removed_on_get = ""
         self.answer: asyncio.Event | None = None
 
@@ -50,6 +51,12 @@ class Picky(FakeCluster):
             await self.answer.wait()
             raise UnavailableError("the answer was lost")
         return made
+
+    async def delete(self, path: str, body: Json | None = None) -> Json:
+        """Refuse, or delete."""
+        if self.refuses_to_delete:
+            raise ForbiddenError("pods is forbidden")
+        return await super().delete(path, body)
 
     async def get(self, path: str, **query: str) -> Json:
         """Return what there is, or find that it has just gone."""
@@ -315,3 +322,33 @@ async def test_a_server_that_is_away_is_waited_for(world: World) -> None:
     world.cluster.error = None
     await until(lambda: POD in world.cluster.objects)
     assert world.updates == []
+
+
+async def test_a_stop_that_was_refused_is_over(world: World) -> None:
+    """Who starts the attempt again, as it could not be ended, hears what becomes of its pod."""
+    await world.start()
+    await until(lambda: POD in world.cluster.objects)
+    world.cluster.refuses_to_delete = True
+    with pytest.raises(ForbiddenError):
+        await world.executor.stop(NAME)
+    await world.start()
+    world.cluster.set(POD, {"status": {"phase": "Succeeded", "containerStatuses": [ended("f1-n0-0")]}})
+    await until(lambda: world.updates)
+    assert world.updates[-1].exit_code == 0
+
+
+async def test_a_name_of_somebody_elses_attempt_is_refused(world: World) -> None:
+    """Other attempts' names may make the same name of a pod: their ends are not this one's."""
+    theirs = {
+        "name": "f1-n0-0",
+        "annotations": {"flyteform.dev/attempt": "flytesnacks/development/f1-n0/0"},
+        "labels": {"app.kubernetes.io/managed-by": "flyteform"},
+    }
+    await world.cluster.create(POD.rpartition("/")[0], {"metadata": theirs, "spec": {}})
+    world.cluster.set(POD, {"status": {"phase": "Succeeded"}})
+    await until(lambda: world.cluster.watches)
+    await world.start()
+    await until(lambda: world.updates)
+    failure = world.updates[-1].failure
+    assert failure is not None
+    assert "somebody else has made a pod of its name" in failure.message
