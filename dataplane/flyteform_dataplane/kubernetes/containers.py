@@ -56,16 +56,23 @@ def own_pod(request: PodRequest, profile: PodProfile, template: Json) -> tuple[J
             f"task {task} names {primary!r} as its primary container, which its pod has not",
             remedy=f"name one of: {', '.join(names)}",
         )
-    for container in [*spec.get("initContainers", []), *containers]:
-        _add_variables(container, _environment(request, profile))
-        if container["name"] == primary:
-            _complete_primary(container, request, profile, template)
-        else:
-            amounts = bounded(container.get("resources", {}), profile, request.platform.limits)
-            container["resources"] = {**container.get("resources", {}), **amounts}
+    _complete(spec, primary, request, profile, template)
+    return spec, primary
+
+
+def _complete(spec: Json, primary: str, request: PodRequest, profile: PodProfile, template: Json) -> None:
+    """Give all containers resources and variables; not all clusters know limits of the pod as a whole."""
+    for field in ("initContainers", "containers"):
+        for container in spec.get(field, []):
+            main = field == "containers" and container["name"] == primary
+            below = standing(template, container["name"], primary=main, field=field).get("resources")
+            given = container.get("resources", {})
+            container["resources"] = {**given, **requirements(given, profile, request.platform, below)}
+            _add_variables(container, _environment(request, profile))
+            if main:
+                _complete_primary(container, request)
     if "resources" in spec:
         spec["resources"] |= bounded(spec["resources"], profile, request.platform.limits)
-    return spec, primary
 
 
 def _environment(request: PodRequest, profile: PodProfile) -> dict[str, str]:
@@ -83,10 +90,7 @@ def _add_variables(container: Json, variables: Mapping[str, str]) -> None:
     container["env"] = [*own, *_variables({key: value for key, value in variables.items() if key not in named})]
 
 
-def _complete_primary(container: Json, request: PodRequest, profile: PodProfile, template: Json) -> None:
-    below = standing(template, container["name"], primary=True).get("resources")
-    given = container.get("resources", {})
-    container["resources"] = {**given, **requirements(given, profile, request.platform, below)}
+def _complete_primary(container: Json, request: PodRequest) -> None:
     for field, texts in (("command", request.command), ("args", request.arguments)):
         if texts:
             container[field] = list(texts)

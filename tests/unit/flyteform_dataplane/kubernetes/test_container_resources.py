@@ -85,11 +85,11 @@ def test_zero_is_nothing(zero: str) -> None:
     assert of_command({"CPU": "2"}, nothing)["limits"] == {"cpu": "2", "memory": "1Gi"}
     found = resources(pod_task(main={"limits": {"memory": zero}}, beside={"limits": {"memory": zero, "cpu": "1"}}))
     assert found["main"]["limits"]["memory"] == "1Gi"
-    assert found["beside"] == {"requests": {"cpu": "1"}, "limits": {"cpu": "1"}}
+    assert found["beside"]["limits"] == {"cpu": "1", "memory": "1Gi"}
 
 
 def test_all_containers_of_a_tasks_pod_are_held_to_the_limits() -> None:
-    """The primary one has defaults too: the platform's, then the cluster's."""
+    """All have defaults, as in Flyte: what has no limit would have all of its node."""
     found = resources(
         pod_task(main={"limits": {"memory": "100Gi"}}, beside={"requests": {"cpu": 16}, "limits": {"cpu": 32}}),
         platform=PLATFORM,
@@ -97,22 +97,23 @@ def test_all_containers_of_a_tasks_pod_are_held_to_the_limits() -> None:
     assert found["main"] == {
         "requests": {"memory": "8Gi", "cpu": "500m"}, "limits": {"memory": "8Gi", "cpu": "500m"},
     }  # fmt: skip
-    assert found["beside"] == {"requests": {"cpu": "4"}, "limits": {"cpu": "4"}}
+    assert found["beside"]["requests"] == found["beside"]["limits"] == {"cpu": "4", "memory": "2Gi"}
     assert resources(pod_task(main={}), platform=PLATFORM)["main"]["limits"] == {"cpu": "500m", "memory": "2Gi"}
 
 
 def test_a_request_of_a_tasks_pod_is_not_above_its_limit() -> None:
     """Kubernetes would refuse the pod."""
     found = resources(pod_task(main={}, beside={"requests": {"memory": "2Gi"}, "limits": {"memory": "1Gi"}}))
-    assert found["beside"]["requests"] == {"memory": "1Gi"}
+    assert found["beside"]["requests"]["memory"] == "1Gi"
 
 
 def test_what_a_pod_asks_for_as_a_whole_is_held_to_the_limits() -> None:
-    """Its containers share that, whatever each of them says."""
+    """Its containers have limits of their own beside that: not all clusters know the pod's."""
     task = pod_task(main={})
     task.k8s_pod.pod_spec.update({"resources": {"limits": {"cpu": "64"}}})
     spec = pod_of(request(task, platform=PLATFORM), PROFILE)["spec"]
     assert spec["resources"] == {"requests": {"cpu": "4"}, "limits": {"cpu": "4"}}
+    assert spec["containers"][0]["resources"]["limits"] == {"cpu": "500m", "memory": "2Gi"}
 
 
 def test_other_resources_of_a_tasks_pod_stay() -> None:
@@ -147,7 +148,8 @@ def test_a_template_says_what_a_task_leaves_open() -> None:
         "limits": {"memory": "3Gi", "cpu": "3", "example.com/device": "1"},
     }
     assert of_command({"CPU": "500m"}, template=TEMPLATE)["limits"]["cpu"] == "500m"
-    assert resources(pod_task(main={}), TEMPLATE)["main"]["requests"]["cpu"] == "2"
+    found = resources(pod_task(main={}, beside={}), TEMPLATE)
+    assert (found["main"]["requests"]["cpu"], found["beside"]["requests"]["cpu"]) == ("2", "3")
 
 
 AMOUNTS = st.sampled_from(["", "0", "100m", "1", "3.5", "64"])

@@ -301,7 +301,7 @@ def test_a_pod_task_brings_its_containers() -> None:
     assert primary["resources"]["requests"] == {"cpu": "1", "memory": "1Gi"}
     assert (proxy["command"], proxy["env"][0]) == (["serve"], {"name": "B", "value": "own"})
     assert {"name": "A", "value": "1"} in proxy["env"]
-    assert "memory" not in proxy["resources"]["limits"]
+    assert proxy["resources"]["limits"] == {"cpu": "1", "memory": "1Gi"}
 
 
 def test_a_pod_task_without_its_primary_container_is_refused() -> None:
