@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tools.kubernetes import control_plane, images, kwok, node, packages, toolchain
+from tools.kubernetes import control_plane, images, kwok, machine, node, packages, toolchain
 from tools.kubernetes.builds import KUBE, PROGRAMS, built, is_built
 from tools.kubernetes.definitions import definitions as others_definitions
 from tools.kubernetes.network import make_network, remove_network
@@ -50,7 +50,7 @@ def up(arguments: argparse.Namespace) -> None:
     except ClusterError:
         cluster = Cluster.new(run, Mode(arguments.mode))
     if cluster.mode is Mode.FULL:
-        node.prepare()
+        machine.prepare(cluster.run)
     kube = built(KUBE)
     cluster.write()
     _link_kubectl(cluster, kube)
@@ -154,7 +154,7 @@ def execute(arguments: argparse.Namespace) -> None:
 def possible(arguments: argparse.Namespace) -> None:
     """Have what a cluster of this mode needs on this machine, or say what is missing."""
     if Mode(arguments.mode) is Mode.FULL:
-        node.prepare()
+        machine.prepare(arguments.run.resolve())
     for program in PROGRAMS:
         if not is_built(program):
             toolchain.go(program.sources)

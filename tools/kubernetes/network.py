@@ -12,11 +12,6 @@ if TYPE_CHECKING:
     from tools.kubernetes.settings import Cluster
 
 
-def check_network() -> None:
-    """Raise `ClusterError` where not even root may make a network namespace: in most containers."""
-    _run("unshare", "--net", "--mount", "true")
-
-
 def make_network(cluster: Cluster) -> None:
     """Make the namespace with loopback, the bridge with the node's address, and forwarding between pods."""
     if cluster.namespace in _namespaces():

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import shutil
 import subprocess
 import tempfile
 from pathlib import Path
@@ -15,7 +13,7 @@ from tools.kubernetes import cgroups
 from tools.kubernetes.builds import COREDNS, built
 from tools.kubernetes.control_plane import answers
 from tools.kubernetes.images import PAUSE, pause_image, write_archive
-from tools.kubernetes.network import check_network
+from tools.kubernetes.machine import PLUGINS
 from tools.kubernetes.settings import ClusterError
 
 if TYPE_CHECKING:
@@ -28,42 +26,9 @@ if TYPE_CHECKING:
 
 _CONTAINERD, _KUBELET, _PROXY, _DNS = "containerd", "kubelet", "kube-proxy", "coredns"
 NAMES = (_CONTAINERD, _KUBELET, _PROXY, _DNS)
-# Debian's; installed by `prepare` where they are missing.
-_PACKAGES = (
-    *("containerd", "runc", "containernetworking-plugins", "iproute2", "iptables", "conntrack", "procps"),
-    *("util-linux", "mount", "gcc", "libc6-dev"),
-)
-_COMMANDS = (
-    *("containerd", "ctr", "runc", "ip", "iptables", "conntrack", "sysctl"),
-    *("nsenter", "umount", "cc"),
-)
-_PLUGINS = Path("/usr/lib/cni")
 _IMPORT = ("--namespace=k8s.io", "images", "import")
 # A kubelet sets these for the whole machine when it starts; they are put back.
 _MACHINE_WIDE = ("kernel.panic", "kernel.panic_on_oops", "vm.overcommit_memory")
-
-
-def prepare() -> None:
-    """Install the packages that a node needs; `ClusterError` where that is not possible, or would not be enough."""
-    if os.geteuid() != 0:
-        raise ClusterError("a cluster with real pods needs root; as a user: make cluster ARGS='up --mode control'")
-    _install()
-    if not cgroups.writable():
-        raise ClusterError("a cluster with real pods makes control groups, and root may not do that here")
-    check_network()
-
-
-def _install() -> None:
-    if all(shutil.which(command) for command in _COMMANDS) and (_PLUGINS / "bridge").exists():
-        return
-    if shutil.which("apt-get") is None:
-        raise ClusterError(f"install what Debian calls {', '.join(_PACKAGES)}")
-    print(f"installing {', '.join(_PACKAGES)}, as far as they are missing …", flush=True)
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for command in (("apt-get", "update", "-q"), ("apt-get", "install", "-qy", "--no-install-recommends", *_PACKAGES)):
-        ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        if ended.returncode:
-            raise ClusterError(f"{' '.join(command)}: {ended.stderr.strip()[-500:]}")
 
 
 def start_node(cluster: Cluster, processes: Processes, kube: Path) -> None:
@@ -198,7 +163,7 @@ oom_score = 0
   restrict_oom_score_adj = true
   disable_apparmor = true
   [plugins."io.containerd.grpc.v1.cri".cni]
-    bin_dir = "{_PLUGINS}"
+    bin_dir = "{PLUGINS}"
     conf_dir = "{run}/cni"
   [plugins."io.containerd.grpc.v1.cri".containerd]
     snapshotter = "overlayfs"
