@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from flyteform_dataplane.plugins.ports import TaskContext
 
 _TARGETS = ("container", "k8s_pod")
-DEFAULT_SERVICE_ACCOUNT = "default"
 
 
 class PodPlugin:

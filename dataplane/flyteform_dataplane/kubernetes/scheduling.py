@@ -48,8 +48,8 @@ def accelerate(spec: Json, accelerator: GPUAccelerator, accelerators: Accelerato
     if not any(accelerators.resource in _limits(container) for container in spec["containers"]):
         return
     if accelerator.device:
-        device = accelerators.devices.get(accelerator.device.upper(), accelerator.device)
-        _want(spec, accelerators.device_label, device)
+        devices = {name.upper(): label for name, label in accelerators.devices.items()}
+        _want(spec, accelerators.device_label, devices.get(accelerator.device.upper(), accelerator.device))
     match accelerator.WhichOneof("partition_size_value"):
         case "partition_size":
             _want(spec, accelerators.partition_label, accelerator.partition_size)

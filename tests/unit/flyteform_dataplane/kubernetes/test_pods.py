@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from flyteform_dataplane.copilot.plans import parse
 from flyteform_dataplane.errors import UserError
 from flyteform_dataplane.kubernetes.pods import pod_of
-from flyteform_dataplane.kubernetes.profile import Copilot, PodProfile, Spot
+from flyteform_dataplane.kubernetes.profile import Accelerators, Copilot, PodProfile, Spot
 from flyteform_dataplane.kubernetes.webhook.requests import secrets_of
 from flyteform_dataplane.ports import Copying
 from support.pods import Json, container_task, request
@@ -138,6 +138,40 @@ def test_an_accelerator_chooses_its_nodes() -> None:
     labels = ("k8s.amazonaws.com/accelerator", "k8s.amazonaws.com/gpu-partition-size")
     assert expressions == dict(zip(labels, (["nvidia-a100"], ["1g.5gb"]), strict=True))
     assert {one["key"] for one in spec["tolerations"]} == set(labels)
+
+
+@pytest.mark.parametrize(
+    ("asked", "label"), [("a100", "NVIDIA-A100-40GB"), ("A100", "NVIDIA-A100-40GB"), ("l4", "nvidia-l4"), ("T4", "T4")]
+)
+def test_devices_have_names_of_the_clusters_own(asked: str, label: str) -> None:
+    """In any case; one that the cluster does not name is the label's value itself."""
+    accelerators = Accelerators(devices={"a100": "NVIDIA-A100-40GB", "L4": "nvidia-l4"})
+    task = container_task({"GPU": "1"})
+    task.extended_resources.gpu_accelerator.device = asked
+    spec = pod_of(request(task), replace(PROFILE, accelerators=accelerators))["spec"]
+    assert _required(spec)[0]["matchExpressions"][0]["values"] == [label]
+
+
+UNPARTITIONED = {"key": "k8s.amazonaws.com/gpu-partition-size", "operator": "DoesNotExist"}
+WHOLE = {"key": "whole", "operator": "Exists"}
+
+
+@pytest.mark.parametrize(
+    ("accelerators", "requirement", "tolerations"),
+    [
+        (Accelerators(), UNPARTITIONED, None),
+        (Accelerators(unpartitioned_requirement=WHOLE, unpartitioned_toleration=SPOT_TAINT), WHOLE, [SPOT_TAINT]),
+    ],
+)
+def test_a_whole_device(accelerators: Accelerators, requirement: Json, tolerations: list[Json] | None) -> None:
+    """Nodes whose devices are not partitioned, by the absence of Flyte's label or as the cluster says."""
+    task = container_task({"GPU": "1"})
+    task.extended_resources.gpu_accelerator.unpartitioned = True
+    spec = pod_of(request(task), replace(PROFILE, accelerators=accelerators))["spec"]
+    assert _required(spec) == [{"matchExpressions": [requirement]}]
+    assert spec.get("tolerations") == tolerations
+    task.extended_resources.gpu_accelerator.unpartitioned = False
+    assert "affinity" not in pod_of(request(task), PROFILE)["spec"]
 
 
 def test_a_resource_may_stand_for_the_taint_of_its_nodes() -> None:
