@@ -33,7 +33,12 @@ def kept(name: str, make: Callable[[Path], None], folder: Path = CACHE / "images
     partial = target.with_suffix(f".{os.getpid()}{_PARTIAL}")
     make(partial)
     with _locked(folder):
-        partial.rename(target)
+        if target.exists():
+            # Somebody was faster. Theirs stays, whose digest may be known: byte code differs from one time to the next.
+            partial.unlink()
+        else:
+            _digest_of(target).unlink(missing_ok=True)
+            partial.rename(target)
         _prune(folder)
     return target
 
@@ -48,7 +53,11 @@ def _prune(folder: Path) -> None:
         left = path.suffix == _PARTIAL or taken > ROOM or idle > UNUSED
         if left and idle > RECENT:
             path.unlink()
-            path.with_suffix(".sha256").unlink(missing_ok=True)
+            _digest_of(path).unlink(missing_ok=True)
+
+
+def _digest_of(layer: Path) -> Path:
+    return layer.with_suffix(".sha256")
 
 
 @contextmanager

@@ -239,7 +239,7 @@ def python_layer() -> Path:
     """Return a layer with this machine's own Python, the libraries that it needs, and a shell."""
     base = Path(sysconfig.get_config_var("installed_base") or sysconfig.get_config_var("base"))
     version = sysconfig.get_python_version()
-    name = f"python-{version}-{_digest_of_text(f'{base} {MAKER}')}"
+    name = f"python-{version}-{_digest_of_text(f'{base} {sys.version} {MAKER}')}"
     return cached_layer(name, lambda: dict(_python_files(base, version)))
 
 

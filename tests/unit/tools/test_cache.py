@@ -69,6 +69,25 @@ def test_what_somebody_may_be_reading_stays(tmp_path: Path) -> None:
     assert all(path.exists() for path in used)
 
 
+def test_of_several_the_first_stays(tmp_path: Path) -> None:
+    """Who makes a layer that somebody else makes meanwhile uses theirs: its digest may have been told already."""
+
+    def be_late(path: Path) -> None:
+        kept("layer", _make, tmp_path)
+        path.write_bytes(b"made differently")
+
+    assert kept("layer", be_late, tmp_path).read_bytes() == b"made"
+    assert not [*tmp_path.glob("*.partial")]
+
+
+def test_a_new_layer_has_no_old_digest(tmp_path: Path) -> None:
+    """What somebody has removed by hand is made again, with another digest perhaps."""
+    _stored(tmp_path, "layer.tar", idle=1).unlink()
+    made = kept("layer", _make, tmp_path)
+    assert made.exists()
+    assert not made.with_suffix(".sha256").exists()
+
+
 def test_a_layer_that_could_not_be_made_is_not_there(tmp_path: Path) -> None:
     """What fails half-way is made anew the next time."""
 
