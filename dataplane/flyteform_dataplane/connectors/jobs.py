@@ -152,7 +152,12 @@ class JobExecutor:
             running.ended.set()
 
     async def _run(self, running: _Running, name: str) -> None:
-        update = await self._end_of(running, name)
+        try:
+            update = await self._end_of(running, name)
+        except Exception as error:
+            # Its record can be neither read nor written, for good: who waits for its end has to hear of that.
+            logger.exception("the job of %s cannot be looked after", name)
+            update = self._update(running, name, AttemptPhase.LOST, reason=repr(error))
         del self._running[name]
         running.ended.set()
         for observe in running.observers:

@@ -13,7 +13,7 @@ from flyteidl.core.errors_pb2 import ContainerError, ErrorDocument
 from flyteidl.core.execution_pb2 import ExecutionError, TaskExecution, TaskLog
 from flyteidl.core.tasks_pb2 import TaskTemplate
 
-from flyteform.errors import UnavailableError
+from flyteform.errors import FlyteformError, InvalidInputError, UnavailableError
 from flyteform_dataplane.attempt_logs import log_path
 from flyteform_dataplane.connectors.directory import Directory
 from flyteform_dataplane.connectors.endpoints import Endpoint
@@ -310,6 +310,7 @@ class Away(MemoryStore):
     def __init__(self) -> None:
         super().__init__()
         self.away = False
+        self.error: FlyteformError = UnavailableError("the store is away")
         self.tries = 0
 
     async def get(self, uri: str, *, limit: int | None = None) -> bytes:
@@ -325,7 +326,7 @@ class Away(MemoryStore):
     def _check(self) -> None:
         if self.away:
             self.tries += 1
-            raise UnavailableError("the store is away")
+            raise self.error
 
 
 @pytest.fixture
@@ -389,3 +390,16 @@ async def test_a_stop_deletes_the_job_when_the_store_is_back(away: Office, known
     async with asyncio.timeout(60):
         await stopping
     assert (away.connector.deleted, away.records) == ([b"job-0"], [])
+
+
+async def test_a_store_that_refuses_for_good_ends_the_attempt(away: Office) -> None:
+    """Nobody waits for ever: the attempt is lost, and a stop of it returns."""
+    store = away.store
+    assert isinstance(store, Away)
+    await away.start()
+    await until(lambda: away.connector.asked)
+    store.away, store.error = True, InvalidInputError("no access")
+    async with asyncio.timeout(60):
+        await away.executor.stop("p/d/e/n/0")
+    assert away.updates["p/d/e/n/0"][-1].phase is AttemptPhase.LOST
+    store.away = False
