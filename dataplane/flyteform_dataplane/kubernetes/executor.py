@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar, assert_never
 
 from flyteform.errors import FlyteformError, NotFoundError
 from flyteform_dataplane.engine.failures import Failure, FailureKind
+from flyteform_dataplane.health import ended
 from flyteform_dataplane.kubernetes.copying import EXIT_ANNOTATION
 from flyteform_dataplane.kubernetes.loglinks import log_links
 from flyteform_dataplane.kubernetes.making import PodMaker, attempt_of, is_of
@@ -38,6 +39,7 @@ Answer = TypeVar("Answer")
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 60.0
 _LET_GO_AFTER = 60.0  # seconds
+_SWEEP_PAUSE = 60.0  # seconds
 _REMEMBERED = 4096  # ends that a repeated start is told, when the pod may be gone
 _PAGE = "500"
 _AT_ONCE = 500  # attempts that are stopped together
@@ -58,6 +60,7 @@ class _Attempt:
     # What is said to the pod when its primary container has ended and others run on.
     settling: asyncio.Task[None] | None = None
     timer: asyncio.TimerHandle | None = None
+    missed: bool = False  # whether its pod was not there when it was looked for last
     gone: bool = False
     # Made by who waits for it: ten thousand that nobody waits for would take megabytes.
     _going: asyncio.Event | None = None
@@ -118,6 +121,7 @@ class PodExecutor:
         namespaces = namespaces or Namespaces()
         self._templates = PodTemplates(api, profile, namespaces)
         self._rooms = Rooms()
+        self._sweeping: asyncio.Task[None] | None = None
         self._maker = PodMaker(api, profile, self._templates, self._rooms, owner)
         mine = f"{MANAGED_LABEL}={MANAGER}"
         self._informer = Informers(api, "/api/v1/pods", self._seen, namespaces, selector=mine, keep=trimmed_pod)
@@ -126,9 +130,13 @@ class PodExecutor:
         """Begin to watch; returns when all pods and templates that there are have been seen."""
         self._informer.start()
         await asyncio.gather(self._templates.open(), self._informer.synced())
+        self._sweeping = asyncio.create_task(self._sweep(), name="pods that went unseen")
 
     async def close(self) -> None:
         """Watch no more. The pods go on: whoever starts their attempts again finds them as they are."""
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            await asyncio.gather(self._sweeping, return_exceptions=True)
         await asyncio.gather(self._informer.stop(), self._templates.close())
         await asyncio.gather(*(attempt.cancel() for attempt in self._attempts.values()))
         for task in self._aside:
@@ -137,7 +145,8 @@ class PodExecutor:
 
     def ailment(self) -> str:
         """Say that nothing is heard any more of pods or their templates, if that is so."""
-        return self._informer.ailment() or self._templates.ailment()
+        sweep = ended(self._sweeping, "the search for pods that went unseen")
+        return self._informer.ailment() or self._templates.ailment() or sweep
 
     async def start(self, attempt: PodRequest, observe: Callable[[AttemptUpdate], None]) -> None:
         """Make the attempt's pod, or watch it if there is one: one that has ended is not run again."""
@@ -322,6 +331,28 @@ class PodExecutor:
         if attempt.creating is not None and not attempt.stopping:
             # It was made and has gone while the answer was on its way; what asks for it again is too late.
             self._do_aside(attempt.name, lambda: self._unmake(attempt))
+
+    async def _sweep(self) -> None:
+        """Look now and then for pods that were made and have gone between two watches: no change tells of them."""
+        while True:
+            await asyncio.sleep(_SWEEP_PAUSE)
+            for attempt in list(self._attempts.values()):
+                made = attempt.creating is None and not attempt.stopping
+                missed, attempt.missed = attempt.missed, made and self._pod(attempt) is None
+                if missed and attempt.missed:
+                    await self._look_for(attempt)
+
+    async def _look_for(self, attempt: _Attempt) -> None:
+        namespace, name = attempt.place
+        try:
+            there = is_of(await self._api.get(f"/api/v1/namespaces/{namespace}/pods/{name}"), attempt.name)
+        except NotFoundError:
+            there = False
+        except FlyteformError as error:
+            logger.info("%s cannot be looked for now: %s", attempt.name, error.message)
+            return
+        if not there and self._attempts.get(attempt.name) is attempt and self._pod(attempt) is None:
+            self._end(attempt, Failed(_GONE, self._now()))
 
     async def _unmake(self, attempt: _Attempt) -> None:
         await attempt.cancel()

@@ -38,6 +38,7 @@ class Picky(FakeCluster):
         self.error: FlyteformError | None = None
         self.tries = 0
         self.refuses_to_delete = False
+        self.loses_pods = False
         self.removed_on_get = ""
         self.answer: asyncio.Event | None = None
 
@@ -46,6 +47,8 @@ class Picky(FakeCluster):
         self.tries += 1
         if self.error is not None:
             raise self.error
+        if self.loses_pods:
+            return {"metadata": body["metadata"]}
         made = await super().create(path, body, **query)
         if self.answer is not None:
             await self.answer.wait()
@@ -352,3 +355,42 @@ async def test_a_name_of_somebody_elses_attempt_is_refused(world: World) -> None
     failure = world.updates[-1].failure
     assert failure is not None
     assert "somebody else has made a pod of its name" in failure.message
+
+
+async def test_a_pod_that_went_unseen_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was made and deleted while no watch was there: its attempt ends all the same, and others go on."""
+    monkeypatch.setattr("flyteform_dataplane.kubernetes.executor._SWEEP_PAUSE", 0.02)
+    world = World()
+    await world.executor.open()
+    await world.start("flytesnacks/development/f1/n1/0")
+    world.cluster.loses_pods = True
+    await world.start()
+    await until(lambda: world.updates)
+    failure = world.updates[0].failure
+    assert failure is not None
+    assert (failure.code, world.updates[0].name) == ("ResourceDeletedExternally", NAME)
+    await asyncio.sleep(0.1)
+    assert len(world.updates) == 1
+    await world.executor.close()
+
+
+async def test_a_pod_that_is_only_not_seen_yet_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The API server has it, though no watch has told so: neither its absence here nor a failing question ends it."""
+    monkeypatch.setattr("flyteform_dataplane.kubernetes.executor._SWEEP_PAUSE", 0.02)
+    world = World()
+    await world.executor.open()
+    world.cluster.loses_pods = True
+    asked = list[str]()
+
+    async def get(path: str, **_: str) -> Json:
+        asked.append(path)
+        if len(asked) == 1:
+            raise UnavailableError("away")
+        annotations = {"flyteform.dev/attempt": NAME}
+        return {"metadata": {"annotations": annotations, "labels": {"app.kubernetes.io/managed-by": "flyteform"}}}
+
+    monkeypatch.setattr(world.cluster, "get", get)
+    await world.start()
+    await until(lambda: asked.count(POD) > 2)
+    assert world.updates == []
+    await world.executor.close()
