@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
+from itertools import combinations
 from typing import Any
 
 import kubernetes_validate
 import pytest
-from flyteidl.core.tasks_pb2 import GPUAccelerator, K8sPod, TaskTemplate
+from flyteidl.core.tasks_pb2 import DataLoadingConfig, GPUAccelerator, K8sPod, TaskTemplate
 from google.protobuf.json_format import ParseDict
 from google.protobuf.struct_pb2 import Struct
 
 from flyteform_dataplane.kubernetes.pods import pod_of
-from flyteform_dataplane.kubernetes.profile import PodProfile, Spot
-from support.pods import Json, container_task, request
+from flyteform_dataplane.kubernetes.profile import Copilot, PodProfile, Spot
+from flyteform_dataplane.ports import Copying
+from support.pods import Json, amounts, container_task, request
 
 PROFILE = PodProfile()
 NOOP = {"name": "noop", "image": "docker.io/rwgrim/docker-noop"}
@@ -146,3 +148,54 @@ def test_a_template_stays_as_it_is(times: int) -> None:
     assert template == before
     for pod in pods:
         kubernetes_validate.validate(pod, "1.36", strict=True)
+
+
+TEMPLATE: Json = {
+    "metadata": {"labels": {"team": "a"}},
+    "spec": {
+        "priorityClassName": "batch",
+        "containers": [{"name": "default", "image": "x", "envFrom": [{"secretRef": {"name": "s"}}]}],
+        "initContainers": [{"name": "default-init", "image": "x", "workingDir": "/"}],
+    },
+}
+RICH = replace(
+    PROFILE,
+    copilot=Copilot(image="copilot:1"),
+    spot=Spot(({"key": "spot", "operator": "Exists"},), {"pool": "spot"}, {"key": "spot", "operator": "Exists"}),
+    affinity={"podAntiAffinity": {}},
+    add_tolerations_for_extended_resources=("nvidia.com/gpu",),
+    image_pull_policy="Always",
+    image_pull_secrets=("registry",),
+    inject_finalizer=True,
+)
+SWITCHES = ("brings its own", "copies", "has a GPU", "is interruptible", "has a template", "shares memory")
+
+
+@pytest.mark.parametrize(
+    "chosen", [*map(frozenset, combinations(SWITCHES, 3)), frozenset(SWITCHES)], ids=lambda one: ", ".join(sorted(one))
+)
+def test_all_that_pods_have_is_a_pod(chosen: frozenset[str]) -> None:
+    """Whatever comes together, Kubernetes knows all fields, and no name is there twice."""
+    task = own(resources={"limits": {"nvidia.com/gpu": 1}}) if "brings its own" in chosen else container_task()
+    extended = task.extended_resources
+    if "has a GPU" in chosen:
+        if task.HasField("container"):
+            task.container.resources.limits.extend(amounts(GPU="1"))
+        extended.gpu_accelerator.CopyFrom(GPUAccelerator(device="l4", partition_size="1g.5gb"))
+    if "shares memory" in chosen:
+        extended.shared_memory.size_limit = "1Gi"
+    task.interface.inputs.variables["i"].type.simple = task.interface.outputs.variables["o"].type.simple = 1
+    copying = Copying(DataLoadingConfig(enabled=True), task.interface.outputs, "s3://i", "s3://o", "s3://r")
+    wanted = request(
+        task, copying=copying if "copies" in chosen else None, interruptible="is interruptible" in chosen,
+        service_account="worker",
+    )  # fmt: skip
+    pod = pod_of(wanted, RICH, TEMPLATE if "has a template" in chosen else None, "uid")
+    kubernetes_validate.validate(pod, "1.36", strict=True)
+    containers = [*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]]
+    for entries in (containers, pod["spec"].get("volumes", []), *(one["env"] for one in containers)):
+        names = [entry["name"] for entry in entries]
+        assert len(names) == len(set(names))
+    for container in containers:
+        assert container["resources"]["limits"].keys() >= {"cpu", "memory"}
+        assert container["securityContext"] == RICH.container_security
