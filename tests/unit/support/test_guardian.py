@@ -7,14 +7,10 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from support.platform import alive, wait_until
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 TESTS = Path(__file__).parents[2]
 PATIENCE = 60.0
@@ -40,17 +36,9 @@ sys.stdin.read()
 """
 
 
-@pytest.fixture
-def bystander(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a process that belongs to somebody else, whose folder has nearly the same name."""
-    with subprocess.Popen(["sleep", "600"], env={**os.environ, "TMPDIR": f"{tmp_path}/flyteform-x"}) as process:
-        yield process
-        process.kill()
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux lists processes with their environments")
 @pytest.mark.parametrize("killed", [True, False], ids=["killed", "ended"])
-def test_what_a_process_has_started_ends_with_it(killed: bool, bystander: subprocess.Popen[bytes]) -> None:
+def test_what_a_process_has_started_ends_with_it(killed: bool) -> None:
     """Daemons and files of one that is killed, or that has forgotten them, are gone soon; nobody else's are."""
     with subprocess.Popen(
         [sys.executable, "-c", PROGRAM], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -61,8 +49,12 @@ def test_what_a_process_has_started_ends_with_it(killed: bool, bystander: subpro
         servers = [int(pid) for pid in started]
         assert alive(servers) == servers
         assert Path(folder, "file").exists()
+        # Another one, whose folder has nearly the same name.
+        bystander = subprocess.Popen(["sleep", "600"], env={**os.environ, "TMPDIR": f"{folder}-2"})
         if killed:
             process.send_signal(signal.SIGKILL)
     wait_until(lambda: not alive(servers), seconds=PATIENCE, what="its servers have ended")
     wait_until(lambda: not Path(folder).exists(), seconds=PATIENCE, what="its files are gone")
     assert bystander.poll() is None
+    bystander.kill()
+    bystander.wait()
