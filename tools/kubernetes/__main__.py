@@ -137,18 +137,23 @@ def stop(arguments: argparse.Namespace) -> None:
     """End one program of the cluster; `up` starts it again."""
     processes = Processes(Cluster.read(arguments.run.resolve()))
     if not processes.running(arguments.name):
-        raise ClusterError(f"{arguments.name} does not run; there are {', '.join(processes.names())}")
+        raise ClusterError(f"{arguments.name} does not run; there are {', '.join(processes.names()) or 'none'}")
     processes.stop(arguments.name)
 
 
 def execute(arguments: argparse.Namespace) -> None:
     """Run a command where the cluster is: in its network, with KUBECONFIG and its kubectl on PATH."""
     cluster = Cluster.read(arguments.run.resolve())
+    if not arguments.arguments:
+        raise ClusterError("exec what? For example: make cluster ARGS='exec kubectl get pods -A'")
     os.environ["KUBECONFIG"] = str(cluster.kubeconfig)
     os.environ["PATH"] = f"{cluster.programs}{os.pathsep}{os.environ['PATH']}"
     command = [*map(str, entered(cluster, arguments.arguments))]
     sys.stdout.flush()
-    os.execvp(command[0], command)  # noqa: S606 - the command that the caller names
+    try:
+        os.execvp(command[0], command)  # noqa: S606 - the command that the caller names
+    except OSError as error:
+        raise ClusterError(f"{command[0]}: {error.strerror}") from error
 
 
 def possible(arguments: argparse.Namespace) -> None:
