@@ -188,7 +188,7 @@ class Dispatcher:
         )
         former = self._connections.pop(register.cluster, None)
         if former is not None:
-            former.close(FailedPreconditionError(f"cluster {register.cluster!r} has connected anew"))
+            former.close(_superseded(register.cluster))
         registered = link_pb2.Registered(epoch=epoch)
         registered.heartbeat_interval.FromTimedelta(self.config.heartbeat_interval)
         connection.send(link_pb2.ToDataPlane(registered=registered))
@@ -207,7 +207,7 @@ class Dispatcher:
         await lock_name(tx, "clusters", "")
         record = await _CLUSTERS.get(tx, register.cluster)
         others = [] if shared else await _CLUSTERS.page(tx, Query(limit=_MOST_CLUSTERS))
-        check_prefix(record, profile, others)
+        check_prefix(record, profile, "" if shared else self._objects.prefix, others)
         return "" if shared else profile.prefix
 
     def connection(self, cluster: str) -> Connection | None:
@@ -234,7 +234,7 @@ class Dispatcher:
         async with self._database.transaction() as tx:
             current = await clusters.record_heartbeat(tx, connection.cluster, connection.epoch, self._now())
         if not current:
-            self.disconnect(connection, FailedPreconditionError(f"cluster {connection.cluster!r} has connected anew"))
+            self.disconnect(connection, _superseded(connection.cluster))
 
     async def acknowledge(self, connection: Connection, ack: link_pb2.Ack) -> None:
         """Give the execution to the data plane for good, or revoke it if the lease is not the newest one."""
@@ -335,7 +335,7 @@ class Dispatcher:
             elif name not in epochs:
                 self.disconnect(connection, FailedPreconditionError(f"cluster {name!r} was deleted"))
             else:
-                self.disconnect(connection, FailedPreconditionError(f"cluster {name!r} has connected anew"))
+                self.disconnect(connection, _superseded(name))
         return current
 
     async def _claim(
@@ -471,6 +471,10 @@ class Dispatcher:
     def _still_offered(record: DispatchRecord | None, connection: Connection) -> bool:
         """Say whether a newer lease of the execution is on its way to the same data plane."""
         return record is not None and record.state is DispatchState.LEASED and record.cluster == connection.cluster
+
+
+def _superseded(cluster: str) -> FailedPreconditionError:
+    return FailedPreconditionError(f"cluster {cluster!r} has connected anew, or its identity was changed")
 
 
 def _registration(register: link_pb2.Register) -> Registration:

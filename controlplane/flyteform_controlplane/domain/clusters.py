@@ -101,6 +101,8 @@ def declared(record: ClusterRecord, spec: ClusterSpec, at: datetime) -> ClusterR
     return replace(
         record,
         spec=spec,
+        # Whoever speaks for it by another identity speaks for it no more: that ends its stream, wherever it is.
+        epoch=record.epoch + (record.spec.identity != spec.identity),
         weights=json.dumps(weights, sort_keys=True),
         revision=record.revision + 1,
         updated_at=at,
@@ -131,10 +133,13 @@ def check_alone(name: str, spec: ClusterSpec, others: Iterable[ClusterRecord]) -
             )
 
 
-def check_prefix(record: ClusterRecord | None, storage: StorageProfile, others: Iterable[ClusterRecord]) -> None:
-    """Refuse a data plane's store that is not the declared one, or that lies in another cluster's store.
+def check_prefix(
+    record: ClusterRecord | None, storage: StorageProfile, own: str, others: Iterable[ClusterRecord]
+) -> None:
+    """Refuse a data plane's store that is not the declared one, or that meets another's: the platform's `own` one too.
 
-    Who holds an object is told by its URI: two clusters may share a store only if both are declared to.
+    Who holds an object is told by its URI: two clusters may share a store only if both are declared to. One that is
+    declared and has not come yet has its store already.
     """
     expected = record.spec.storage.prefix if record is not None else ""
     if expected and expected != storage.prefix:
@@ -142,13 +147,15 @@ def check_prefix(record: ClusterRecord | None, storage: StorageProfile, others: 
         raise FailedPreconditionError(f"the cluster is declared to keep its data below {expected}, not {found}")
     if not storage.prefix or expected:
         return
+    taken = [("the platform", own)]
     for other in others:
-        theirs = other.storage.prefix
-        if record is not None and other.name == record.name:
-            continue
+        if record is None or other.name != record.name:
+            whose = f"cluster {other.name!r}"
+            taken += [(whose, other.storage.prefix), (whose, other.spec.storage.prefix)]
+    for whose, theirs in taken:
         if theirs and (within(storage.prefix, theirs) or within(theirs, storage.prefix)):
             raise FailedPreconditionError(
-                f"cluster {other.name!r} keeps its data below {theirs}",
+                f"{whose} keeps its data below {theirs}",
                 remedy="give each cluster a bucket or prefix of its own, or declare the storage of both",
             )
 

@@ -196,7 +196,9 @@ class ClusterService(ClusterServiceServicer):
             pinned = json.dumps({**document, "audience": self._audience})
             record = await self._known(tx, token.cluster)
             await self._tokens.save_many(tx, [replace(token, used_at=at, updated_at=at)])
-            await self._clusters.save_many(tx, [replace(record, pinned_key=pinned, updated_at=at)])
+            # A stream of whoever had the key before ends by the epoch.
+            pinned_now = replace(record, pinned_key=pinned, epoch=record.epoch + 1, updated_at=at)
+            await self._clusters.save_many(tx, [pinned_now])
         self._changed()
         issuer, subject = bootstrapped_names(token.cluster)
         answer = clusters_pb2.RedeemBootstrapTokenResponse(

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from flyteform.proto.flyteform.v1 import link_pb2, link_pb2_grpc
+from flyteform_controlplane.domain.clusters import check_name
 from flyteform_controlplane.domain.principals import check_cluster_name, principal_of
 from flyteform_controlplane.errors import InvalidArgumentError
 
@@ -21,6 +22,7 @@ REGISTER_TIMEOUT_SECONDS: Final = 10.0
 # What a data plane has to take the last words of a stream, which say why it ended.
 LEAVE_SECONDS: Final = 5.0
 LONGEST_NAME: Final = 255
+MOST_LABELS: Final = 100
 
 
 class LinkService(link_pb2_grpc.DataPlaneLinkServicer):
@@ -106,7 +108,14 @@ async def _registration(messages: AsyncIterator[link_pb2.FromDataPlane]) -> link
     if first.WhichOneof("message") != "register":
         raise InvalidArgumentError("the first message of a data plane is Register")
     register = first.register
-    for what, text in [("cluster", register.cluster), *(("label", label) for label in register.labels)]:
-        if not text or len(text) > LONGEST_NAME:
-            raise InvalidArgumentError(f"{what} {text[:LONGEST_NAME]!r} must have 1 to {LONGEST_NAME} characters")
+    check_name(register.cluster)
+    if len(register.labels) > MOST_LABELS:
+        raise InvalidArgumentError(f"the data plane has {len(register.labels)} labels, more than {MOST_LABELS}")
+    for what, text, least in [
+        *(("label", label, 1) for label in register.labels),
+        ("version", register.version, 0),
+        ("version of Kubernetes", register.kubernetes_version, 0),
+    ]:
+        if not least <= len(text) <= LONGEST_NAME:
+            raise InvalidArgumentError(f"{what} {text[:LONGEST_NAME]!r} must have {least} to {LONGEST_NAME} characters")
     return register

@@ -6,15 +6,19 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+import pytest
 from sqlalchemy import insert, text
 
 from flyteform.objects.local import LocalStore
-from flyteform.proto.flyteform.v1 import link_pb2
+from flyteform.proto.flyteform.v1 import clusters_pb2, link_pb2
 from flyteform_controlplane.dispatch.dispatcher import Dispatcher
+from flyteform_controlplane.domain.clusters import ClusterRecord, declared
 from flyteform_controlplane.domain.dispatches import DispatchRecord, DispatchState
 from flyteform_controlplane.domain.ports import ExecutionKey
+from flyteform_controlplane.errors import FailedPreconditionError
 from flyteform_controlplane.store.database import Database
-from flyteform_controlplane.store.sql import dispatch
+from flyteform_controlplane.store.sql import clusters, dispatch
+from flyteform_controlplane.store.sql.store import SqlStore
 from flyteform_controlplane.store.tables_duties import dispatches
 from support.dispatch import identifier
 
@@ -85,6 +89,41 @@ async def test_a_data_plane_comes_back_with_many_executions(database: Database, 
     assert connection.unsent == MANY - 1
     async with database.reading() as tx:
         assert await dispatch.counts(tx, ["big"]) == {("big", DispatchState.ACKED): 100}
+
+
+@pytest.mark.parametrize("prefix", ["s3://theirs/data", "s3://theirs", "s3://theirs/data/below", "file://"])
+async def test_nobody_lays_claim_to_the_store_of_another(database: Database, tmp_path: Path, prefix: str) -> None:
+    """Neither to what is declared for a cluster that has not come yet, nor to what has the platform's own in it."""
+    await declare(database, "declared", "s3://theirs/data")
+    dispatcher = serving(database, tmp_path)
+    claim = register("squatter")
+    claim.storage.prefix = prefix if prefix != "file://" else f"file://{tmp_path}"
+    with pytest.raises(FailedPreconditionError, match="keeps its data below"):
+        await dispatcher.connect(claim)
+    comes = register("declared")
+    comes.storage.prefix = "s3://theirs/data"
+    assert (await dispatcher.connect(comes)).storage == "s3://theirs/data"
+
+
+async def test_a_declared_store_is_its_clusters_whoever_came_before(database: Database, tmp_path: Path) -> None:
+    """What a cluster laid claim to before it was declared for another is asked of that one from then on."""
+    dispatcher = serving(database, tmp_path)
+    for cluster in ("a-squatter", "declared"):
+        claim = register(cluster)
+        claim.storage.prefix = "s3://theirs/data"
+        if cluster == "declared":
+            await declare(database, cluster, claim.storage.prefix)
+        await dispatcher.connect(claim)
+    async with database.reading() as tx:
+        assert list(await clusters.storage_prefixes(tx)) == ["declared", "a-squatter"]
+
+
+async def declare(database: Database, name: str, prefix: str) -> None:
+    """Declare a cluster with its store."""
+    spec = clusters_pb2.ClusterSpec(storage=clusters_pb2.StorageProfile(prefix=prefix))
+    record = declared(ClusterRecord(name=name, created_at=START, updated_at=START), spec, START)
+    async with database.transaction() as tx:
+        await SqlStore().clusters.add(tx, record)
 
 
 async def until_blocked(database: Database) -> None:

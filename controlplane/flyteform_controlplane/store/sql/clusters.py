@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import and_, case, delete, insert, select, update
 
-from flyteform.proto.flyteform.v1.clusters_pb2 import StorageProfile
+from flyteform.proto.flyteform.v1.clusters_pb2 import ClusterSpec, StorageProfile
 from flyteform_controlplane.domain.dispatches import Cluster, ClusterState
 from flyteform_controlplane.store.sql import dispatch
 from flyteform_controlplane.store.sql.locks import lock_name
@@ -112,10 +112,16 @@ async def mark_lost(tx: AsyncConnection, silent_since: datetime, at: datetime) -
 
 
 async def storage_prefixes(tx: AsyncConnection) -> dict[str, str]:
-    """Return the prefixes of the stores of all clusters that have one of their own, by the clusters' names."""
-    rows = await tx.execute(select(clusters.c.name, clusters.c.storage).order_by(clusters.c.name))
-    found = {row.name: StorageProfile.FromString(row.storage).prefix for row in rows}
-    return {name: prefix for name, prefix in found.items() if prefix}
+    """Return the prefixes of the stores of all clusters that have one of their own, by the clusters' names.
+
+    Those whose stores are declared come first: what they and others lay claim to is theirs.
+    """
+    rows = await tx.execute(select(clusters.c.name, clusters.c.storage, clusters.c.spec).order_by(clusters.c.name))
+    found = [
+        (row.name, StorageProfile.FromString(row.storage).prefix, ClusterSpec.FromString(row.spec)) for row in rows
+    ]
+    found.sort(key=lambda one: not one[2].storage.prefix)
+    return {name: prefix for name, prefix, _ in found if prefix}
 
 
 async def hold_back(tx: AsyncConnection, name: str, state: ClusterState | None, at: datetime) -> bool:

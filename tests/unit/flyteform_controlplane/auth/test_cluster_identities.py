@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from typing import TYPE_CHECKING, Any
@@ -134,6 +135,39 @@ async def test_keys_can_be_rotated_and_taken_away(platform: Guarded, channel: gr
     assert await register(channel, token(EAST), "east") is grpc.StatusCode.OK
     await put(channel, platform.token(), "east", public(newer))
     assert await register(channel, token(EAST), "east") is UNAUTHENTICATED
+
+
+async def test_a_link_ends_when_its_identity_is_taken_away(platform: Guarded, channel: grpc.aio.Channel) -> None:
+    """Who has the link of a cluster by a key that is pinned no more does not keep it until the token's end."""
+    stream = DataPlaneLinkStub(channel).Connect(metadata=bearer(token(EAST)))
+    await stream.write(FromDataPlane(register=Register(cluster="east")))
+    async with asyncio.timeout(60):
+        assert (await stream.read()).WhichOneof("message") == "registered"
+        newer = RSAKey.generate_key(2048, {"use": "sig", "alg": "RS256"}, auto_kid=True)
+        await put(channel, platform.token(), "east", public(newer))
+        assert await stream.code() is grpc.StatusCode.FAILED_PRECONDITION
+    assert await register(channel, token(newer), "east") is grpc.StatusCode.OK
+
+
+async def test_the_link_of_a_former_bootstrapped_key_ends(platform: Guarded, channel: grpc.aio.Channel) -> None:
+    """Another token, redeemed with another key, makes the link by the first key end."""
+    stub, user = ClusterServiceStub(channel), bearer(platform.token())
+    await stub.PutCluster(pb.PutClusterRequest(name="home"), metadata=user)
+
+    async def redeemed() -> str:
+        made = await stub.CreateBootstrapToken(pb.CreateBootstrapTokenRequest(name="home"), metadata=user)
+        key = ECKey.generate_key("P-256", {"use": "sig"}, auto_kid=True)
+        shown = pb.RedeemBootstrapTokenRequest(token=made.token, public_key=json.dumps(key.as_dict(private=False)))
+        answer = await stub.RedeemBootstrapToken(shown)
+        return token(key, iss=answer.issuer, aud=answer.audience, sub=answer.subject)
+
+    stream = DataPlaneLinkStub(channel).Connect(metadata=bearer(await redeemed()))
+    await stream.write(FromDataPlane(register=Register(cluster="home")))
+    async with asyncio.timeout(60):
+        assert (await stream.read()).WhichOneof("message") == "registered"
+        second = await redeemed()
+        assert await stream.code() is grpc.StatusCode.FAILED_PRECONDITION
+    assert await register(channel, second, "home") is grpc.StatusCode.OK
 
 
 async def test_the_tokens_of_a_deleted_cluster_are_refused(platform: Guarded, channel: grpc.aio.Channel) -> None:

@@ -392,6 +392,10 @@ async def test_the_stream_of_a_deleted_cluster_ends(world: World) -> None:
         link_pb2.FromDataPlane(),
         link_pb2.FromDataPlane(register=link_pb2.Register()),
         link_pb2.FromDataPlane(register=link_pb2.Register(cluster="east", labels=[""])),
+        link_pb2.FromDataPlane(register=link_pb2.Register(cluster="east", labels=map(str, range(101)))),
+        link_pb2.FromDataPlane(register=link_pb2.Register(cluster="east", version="1" * 256)),
+        link_pb2.FromDataPlane(register=link_pb2.Register(cluster="east\nERROR all is lost")),
+        link_pb2.FromDataPlane(register=link_pb2.Register(cluster="../east")),
     ],
 )
 async def test_a_stream_that_does_not_begin_with_a_registration_is_refused(
