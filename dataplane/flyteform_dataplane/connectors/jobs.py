@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 _CLEANING_PAUSE = 10.0  # seconds between attempts to delete a job whose connector is away
 _DELETING_TRIES = 3
+_AT_ONCE = 32  # jobs that are looked at together when a data plane begins
 _SWEEP_PAUSE = 300.0  # seconds
 _STORE_BACKOFF = Backoff(0.1, 10.0)
 
@@ -76,12 +77,14 @@ class JobExecutor:
 
     async def open(self) -> None:
         """Read which jobs exist, and go on deleting those that nobody wants."""
-        for record in await self._records.of(""):
-            self._in_use = True
+        records = await self._records.of("")
+        self._in_use = self._in_use or bool(records)
+        for record in records:
             if record.abandoned:
                 self._clean(record)
-            elif await self._has_ended(record):
-                await self._records.remove(record.name)
+        rest = [record for record in records if not record.abandoned]
+        for first in range(0, len(rest), _AT_ONCE):
+            await asyncio.gather(*map(self._tidy, rest[first : first + _AT_ONCE]))
         if self._in_use:
             self._sweeping = asyncio.create_task(self._sweep(), name="jobs that nobody wants")
 
@@ -259,6 +262,11 @@ class JobExecutor:
     async def _delete_when_possible(self, record: Record) -> None:
         while not await self._deleted(record):  # noqa: ASYNC110 - what another machine does sets no event here
             await asyncio.sleep(_CLEANING_PAUSE)
+
+    async def _tidy(self, record: Record) -> None:
+        """Forget a job of which everything is known."""
+        if await self._has_ended(record):
+            await self._records.remove(record.name)
 
     async def _has_ended(self, record: Record) -> bool:
         for name in ("outputs.pb", "error.pb"):

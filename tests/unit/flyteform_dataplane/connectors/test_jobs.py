@@ -18,6 +18,7 @@ from flyteform_dataplane.attempt_logs import log_path
 from flyteform_dataplane.connectors.directory import Directory
 from flyteform_dataplane.connectors.endpoints import Endpoint
 from flyteform_dataplane.connectors.jobs import JobExecutor
+from flyteform_dataplane.connectors.records import Record, Records
 from flyteform_dataplane.ports import AttemptPhase, AttemptUpdate, JobSpec
 from support.attempts import until
 from support.closures import literals
@@ -403,3 +404,38 @@ async def test_a_store_that_refuses_for_good_ends_the_attempt(away: Office) -> N
         await away.executor.stop("p/d/e/n/0")
     assert away.updates["p/d/e/n/0"][-1].phase is AttemptPhase.LOST
     store.away = False
+
+
+class Busy(MemoryStore):
+    """A store that notes how many of its objects are read at a time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reading, self.most = 0, 0
+
+    async def get(self, uri: str, *, limit: int | None = None) -> bytes:
+        """Return the content a little later."""
+        self.reading += 1
+        self.most = max(self.most, self.reading)
+        await asyncio.sleep(0)
+        self.reading -= 1
+        return await super().get(uri, limit=limit)
+
+
+async def test_a_beginning_with_many_jobs_reads_several_at_a_time(tmp_path: Path) -> None:
+    """Some, not all at once; those that have ended meanwhile are forgotten, the others kept."""
+    connector = FakeConnector()
+    await connector.start()
+    office = Office(tmp_path, connector)
+    office.store = store = Busy()
+    records = Records(store)
+    for number in range(100):
+        name = f"p/d/e/n/{number}"
+        await records.save(Record(name, connector.address, "job", 0, b"job", f"mem://store/{name}"))
+        if number % 2:
+            await store.put(f"mem://store/{name}/outputs.pb", b"")
+    await office.open()
+    assert len(office.records) == 50
+    assert 1 < store.most <= 32
+    await office.close()
+    await connector.stop()
