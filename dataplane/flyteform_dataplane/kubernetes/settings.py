@@ -17,6 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 from flyteform.errors import InvalidInputError
 from flyteform_dataplane.connectors.endpoints import Endpoint, parse_endpoint
 from flyteform_dataplane.kubernetes.collection import Retention
+from flyteform_dataplane.kubernetes.flyteconfig import FlyteConfig
 from flyteform_dataplane.kubernetes.limits import RequestLimits
 from flyteform_dataplane.kubernetes.profile import PodProfile
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+_UNKNOWN = ("unexpected_keyword_argument", "extra_forbidden")
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
@@ -113,9 +115,14 @@ def _in_namespace(profile: PodProfile, namespace: str) -> PodProfile:
 
 
 def read_profile(path: Path) -> PodProfile:
-    """Read a profile; what is left out has its default, what is unknown or wrong is an error with its place."""
+    """Read a profile; what is left out has its default, what is unknown or wrong is an error with its place.
+
+    It may be a file of a Flyte data plane, whose section `plugins` says the same by Flyte's names.
+    """
     try:
         document = yaml.safe_load(path.read_text())
+        if isinstance(document, dict) and "plugins" in document:
+            return FlyteConfig.model_validate(document).profile()
         return TypeAdapter(PodProfile).validate_python({} if document is None else document)
     except OSError as error:
         raise InvalidInputError(f"the profile {path} cannot be read: {error.strerror}") from error
@@ -124,7 +131,7 @@ def read_profile(path: Path) -> PodProfile:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "it"
-        wrong = "there is no such setting" if first["type"] == "unexpected_keyword_argument" else first["msg"]
+        wrong = "there is no such setting" if first["type"] in _UNKNOWN else first["msg"]
         raise InvalidInputError(f"the profile {path}: {place}: {wrong}") from error
 
 
