@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flyteidl.core.catalog_pb2 import CatalogArtifactTag, CatalogMetadata
@@ -36,6 +37,24 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class _Keys:
+    """By what the results of an execution's items are known to the cache."""
+
+    context: ExecutionContext
+    data: ExecutionData
+
+    async def of(self, node: str, index: int) -> CacheKey:
+        """Return the key of an item; `UserError` where a node has none."""
+        record = self.context.graph.nodes[node]
+        if record.task is None:
+            raise UserError(f"node {node} has no task whose results could be cached")
+        inputs = await self.data.inputs(node)
+        if self.context.is_array(node):
+            inputs = item_inputs(inputs, record.bound_inputs, index)
+        return CacheKey(record.task, inputs, tuple(record.task.metadata.cache_ignore_input_vars))
+
+
 class Caching:
     """Asks and feeds the cache for one execution."""
 
@@ -50,10 +69,11 @@ class Caching:
         heartbeat: timedelta,
     ) -> None:
         self._context = context
+        self._keys = _Keys(context, data)
         self._data = data
         self._catalog = catalog
         self._clock = clock
-        self.reservations = Reservations(context, state, catalog, clock, heartbeat, self._key)
+        self.reservations = Reservations(context, state, catalog, clock, heartbeat, self._keys.of)
 
     async def look_up(self, command: LookUpCache) -> CacheAnswered | None:
         """Ask for an item's outputs; on a hit they are written as those of its attempt 0.
@@ -61,7 +81,7 @@ class Caching:
         None says that another computes them now, and that the cache has to be asked again.
         """
         node, index = command.node, command.index
-        key = await self._key(node, index)
+        key = await self._keys.of(node, index)
         answer = await self._ask(command, key)
         if answer.status is CacheStatus.HIT or not self.reservations.wanted(node):
             return answer
@@ -97,7 +117,7 @@ class Caching:
         node, index, attempt = command.node, command.index, command.attempt
         source = CacheSource(self._context.id, node, attempt)
         try:
-            key = await self._key(node, index)
+            key = await self._keys.of(node, index)
             outputs = await self._data.read_outputs(f"{self._context.output_prefix(node, index, attempt)}/outputs.pb")
             overwrite = self._context.graph.overwrite_cache
             kept = await self._catalog.put(key, outputs, source, overwrite=overwrite)
@@ -105,15 +125,6 @@ class Caching:
             logger.warning("the outputs of node %s could not be put into the cache: %s", node, error)
             return CacheStored(node, index, CacheStatus.PUT_FAILURE, self._now())
         return CacheStored(node, index, CacheStatus.POPULATED, self._now(), _catalog_key(key.task, kept))
-
-    async def _key(self, node: str, index: int) -> CacheKey:
-        record = self._context.graph.nodes[node]
-        if record.task is None:
-            raise UserError(f"node {node} has no task whose results could be cached")
-        inputs = await self._data.inputs(node)
-        if self._context.is_array(node):
-            inputs = item_inputs(inputs, record.bound_inputs, index)
-        return CacheKey(record.task, inputs, tuple(record.task.metadata.cache_ignore_input_vars))
 
     def _now(self) -> float:
         return self._clock.now().timestamp()

@@ -80,7 +80,6 @@ class Dispatcher:
         state: State,
         *,
         data: ExecutionData,
-        jobs: Mapping[NodeKind, Job],
         caching: Caching,
         clock: Clock,
         observe: Callable[[Observation], None],
@@ -89,7 +88,7 @@ class Dispatcher:
         self._graph = graph
         self._state = state
         self._data = data
-        self._jobs = jobs
+        self._jobs: Mapping[NodeKind, Job] = {}
         self._waits = Waits()
         self._caching = caching
         self._clock = clock
@@ -103,6 +102,10 @@ class Dispatcher:
         self._working = 0
         self._coming = 0
         self._timers: set[asyncio.Task[None]] = set()
+
+    def employ(self, jobs: Mapping[NodeKind, Job]) -> None:
+        """Have the attempts of each kind of node be these."""
+        self._jobs = jobs
 
     def submit(self, commands: Iterable[Command], *, resumed: bool = False) -> None:
         """Carry out the commands; `resumed` ones may have been carried out before a crash."""
@@ -130,6 +133,7 @@ class Dispatcher:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._jobs = {}  # some of them know us, and what is over is to be freed at once
 
     def _hire(self) -> None:
         queued = len(self._urgent) + len(self._waiting)

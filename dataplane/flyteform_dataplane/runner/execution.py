@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,11 +10,13 @@ from flyteform_dataplane.engine.changes import NodeChanged, decode
 from flyteform_dataplane.engine.commands import StartAttempt, StoreInCache
 from flyteform_dataplane.engine.events import events_of
 from flyteform_dataplane.engine.graph import NodeKind
-from flyteform_dataplane.engine.observations import AbortRequested, AttemptRunning, AttemptWaiting, Started
+from flyteform_dataplane.engine.observations import AbortRequested, Started
 from flyteform_dataplane.engine.pending import pending
 from flyteform_dataplane.engine.phases import WorkflowPhase
 from flyteform_dataplane.engine.snapshots import restore
 from flyteform_dataplane.engine.state import State, apply
+from flyteform_dataplane.runner.acknowledgements import Acknowledgements
+from flyteform_dataplane.runner.arrivals import Arrivals
 from flyteform_dataplane.runner.attempts import Attempts
 from flyteform_dataplane.runner.caching import Caching
 from flyteform_dataplane.runner.children import ChildExecutions
@@ -31,7 +31,7 @@ from flyteform_dataplane.runner.outbox import Outbox
 from flyteform_dataplane.runner.waits import Surroundings
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Sequence
 
     from flyteform.objects.ports import ObjectStore
     from flyteform_dataplane.engine.events import Event
@@ -70,12 +70,7 @@ class Execution:
         self._context = context
         self._key = key_of(context.id)
         self._state, written, self._unsent = _replay(context, logged)
-        self._acknowledged = logged.acknowledged
-        self._seen: list[Observation] = []
-        self._arrived = asyncio.Event()
-        self._pressing = asyncio.Event()
-        self._all_told = asyncio.Event()
-        self._news = asyncio.Event()
+        self._arrivals = Arrivals()
         config, clock = world.config, world.clock
         # Known apart from a former life by when this one began.
         self._life = repr(logged.accepted_at) if config.ahead else ""
@@ -89,9 +84,22 @@ class Execution:
             turns=world.turns,
             clock=clock,
             config=config,
-            wake=self._wake,
+            wake=self._arrivals.wake,
         )
+        self._acknowledgements = Acknowledgements(self._journal, world.reporter, logged.acknowledged)
         data = ExecutionData(context, self._state, world.objects, world.control, world.cache, config.output_bytes)
+        caching = Caching(
+            context, self._state, data=data, catalog=world.catalog, clock=clock, heartbeat=config.cache_heartbeat
+        )
+        dispatcher = Dispatcher(
+            context.graph,
+            self._state,
+            data=data,
+            caching=caching,
+            clock=clock,
+            observe=self._arrivals.observe,
+            limit=config.commands,
+        )
         attempts = Attempts(
             context,
             self._state,
@@ -101,29 +109,18 @@ class Execution:
             executor=world.executor,
             clock=clock,
             config=config,
-            observe=self.observe,
-            soon=self._soon,
+            observe=self._arrivals.observe,
+            soon=dispatcher.soon,
         )
         if self._surprised:
             attempts.look_back()
+        around = Surroundings(context, self._state, data, world.control, clock, self._arrivals.observe)
+        children = ChildExecutions(around, world.endings, self._acknowledgements.told)
+        dispatcher.employ({NodeKind.TASK: attempts, NodeKind.LAUNCH_PLAN: children, NodeKind.GATE: Gates(around)})
         self._data = data
         self._attempts = attempts
-        around = Surroundings(context, self._state, data, world.control, clock, self.observe)
-        children = ChildExecutions(around, world.endings, self._told)
-        caching = Caching(
-            context, self._state, data=data, catalog=world.catalog, clock=clock, heartbeat=config.cache_heartbeat
-        )
         self._reservations = caching.reservations
-        self._dispatcher = Dispatcher(
-            context.graph,
-            self._state,
-            data=data,
-            jobs={NodeKind.TASK: attempts, NodeKind.LAUNCH_PLAN: children, NodeKind.GATE: Gates(around)},
-            caching=caching,
-            clock=clock,
-            observe=self.observe,
-            limit=config.commands,
-        )
+        self._dispatcher = dispatcher
         renderer = Renderer(context, config.cluster, caching.reservations.status)
         self._outbox = Outbox(context, renderer, world.reporter, clock, config.array_report_seconds)
 
@@ -137,39 +134,25 @@ class Execution:
         """Where the execution stands."""
         return self._state.phase
 
-    def observe(self, seen: Observation) -> None:
-        """Take an observation; it is looked at soon, together with others."""
-        self._seen.append(seen)
-        self._arrived.set()
-        if not isinstance(seen, AttemptRunning | AttemptWaiting):
-            self._pressing.set()
-
     def abort(self, cause: str) -> None:
         """End the execution."""
-        self.observe(AbortRequested(self._now(), cause))
+        self._arrivals.observe(AbortRequested(self._now(), cause))
 
     def acknowledge(self, event: int) -> None:
         """Note that the control plane knows all events up to this one."""
-        self._acknowledged = max(self._acknowledged, event)
-        self._world.log.acknowledge(self._key, self._acknowledged)
-        self._news.set()
-        self._look_whether_all_is_told()
+        self._acknowledgements.acknowledge(event)
+        self._world.log.acknowledge(self._key, self._acknowledgements.known)
 
     async def run(self) -> None:
         """Go on to the end; returns when the control plane knows all. `UnavailableError` if the log is not writable."""
         try:
             await self._resume()
             while not self._state.phase.terminal:
-                await self._wait_for_observations()
-                seen, self._seen = self._seen, []
-                self._arrived.clear()
-                self._pressing.clear()
-                await self._advance(seen)
+                await self._advance(await self._arrivals.taken(self._world.config.fold_seconds))
             if self._surprised and self._state.phase is not WorkflowPhase.SUCCEEDED:
                 await self._world.executor.end(self._key)
             self._outbox.flush()
-            self._look_whether_all_is_told()
-            await self._all_told.wait()
+            await self._acknowledgements.all_told()
             if self._world.config.finalize:
                 await self._world.executor.end(self._key)
         finally:
@@ -186,23 +169,13 @@ class Execution:
             if not await self._data.begin(self._life):
                 self._surprised = True
                 self._attempts.look_back()
-            self.observe(Started(self._now()))
+            self._arrivals.observe(Started(self._now()))
         else:
             commands = list(pending(self._context.graph, self._state))
             for command in commands:
                 if isinstance(command, StartAttempt | StoreInCache):
                     self._reservations.resume(command.node, command.index)
             self._dispatcher.submit(commands, resumed=True)
-
-    async def _wait_for_observations(self) -> None:
-        await self._arrived.wait()
-        if not self._pressing.is_set():
-            # Nothing depends on having seen an attempt wait or run, and short ones end within this time: one write
-            # for both.
-            with contextlib.suppress(TimeoutError):
-                # Not by wait_for: before Python 3.12 it loses a cancellation that comes with the answer.
-                async with asyncio.timeout(self._world.config.fold_seconds):
-                    await self._pressing.wait()
 
     async def _advance(self, seen: Sequence[Observation]) -> None:
         step = advance(self._context.graph, self._state, seen)
@@ -231,25 +204,6 @@ class Execution:
             self._attempts.prepare(command)
         else:
             self._data.prepare_inputs(command.node)
-
-    async def _told(self) -> None:
-        """Return when the control plane knows all that has happened up to now."""
-        event = self._journal.last_event
-        while self._acknowledged < event:
-            self._world.reporter.hurry()
-            self._news.clear()
-            await self._news.wait()
-
-    def _look_whether_all_is_told(self) -> None:
-        if self._state.phase.terminal and self._acknowledged >= self._journal.last_event:
-            self._all_told.set()
-
-    def _wake(self) -> None:
-        self._arrived.set()
-        self._pressing.set()
-
-    def _soon(self, work: Callable[[], Awaitable[None]]) -> None:
-        self._dispatcher.soon(work)
 
     def _now(self) -> float:
         return self._world.clock.now().timestamp()

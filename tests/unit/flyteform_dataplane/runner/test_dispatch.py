@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 async def dispatcher() -> AsyncIterator[Dispatcher]:
     """Return one that does two things at once."""
     nothing = cast("Any", None)
-    made = Dispatcher(nothing, nothing, data=nothing, jobs={}, caching=nothing, clock=nothing, observe=nothing, limit=2)
+    made = Dispatcher(nothing, nothing, data=nothing, caching=nothing, clock=nothing, observe=nothing, limit=2)
     yield made
     await made.close()
 
