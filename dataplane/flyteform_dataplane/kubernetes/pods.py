@@ -10,6 +10,7 @@ from flyteform_dataplane.kubernetes.containers import container_of, own_pod
 from flyteform_dataplane.kubernetes.copying import add_copying
 from flyteform_dataplane.kubernetes.names import label_value, place_of, pod_name
 from flyteform_dataplane.kubernetes.scheduling import accelerate, attract, place
+from flyteform_dataplane.kubernetes.security import secure
 from flyteform_dataplane.kubernetes.tasklinks import LINKS_ANNOTATION, links_of
 from flyteform_dataplane.kubernetes.templates import merged
 from flyteform_dataplane.kubernetes.webhook.requests import LABEL, LABEL_VALUE, annotations_of
@@ -55,7 +56,7 @@ def pod_of(request: PodRequest, profile: PodProfile, template: Json | None = Non
     manifest = {"metadata": _metadata(request, profile, primary), "spec": copy.copy(spec)}
     if template is not None:
         manifest = merged(template, manifest, primary, primary_init)
-    _secure(manifest["spec"], spec, profile)
+    _fill_in(manifest["spec"], spec, profile)
     attract(manifest["spec"], profile, interruptible=request.interruptible)
     if owner:
         manifest["metadata"]["ownerReferences"] = [_owner(request.name, owner)]
@@ -95,24 +96,14 @@ def _say(spec: Json, request: PodRequest, profile: PodProfile) -> None:
         spec.setdefault("imagePullSecrets", [{"name": name} for name in profile.image_pull_secrets])
 
 
-def _secure(spec: Json, own: Json, profile: PodProfile) -> None:
-    """Add what neither the pod nor its template says; a security context of the pod's own, `own`, is left alone."""
+def _fill_in(spec: Json, own: Json, profile: PodProfile) -> None:
+    """Add what neither the pod, `own`, nor its template says."""
     if "terminationGracePeriodSeconds" not in own and spec.get("terminationGracePeriodSeconds") in _UNSAID:
         spec["terminationGracePeriodSeconds"] = profile.termination_grace_seconds
     # A task that talks to the API server mounts a token by its own template.
     spec.setdefault("automountServiceAccountToken", False)
     spec.setdefault("enableServiceLinks", False)
-    if "securityContext" not in own:
-        spec["securityContext"] = {**copy.deepcopy(profile.pod_security), **spec.get("securityContext", {})}
-    secured = {container["name"] for container in _containers(own) if "securityContext" in container}
-    for container in _containers(spec):
-        if container["name"] not in secured:
-            given = container.get("securityContext", {})
-            container["securityContext"] = {**copy.deepcopy(profile.container_security), **given}
-
-
-def _containers(spec: Json) -> list[Json]:
-    return [*spec.get("initContainers", []), *spec["containers"]]
+    secure(spec, own, profile)
 
 
 def _metadata(request: PodRequest, profile: PodProfile, primary: str) -> Json:

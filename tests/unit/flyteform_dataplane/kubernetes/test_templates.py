@@ -108,8 +108,20 @@ def test_what_the_pod_and_the_profile_say_goes_before_the_template() -> None:
 
 def test_a_pods_own_security_context_is_its_own() -> None:
     """What the cluster would say is not mixed into it."""
-    (container,) = made({}, task=own(securityContext={"runAsUser": 0}))["containers"]
-    assert container["securityContext"] == {"runAsUser": 0}
+    (container,) = made({}, task=own(securityContext={"runAsUser": 7}))["containers"]
+    assert container["securityContext"] == {"runAsUser": 7}
+
+
+def test_nothing_is_added_that_contradicts_what_is_said() -> None:
+    """Kubernetes starts nobody who is root, and no privileges that may not grow."""
+    root = {"containers": [{"name": "default", "securityContext": {"runAsUser": 0}}]}
+    for spec in (made(root), made({}, task=own(securityContext={"runAsUser": 0}))):
+        assert spec["securityContext"]["runAsNonRoot"]
+        assert spec["containers"][0]["securityContext"]["runAsNonRoot"] is False
+    assert "runAsNonRoot" not in made({"securityContext": {"runAsUser": 0}})["securityContext"]
+    for given in ({"privileged": True}, {"capabilities": {"add": ["SYS_ADMIN"]}}):
+        (container,) = made({"containers": [{"name": "default", "securityContext": given}]})["containers"]
+        assert "allowPrivilegeEscalation" not in container["securityContext"]
 
 
 def terms(spec: Json) -> list[Json]:
