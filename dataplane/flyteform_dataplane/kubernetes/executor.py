@@ -7,17 +7,17 @@ import contextlib
 import logging
 import re
 from collections import OrderedDict
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar, assert_never
 
 from flyteform.errors import FlyteformError, NotFoundError
 from flyteform_dataplane.engine.failures import Failure, FailureKind
 from flyteform_dataplane.health import ended
+from flyteform_dataplane.kubernetes.attempts import PodAttempt
 from flyteform_dataplane.kubernetes.copying import EXIT_ANNOTATION
 from flyteform_dataplane.kubernetes.loglinks import log_links
 from flyteform_dataplane.kubernetes.making import PodMaker, attempt_of, is_of
-from flyteform_dataplane.kubernetes.names import label_value, namespace_of, place_of
+from flyteform_dataplane.kubernetes.names import label_value, namespace_of
 from flyteform_dataplane.kubernetes.pods import EXECUTION_LABEL, MANAGED_LABEL, MANAGER
 from flyteform_dataplane.kubernetes.podtemplates import PodTemplates
 from flyteform_dataplane.kubernetes.refusals import failure_of
@@ -47,55 +47,6 @@ _NUMBERS = re.compile(r"\d+")
 _GONE = Failure("ResourceDeletedExternally", "somebody deleted the pod", FailureKind.SYSTEM, recoverable=True)
 
 
-@dataclass(eq=False, slots=True)
-class _Attempt:
-    name: str
-    observe: Callable[[AttemptUpdate], None]
-    place: tuple[str, str] = field(init=False)
-    running: bool = False
-    # What it waits for, as it was told last; how many of something there are does not make it news.
-    told: tuple[AttemptPhase, str] | None = None
-    stopping: bool = False
-    creating: asyncio.Task[None] | None = None
-    # What is said to the pod when its primary container has ended and others run on.
-    settling: asyncio.Task[None] | None = None
-    timer: asyncio.TimerHandle | None = None
-    missed: bool = False  # whether its pod was not there when it was looked for last
-    gone: bool = False
-    # Made by who waits for it: ten thousand that nobody waits for would take megabytes.
-    _going: asyncio.Event | None = None
-
-    def __post_init__(self) -> None:
-        """Note where its pod is."""
-        self.place = place_of(self.name)
-
-    async def cancel(self) -> None:
-        """Do nothing more for it."""
-        self.cancel_timer()
-        tasks = [task for task in (self.creating, self.settling) if task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    def note_gone(self) -> None:
-        """Say that its pod was there and is no more."""
-        self.gone = True
-        if self._going is not None:
-            self._going.set()
-
-    async def until_gone(self) -> None:
-        """Wait until its pod is no more."""
-        if not self.gone:
-            self._going = self._going or asyncio.Event()
-            await self._going.wait()
-
-    def cancel_timer(self) -> None:
-        """Do not look again."""
-        if self.timer is not None:
-            self.timer.cancel()
-            self.timer = None
-
-
 class PodExecutor:
     """The pods of one cluster. What it has to know after a crash is in the cluster itself.
 
@@ -115,7 +66,7 @@ class PodExecutor:
         self._api = api
         self._profile = profile
         self._now = now
-        self._attempts: dict[str, _Attempt] = {}
+        self._attempts: dict[str, PodAttempt] = {}
         self._ended: OrderedDict[str, AttemptUpdate] = OrderedDict()
         self._aside: set[asyncio.Task[None]] = set()  # what nobody waits for
         namespaces = namespaces or Namespaces()
@@ -155,7 +106,7 @@ class PodExecutor:
             return
         known = self._attempts.get(attempt.name)
         if known is None:
-            known = self._attempts[attempt.name] = _Attempt(attempt.name, observe)
+            known = self._attempts[attempt.name] = PodAttempt(attempt.name, observe)
         known.observe, known.running, known.told = observe, False, None
         pod = self._pod(known)
         if pod is not None:
@@ -167,7 +118,7 @@ class PodExecutor:
 
     async def stop(self, name: str) -> None:
         """Delete the attempt's pod; returns when nothing of it is left."""
-        attempt = self._attempts.setdefault(name, _Attempt(name, lambda _: None))
+        attempt = self._attempts.setdefault(name, PodAttempt(name, lambda _: None))
         attempt.stopping = True
         try:
             await attempt.cancel()
@@ -219,12 +170,12 @@ class PodExecutor:
                 return
             query["continue"] = token
 
-    def _pod(self, attempt: _Attempt) -> Json | None:
+    def _pod(self, attempt: PodAttempt) -> Json | None:
         """Return the attempt's pod as it was seen last: one that only has its name is somebody else's."""
         pod = self._informer.get(*attempt.place)
         return pod if pod is not None and attempt_of(pod) == attempt.name else None
 
-    async def _create(self, attempt: _Attempt, request: PodRequest) -> None:
+    async def _create(self, attempt: PodAttempt, request: PodRequest) -> None:
         try:
             await self._maker.make(request, lambda phase, reason: self._tell_waiting(attempt, phase, reason))
         except FlyteformError as error:
@@ -236,7 +187,7 @@ class PodExecutor:
         finally:
             attempt.creating = None
 
-    async def _delete_own(self, attempt: _Attempt) -> bool:
+    async def _delete_own(self, attempt: PodAttempt) -> bool:
         """Tell the attempt's pod to go; return whether there is one. One that only has its name is left alone."""
         namespace, name = attempt.place
         if self._pod(attempt) is None:
@@ -320,7 +271,7 @@ class PodExecutor:
             kept = [one for one in pod["metadata"]["finalizers"] if one != self._profile.finalizer]
             await self._api.patch(_path(pod), {"metadata": {"finalizers": kept or None}})
 
-    def _judge_seen(self, attempt: _Attempt, pod: Json, there: bool) -> None:
+    def _judge_seen(self, attempt: PodAttempt, pod: Json, there: bool) -> None:
         self._judge(attempt, pod)
         if there:
             return
@@ -333,16 +284,27 @@ class PodExecutor:
             self._do_aside(attempt.name, lambda: self._unmake(attempt))
 
     async def _sweep(self) -> None:
-        """Look now and then for pods that were made and have gone between two watches: no change tells of them."""
+        """Look now and then after attempts that do not run: of some no change tells."""
         while True:
             await asyncio.sleep(_SWEEP_PAUSE)
             for attempt in list(self._attempts.values()):
-                made = attempt.creating is None and not attempt.stopping
-                missed, attempt.missed = attempt.missed, made and self._pod(attempt) is None
-                if missed and attempt.missed:
-                    await self._look_for(attempt)
+                if not attempt.running and not attempt.stopping and attempt.creating is None:
+                    waited, attempt.waited = attempt.waited, True
+                    if waited:
+                        await self._look_after(attempt)
 
-    async def _look_for(self, attempt: _Attempt) -> None:
+    async def _look_after(self, attempt: PodAttempt) -> None:
+        """Find out what keeps an attempt from running: its pod may have gone between two watches."""
+        pod = self._pod(attempt)
+        if pod is None:
+            await self._look_for(attempt)
+            return
+        state = state_of(pod, self._profile.grace, self._now())
+        if isinstance(state, Waiting):
+            # What is usual for a moment is not when it lasts.
+            self._tell_waiting(attempt, state.phase, state.reason)
+
+    async def _look_for(self, attempt: PodAttempt) -> None:
         namespace, name = attempt.place
         try:
             there = is_of(await self._api.get(f"/api/v1/namespaces/{namespace}/pods/{name}"), attempt.name)
@@ -354,11 +316,11 @@ class PodExecutor:
         if not there and self._attempts.get(attempt.name) is attempt and self._pod(attempt) is None:
             self._end(attempt, Failed(_GONE, self._now()))
 
-    async def _unmake(self, attempt: _Attempt) -> None:
+    async def _unmake(self, attempt: PodAttempt) -> None:
         await attempt.cancel()
         await self._delete_own(attempt)
 
-    def _judge(self, attempt: _Attempt, pod: Json) -> None:
+    def _judge(self, attempt: PodAttempt, pod: Json) -> None:
         if attempt.name in self._ended or attempt.stopping:
             return
         attempt.cancel_timer()
@@ -382,7 +344,7 @@ class PodExecutor:
             case _:
                 assert_never(state)
 
-    def _tell_waiting(self, attempt: _Attempt, phase: AttemptPhase, reason: str, *, usual: bool = False) -> None:
+    def _tell_waiting(self, attempt: PodAttempt, phase: AttemptPhase, reason: str, *, usual: bool = False) -> None:
         """Tell what the attempt waits for, if that is news.
 
         What is usual is told only after something that was not: it says that this is over.
@@ -397,13 +359,13 @@ class PodExecutor:
             logger.warning("%s waits: %s", attempt.name, reason)
         attempt.observe(AttemptUpdate(attempt.name, phase, self._now(), reason=reason))
 
-    def _tell_running(self, attempt: _Attempt, pod: Json, since: datetime) -> None:
+    def _tell_running(self, attempt: PodAttempt, pod: Json, since: datetime) -> None:
         if not attempt.running:
             attempt.running = True
             links = log_links(pod, self._profile.log_links, self._now())
             attempt.observe(AttemptUpdate(attempt.name, AttemptPhase.RUNNING, since, links))
 
-    def _look_again(self, attempt: _Attempt, at: datetime | None) -> None:
+    def _look_again(self, attempt: PodAttempt, at: datetime | None) -> None:
         """Judge the pod again when its patience is over: nothing else may happen to it until then."""
         if at is None:
             return
@@ -416,7 +378,7 @@ class PodExecutor:
         delay = max(0.0, (at - self._now()).total_seconds())
         attempt.timer = asyncio.get_running_loop().call_later(delay, look)
 
-    def _settle(self, attempt: _Attempt, action: Coroutine[None, None, None]) -> None:
+    def _settle(self, attempt: PodAttempt, action: Coroutine[None, None, None]) -> None:
         """Say something to the pod, one thing at a time."""
         if attempt.settling is not None:
             action.close()
@@ -428,7 +390,7 @@ class PodExecutor:
         attempt.settling = asyncio.create_task(action)
         attempt.settling.add_done_callback(settled)
 
-    async def _let_copy(self, attempt: _Attempt, pod: Json) -> None:
+    async def _let_copy(self, attempt: PodAttempt, pod: Json) -> None:
         """Tell the container that waits for it that the primary one has succeeded."""
         try:
             await self._patiently(attempt.name, lambda: self._api.patch(_path(pod), _exit(0)))
@@ -436,7 +398,7 @@ class PodExecutor:
             logger.warning("%s cannot be told to copy: %s", attempt.name, error.message)
             self._end(attempt, Failed(_GONE, self._now()), pod)
 
-    async def _wind_up(self, attempt: _Attempt, pod: Json, state: Ended | Failed) -> None:
+    async def _wind_up(self, attempt: PodAttempt, pod: Json, state: Ended | Failed) -> None:
         """End what still runs, or may yet begin, of a pod whose attempt is over; then tell the end.
 
         One that has not begun is deleted. Of another the end stays to be seen, for people and for a successor of ours.
@@ -453,7 +415,7 @@ class PodExecutor:
             logger.warning("what is left of %s cannot be ended: %s", attempt.name, error.message)
         self._end(attempt, state, pod)
 
-    def _end(self, attempt: _Attempt, state: Ended | Failed, pod: Json | None = None) -> None:
+    def _end(self, attempt: PodAttempt, state: Ended | Failed, pod: Json | None = None) -> None:
         if attempt.name in self._ended or attempt.stopping:
             return
         links = log_links(pod, self._profile.log_links, self._now()) if pod is not None else ""

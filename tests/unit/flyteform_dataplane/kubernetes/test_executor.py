@@ -339,3 +339,22 @@ async def test_a_pod_that_only_says_it_is_the_attempts_is_not_believed(world: Wo
     world.status("Succeeded", {**ended(code=0), "containerID": "containerd://abc"})
     assert (await world.end()).exit_code == 0
     assert len(world.updates) == 2
+
+
+async def test_what_is_usual_is_told_when_it_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing at first; what a pod has waited for all the time after a while, once, and then what comes of it."""
+    monkeypatch.setattr("flyteform_dataplane.kubernetes.executor._SWEEP_PAUSE", 0.05)
+    world = World()
+    await world.executor.open()
+    await world.start()
+    world.status("Pending", waiting("ContainerCreating"), conditions=[{"type": "PodScheduled", "status": "True"}])
+    await until(lambda: world.updates)
+    await asyncio.sleep(0.2)
+    told = [(update.phase, update.reason) for update in world.updates]
+    assert told == [(AttemptPhase.INITIALIZING, "its containers are being made")]
+    world.status("Running", running())
+    await until(lambda: len(world.updates) > 1)
+    assert world.updates[1].phase is AttemptPhase.RUNNING
+    await asyncio.sleep(0.2)
+    assert len(world.updates) == 2
+    await world.executor.close()
