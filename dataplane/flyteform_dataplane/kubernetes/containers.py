@@ -30,6 +30,7 @@ def container_of(request: PodRequest, profile: PodProfile, name: str, template: 
         "command": list(request.command),
         "args": list(request.arguments),
         "env": _variables(_environment(request, profile)),
+        "envFrom": _sources(profile),
         "resources": requirements(
             entries(container.resources, profile), profile, request.platform, below.get("resources")
         ),
@@ -69,6 +70,8 @@ def _complete(spec: Json, primary: str, request: PodRequest, profile: PodProfile
             given = container.get("resources", {})
             container["resources"] = {**given, **requirements(given, profile, request.platform, below)}
             _add_variables(container, _environment(request, profile))
+            if sources := _sources(profile):
+                container["envFrom"] = [*container.get("envFrom", []), *sources]
             if main:
                 _complete_primary(container, request)
     if "resources" in spec:
@@ -81,6 +84,11 @@ def _environment(request: PodRequest, profile: PodProfile) -> dict[str, str]:
     Whoever may only launch must not say where the data goes, and with whose rights.
     """
     return {**PATIENCE, **request.environment, **profile.environment}
+
+
+def _sources(profile: PodProfile) -> list[Json]:
+    secrets = [{"secretRef": {"name": name, "optional": True}} for name in profile.env_from_secrets]
+    return [*secrets, *({"configMapRef": {"name": name, "optional": True}} for name in profile.env_from_config_maps)]
 
 
 def _add_variables(container: Json, variables: Mapping[str, str]) -> None:

@@ -1,7 +1,7 @@
 """A cluster's profile from Flyte's own settings: the sections `plugins.k8s` and `plugins.logs` of a Flyte 1 data plane.
 
 Names are Flyte's, so that what is in the values of its charts can stay as it is. What has no meaning here is let pass,
-and what Flyte does not know is an error.
+and what is not known is an error.
 """
 
 from __future__ import annotations
@@ -82,6 +82,8 @@ class _PodSection(_Section):
     default_labels: Texts = Field(default_factory=dict)
     default_env_vars: Texts = Field(default_factory=dict)
     default_env_vars_from_env: Texts = Field(default_factory=dict)
+    default_env_from_secrets: tuple[str, ...] = ()
+    default_env_from_configmaps: tuple[str, ...] = ()
     default_cpus: Quantity = _PROFILE.cpu
     default_memory: Quantity = _PROFILE.memory
     default_tolerations: Tolerations = ()
@@ -125,6 +127,8 @@ class _PodSection(_Section):
             labels=self.default_labels,
             annotations=self.default_annotations,
             environment=self.default_env_vars | named,
+            env_from_secrets=self.default_env_from_secrets,
+            env_from_config_maps=self.default_env_from_configmaps,
             cpu=self.default_cpus,
             memory=self.default_memory,
             tolerations=self.default_tolerations,

@@ -50,6 +50,7 @@ class _Security(_Part):
 
 class _Container(_Named):
     env: list[_Named] = Field(default_factory=list)
+    envFrom: list[dict[str, Any]] = Field(default_factory=list)  # noqa: N815 - as above
     resources: _Resources = Field(default_factory=_Resources)
     volumeMounts: list[_Mount] = Field(default_factory=list)  # noqa: N815 - as above
     ports: list[dict[str, Any]] = Field(default_factory=list)

@@ -107,6 +107,9 @@ class PodProfile:
         default_factory=lambda: {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"}
     )
     environment: Mapping[str, str] = field(default_factory=dict)
+    # Secrets and configmaps of a task's namespace whose entries are variables; one that is not there is none.
+    env_from_secrets: tuple[str, ...] = ()
+    env_from_config_maps: tuple[str, ...] = ()
     cpu: Quantity = "1"
     memory: Quantity = "1Gi"
     tolerations: tuple[Json, ...] = ()

@@ -48,6 +48,8 @@ plugins:
       - FLYTE_AWS_ENDPOINT: http://minio.flyte:9000
       - ATTEMPTS: 3
     default-env-vars-from-env: {HERE: PLACE, NOWHERE: NO_SUCH_VARIABLE}
+    default-env-from-secrets: [keys]
+    default-env-from-configmaps: [places]
     default-cpus: 100m
     default-memory: 100Mi
     default-tolerations: [{key: flyte, operator: Exists}]
@@ -108,6 +110,8 @@ def test_every_setting_has_its_place(file: Path, monkeypatch: pytest.MonkeyPatch
         labels={"team": "x"},
         annotations={"a": "b"},
         environment={"FLYTE_AWS_ENDPOINT": "http://minio.flyte:9000", "ATTEMPTS": "3", "HERE": "there"},
+        env_from_secrets=("keys",),
+        env_from_config_maps=("places",),
         cpu="100m",
         memory="100Mi",
         tolerations=({"key": "flyte", "operator": "Exists"},),

@@ -75,6 +75,20 @@ def test_the_clusters_variables_are_not_others_to_say() -> None:
     assert (found["B"], found["FLYTEFORM_STORE_PATIENCE"]) == ("2", "5")
 
 
+def test_variables_come_from_secrets_and_configmaps_of_the_cluster() -> None:
+    """Whole ones of the task's namespace, after those that a container names; it starts where there is none."""
+    profile = replace(PROFILE, env_from_secrets=("keys",), env_from_config_maps=("places",))
+    ours = [
+        {"secretRef": {"name": "keys", "optional": True}},
+        {"configMapRef": {"name": "places", "optional": True}},
+    ]
+    assert main_container(pod_of(request(), profile))["envFrom"] == ours
+    theirs = {"secretRef": {"name": "theirs"}}
+    own = pod_task({"name": "main", "image": "m:1", "envFrom": [theirs]})
+    assert main_container(pod_of(request(own), profile))["envFrom"] == [theirs, *ours]
+    assert "envFrom" not in main_container(pod_of(request(), PROFILE))
+
+
 def test_a_pod_is_restricted() -> None:
     """Nothing that restricted pod security refuses: no root, no new privileges, no capabilities, no token."""
     pod = pod_of(request(), PROFILE)
