@@ -10,7 +10,7 @@ from flyteform.errors import AlreadyExistsError, ConflictError, FlyteformError, 
 from flyteform_dataplane.kubernetes.api import ForbiddenError
 from flyteform_dataplane.kubernetes.names import execution_of, place_of
 from flyteform_dataplane.kubernetes.pods import ATTEMPT_ANNOTATION, MANAGED_LABEL, pod_of
-from flyteform_dataplane.kubernetes.refusals import BusyError, NoRoomError, weighed
+from flyteform_dataplane.kubernetes.refusals import BusyError, ComingError, NoRoomError, weighed
 from flyteform_dataplane.ports import AttemptPhase
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 60.0
 # Seconds that an API server may be away, or without a right for us, until people are told what their attempt waits for.
 _USUAL_SILENCE = 10.0
+# Seconds that what belongs to a namespace may come after it, as the resource sync makes one after the other.
+_COMING = 20.0
 
 
 class PodMaker:
@@ -54,9 +56,9 @@ class PodMaker:
         namespace, _ = place_of(request.name)
         await self._templates.known(namespace)
         clock, pause = asyncio.get_running_loop().time, _FIRST_PAUSE
-        usual_until = clock() + _USUAL_SILENCE
+        began = clock()
         while True:
-            obstacle = await self._try(request, namespace)
+            obstacle = await self._try(request, namespace, late=clock() > began + _COMING)
             if obstacle is None:
                 break
             phase, reason = obstacle
@@ -67,7 +69,7 @@ class PodMaker:
                 # A server that is away for long is told of once by each of those that wait, not each time.
                 level = logging.WARNING if pause == _FIRST_PAUSE else logging.INFO
                 logger.log(level, "%s has to wait %.1f s: %s", request.name, pause, reason)
-                if clock() > usual_until:
+                if clock() > began + _USUAL_SILENCE:
                     waits(phase, f"the pod cannot be made yet: {reason}")
                 woken = False
                 await asyncio.sleep(pause)
@@ -76,12 +78,19 @@ class PodMaker:
         if self._rooms.wanted:
             self._rooms.freed(namespace)
 
-    async def _try(self, request: PodRequest, namespace: str) -> tuple[AttemptPhase, str] | None:
-        """Ask for the pod; return why it has to wait. Not the error: with its frames that is ten times as large."""
+    async def _try(self, request: PodRequest, namespace: str, *, late: bool) -> tuple[AttemptPhase, str] | None:
+        """Ask for the pod; return why it has to wait. Not the error: with its frames that is ten times as large.
+
+        Who is `late` waits no more for what others may be about to make.
+        """
         try:
             await self._post(self._manifest(request, namespace))
         except NoRoomError as error:
             return AttemptPhase.WAITING_FOR_RESOURCES, error.message
+        except ComingError as error:
+            if late:
+                raise error.refusal from error
+            return AttemptPhase.QUEUED, error.message
         except FlyteformError as error:
             if not error.retryable:
                 raise

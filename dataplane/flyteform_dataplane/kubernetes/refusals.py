@@ -15,6 +15,7 @@ _FULL = re.compile(r"exceeded quota: (?P<name>[^,\s]+), requested: (?P<wanted>\S
 _FULL_SOMEHOW = "exceeded quota"
 # A quota that was made just now has not been counted yet.
 _UNCOUNTED = "status unknown for quota"
+_NO_ACCOUNT = "error looking up service account"
 # The role of whoever makes pods lacks something. What guards a namespace (pod security, a webhook) has other words.
 _NO_RIGHT = re.compile(r'User ".*" cannot create resource "pods"')
 _COMPUTE = ("requests.", "limits.", "cpu", "memory", "ephemeral-storage")
@@ -32,6 +33,17 @@ class NoRightError(FlyteformError):
 
     code = "NoRight"
     retryable = True
+
+
+class ComingError(FlyteformError):
+    """The pod's service account is not there: it may be about to be made, with its namespace."""
+
+    code = "Coming"
+    retryable = True
+
+    def __init__(self, refusal: ForbiddenError) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal  # what it is if nothing comes
 
 
 class BusyError(FlyteformError):
@@ -57,6 +69,8 @@ def weighed(error: ForbiddenError, namespace: str) -> FlyteformError:
         return NoRoomError(f"namespace {namespace} has no room for the pod: exceeded {told}")
     if _FULL_SOMEHOW in error.message or _UNCOUNTED in error.message:
         return NoRoomError(f"namespace {namespace} has no room for the pod: {error.message}")
+    if _NO_ACCOUNT in error.message:
+        return ComingError(error)
     if _NO_RIGHT.search(error.message):
         return NoRightError(f"this data plane has no right to make pods in namespace {namespace}: {error.message}")
     return error

@@ -166,6 +166,31 @@ async def test_a_right_that_is_not_there_yet_is_waited_for(world: World, monkeyp
     await until(lambda: POD in world.cluster.objects)
 
 
+ACCOUNT = 'pods "p" is forbidden: error looking up service account n/a: serviceaccount "a" not found'
+
+
+async def test_a_service_account_may_come_after_its_namespace(world: World) -> None:
+    """What the platform makes for a new project is made one after the other, and costs nobody a retry."""
+    world.cluster.error = ForbiddenError(ACCOUNT)
+    await world.start()
+    await until(lambda: world.cluster.tries > 2)
+    world.cluster.error = None
+    await until(lambda: POD in world.cluster.objects)
+    assert world.updates == []
+
+
+async def test_a_service_account_that_does_not_come_is_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the end it is the refusal that it was, as in Flyte."""
+    monkeypatch.setattr(making, "_COMING", 0.1)
+    world.cluster.error = ForbiddenError(ACCOUNT)
+    await world.start()
+    await until(lambda: world.updates)
+    failure = world.updates[-1].failure
+    assert failure is not None
+    assert (failure.code, failure.kind, failure.recoverable) == ("RuntimeFailure", FailureKind.USER, True)
+    assert 'serviceaccount "a" not found' in failure.message
+
+
 @pytest.mark.parametrize(
     ("wanted", "limited", "never"),
     [
