@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from flyteform_dataplane.kubernetes.names import place_of
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flyteform_dataplane.ports import AttemptPhase, AttemptUpdate
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(eq=False, slots=True)
@@ -22,8 +25,9 @@ class PodAttempt:
     observe: Callable[[AttemptUpdate], None]
     place: tuple[str, str] = field(init=False)
     running: bool = False
-    # What it waits for, as it was told last; how many of something there are does not make it news.
+    # What it waits for, as it was told last, and when; how many of something there are does not make it news.
     told: tuple[AttemptPhase, str] | None = None
+    told_at: datetime = _NEVER
     stopping: bool = False
     creating: asyncio.Task[None] | None = None
     # What is said to the pod when its primary container has ended and others run on.

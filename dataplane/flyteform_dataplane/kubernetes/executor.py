@@ -7,7 +7,7 @@ import contextlib
 import logging
 import re
 from collections import OrderedDict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar, assert_never
 
 from flyteform.errors import FlyteformError, NotFoundError
@@ -43,6 +43,7 @@ _SWEEP_PAUSE = 60.0  # seconds
 _REMEMBERED = 4096  # ends that a repeated start is told, when the pod may be gone
 _PAGE = "500"
 _AT_ONCE = 500  # attempts that are stopped together
+_CALM = timedelta(minutes=1)  # between two reasons for one phase
 _NUMBERS = re.compile(r"\d+")
 _GONE = Failure("ResourceDeletedExternally", "somebody deleted the pod", FailureKind.SYSTEM, recoverable=True)
 
@@ -347,17 +348,19 @@ class PodExecutor:
     def _tell_waiting(self, attempt: PodAttempt, phase: AttemptPhase, reason: str, *, usual: bool = False) -> None:
         """Tell what the attempt waits for, if that is news.
 
-        What is usual is told only after something that was not: it says that this is over.
+        What is usual is told only after something that was not: it says that this is over. Reasons may come and go in
+        one phase, with every node that is looked at: what lasts of them is told when attempts are looked after.
         """
-        if usual and (attempt.told is None or attempt.told[0] is phase):
+        same, now = attempt.told is not None and attempt.told[0] is phase, self._now()
+        if usual and (attempt.told is None or same):
             return
         news = phase, _NUMBERS.sub("", reason)
-        if attempt.told == news:
+        if attempt.told == news or (same and now < attempt.told_at + _CALM):
             return
-        attempt.told = news
+        attempt.told, attempt.told_at = news, now
         if not usual:
             logger.warning("%s waits: %s", attempt.name, reason)
-        attempt.observe(AttemptUpdate(attempt.name, phase, self._now(), reason=reason))
+        attempt.observe(AttemptUpdate(attempt.name, phase, now, reason=reason))
 
     def _tell_running(self, attempt: PodAttempt, pod: Json, since: datetime) -> None:
         if not attempt.running:

@@ -358,3 +358,26 @@ async def test_what_is_usual_is_told_when_it_lasts(monkeypatch: pytest.MonkeyPat
     await asyncio.sleep(0.2)
     assert len(world.updates) == 2
     await world.executor.close()
+
+
+async def test_reasons_that_come_and_go_are_told_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With every node that is looked at another one: people are told of the first, and of the one that lasts."""
+    monkeypatch.setattr("flyteform_dataplane.kubernetes.executor._SWEEP_PAUSE", 0.05)
+    world = World()
+    world.now += timedelta(minutes=10)
+    await world.executor.open()
+    await world.start()
+    reasons = ("1 Insufficient cpu", "2 Insufficient cpu", "Insufficient memory", "a taint", "a taint of another")
+    for reason in reasons:
+        condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": reason}
+        world.status("Pending", conditions=[{**condition, "lastTransitionTime": CREATED}])
+        for _ in range(5):
+            await asyncio.sleep(0)
+    await until(lambda: world.updates)
+    await asyncio.sleep(0.2)
+    assert [update.reason for update in world.updates] == ["Unschedulable: 1 Insufficient cpu"]
+    world.now += timedelta(minutes=1)
+    await until(lambda: len(world.updates) > 1)
+    await asyncio.sleep(0.2)
+    assert [update.reason for update in world.updates[1:]] == ["Unschedulable: a taint of another"]
+    await world.executor.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -91,6 +92,7 @@ async def world(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
     """Make one with an open executor that has little patience."""
     monkeypatch.setattr(making, "_FIRST_PAUSE", 0.01)
     monkeypatch.setattr(making, "_LONGEST_PAUSE", 0.02)
+    monkeypatch.setattr("flyteform_dataplane.kubernetes.executor._CALM", timedelta(0))
     made = World()
     await made.executor.open()
     yield made
