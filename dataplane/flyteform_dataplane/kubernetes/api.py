@@ -87,7 +87,10 @@ class KubernetesApi:
         self._client = client
         self._session = session
         self._configuration = client.configuration
-        self._limit = RateLimit(limits or RequestLimits())
+        limits = limits or RequestLimits()
+        self._limit = RateLimit(limits)
+        # Who waits for a connection has not written its request yet: a thousand at once take little memory.
+        self._slots = asyncio.Semaphore(limits.in_flight)
         self.requests = 0  # that were made, for people who measure
 
     async def get(self, path: str, **query: str) -> Json:
@@ -170,15 +173,16 @@ class KubernetesApi:
         self, method: str, path: str, *, body: Json | list[Json] | None = None, query: Mapping[str, str] | None = None,
         content_type: str = _JSON, accept: str = _JSON,
     ) -> Json:  # fmt: skip
-        data = None if body is None else json.dumps(body, separators=(",", ":")).encode()
         for tries in range(1, _TRIES + 1):
             await self._limit.turn()
             try:
-                async with self._responding(
-                    method, path, data=data, query=query, content_type=content_type, accept=accept
-                ) as response:
-                    answer: Json = json.loads(await response.read())
-                    return answer
+                async with self._slots:
+                    data = None if body is None else json.dumps(body, separators=(",", ":")).encode()
+                    async with self._responding(
+                        method, path, data=data, query=query, content_type=content_type, accept=accept
+                    ) as response:
+                        answer: Json = json.loads(await response.read())
+                        return answer
             except ThrottledError as error:
                 logger.info("the API server has no room for %s %s: %s", method, path, error.message)
                 self._limit.rest(error.after)

@@ -17,7 +17,7 @@ class RequestLimits:
 
     qps: float = 500.0
     burst: int = 1000
-    in_flight: int = 64
+    in_flight: int = 32
 
 
 class RateLimit:

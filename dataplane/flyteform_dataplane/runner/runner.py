@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
@@ -160,7 +161,8 @@ class Runner:
     def _begin(self, logged: LoggedExecution) -> None:
         lease = Lease.FromString(logged.lease)
         self._ids[logged.key] = lease.id
-        self._tasks[logged.key] = asyncio.create_task(self._run(logged, lease), name=f"execution {logged.key}")
+        running = self._run(replace(logged, lease=b""), lease)  # once is enough, of what may be large
+        self._tasks[logged.key] = asyncio.create_task(running, name=f"execution {logged.key}")
 
     async def _run(self, logged: LoggedExecution, lease: Lease) -> None:
         """Run until the end is known; when the log fails, what it has is the truth and is gone back to."""
