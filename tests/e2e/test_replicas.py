@@ -41,11 +41,12 @@ TAKEOVER_SECONDS = 10.0
 
 @dataclass
 class Replica:
-    """A control-plane process and its address."""
+    """A control-plane process, its address, and the URL of the database that all share."""
 
     process: subprocess.Popen[bytes]
     log: Path
     grpc: str = ""
+    database_url: str = ""
 
     def wait_until_serving(self) -> None:
         """Read where it serves."""
@@ -77,7 +78,7 @@ def running_replicas(folder: Path, postgres: Postgres) -> Iterator[list[Replica]
             log = folder / f"{number}.log"
             with log.open("wb") as file:
                 process = subprocess.Popen([*command, *places], stdout=file, stderr=file, env=environment)
-            replicas.append(Replica(process, log))
+            replicas.append(Replica(process, log, database_url=environment["FLYTEFORM_DATABASE_URL"]))
         for replica in replicas:
             replica.wait_until_serving()
         yield replicas

@@ -214,13 +214,23 @@ async def test_a_drain_in_mid_load_lets_run_what_runs(platform: Platform) -> Non
     await platform.operator.until("east", lambda found: found.drained)
 
 
+async def held_in_east(platform: Platform, all_held: int) -> int:
+    """Wait until both clusters together hold so many; return how many of them east has."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while True:
+            east, west = await asyncio.gather(*map(platform.operator.get, ("east", "west")))
+            if east.held + west.held == all_held:
+                return int(east.held)
+            await asyncio.sleep(0.05)
+
+
 async def test_a_cluster_is_killed_in_mid_load_and_comes_back(platform: Platform) -> None:
     """It is LOST with a since, what it acknowledged waits for it, what comes goes elsewhere, and all ends once."""
     task = await platform.register("kill")
     platform.closed = True
     first = [await platform.launch(task, f"kill{at}", at=at % 2) for at in range(12)]
-    held = (await platform.operator.until("east", lambda found: found.held > 0 and not found.leased)).held
-    await platform.operator.until("west", lambda found: found.held == 12 - held)
+    held = await held_in_east(platform, 12)
+    assert held
     await platform.east.kill()
     platform.open_gates()
     second = [await platform.launch(task, f"lost{at}", at=at % 2) for at in range(12)]

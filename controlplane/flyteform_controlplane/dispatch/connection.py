@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from flyteidl.core.identifier_pb2 import WorkflowExecutionIdentifier
+from grpc import StatusCode
 
 from flyteform.proto.flyteform.v1 import link_pb2
 from flyteform_controlplane.domain.times import now as present
@@ -17,6 +18,44 @@ if TYPE_CHECKING:
 
     from flyteform_controlplane.domain.cluster_resources import Desired
     from flyteform_controlplane.domain.ports import ExecutionKey
+
+
+# What may wait for one who asked; a link has no way to slow one answer down without all others.
+_MOST_WAITING_BYTES: Final = 32 * 1024 * 1024
+_TOO_FAST: Final = "there are more lines than are read: ask for the last ones only"
+
+
+class Answers:
+    """What comes in answer to a question, as far as somebody reads it."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+        self._messages: asyncio.Queue[link_pb2.FromDataPlane | None] = asyncio.Queue()
+        self._bytes = 0
+        self._full = False
+
+    def put(self, message: link_pb2.FromDataPlane) -> bool:
+        """Take an answer; False if too much waits already, which ends the answers."""
+        if not self._full:
+            self._bytes += message.ByteSize()
+            self._full = self._bytes > _MOST_WAITING_BYTES and not self._messages.empty()
+            if self._full:
+                code = StatusCode.RESOURCE_EXHAUSTED.value[0]
+                end = link_pb2.LogLines(id=self._number, end=True, code=code, message=_TOO_FAST)
+                message = link_pb2.FromDataPlane(log_lines=end)
+            self._messages.put_nowait(message)
+        return not self._full
+
+    def end(self) -> None:
+        """Say that the stream has ended."""
+        self._messages.put_nowait(None)
+
+    async def get(self) -> link_pb2.FromDataPlane | None:
+        """Wait for the next answer; None when the stream has ended."""
+        message = await self._messages.get()
+        if message is not None:
+            self._bytes -= message.ByteSize()
+        return message
 
 
 class Connection:
@@ -43,7 +82,7 @@ class Connection:
         # Set at its end, from which on nothing is sent and nothing that comes counts.
         self.closed = asyncio.Event()
         self._now = now
-        self._asked: dict[int, asyncio.Queue[link_pb2.FromDataPlane | None]] = {}
+        self._asked: dict[int, Answers] = {}
         self._messages: asyncio.Queue[tuple[link_pb2.ToDataPlane, datetime | None] | None] = asyncio.Queue()
         self._error: Exception | None = None
 
@@ -75,24 +114,23 @@ class Connection:
                 self._messages.get_nowait()
             self._messages.put_nowait(None)
             for answers in self._asked.values():
-                answers.put_nowait(None)
+                answers.end()
 
     @contextmanager
-    def asking(self, number: int) -> Iterator[asyncio.Queue[link_pb2.FromDataPlane | None]]:
-        """Give a queue of the answers to a question with this number; None in it says that the stream has ended."""
-        answers: asyncio.Queue[link_pb2.FromDataPlane | None] = asyncio.Queue()
-        self._asked[number] = answers
+    def asking(self, number: int) -> Iterator[Answers]:
+        """Give the answers to a question with this number, as they come."""
+        answers = self._asked[number] = Answers(number)
         if self.closed.is_set():
-            answers.put_nowait(None)
+            answers.end()
         try:
             yield answers
         finally:
             del self._asked[number]
 
     def answered(self, number: int, message: link_pb2.FromDataPlane) -> None:
-        """Take an answer; one that nobody waits for is dropped."""
-        if number in self._asked:
-            self._asked[number].put_nowait(message)
+        """Take an answer; one that nobody waits for is dropped, and lines that come faster than they are read are."""
+        if number in self._asked and not self._asked[number].put(message):
+            self.send(link_pb2.ToDataPlane(stop_tail=link_pb2.StopTail(id=number)))
 
     async def receive(self) -> link_pb2.ToDataPlane | None:
         """Wait for the next message to go out; None when the stream ends, and its error raised if it has one."""

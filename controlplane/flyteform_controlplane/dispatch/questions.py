@@ -34,6 +34,8 @@ _TIMEOUT: Final = timedelta(seconds=30)
 _POLL_SECONDS: Final = 1.0
 _LIFE: Final = timedelta(seconds=30)
 _MAX_BATCH: Final = 100
+# How many answers may lie in the database for one who asked; what was read is removed when it is half of that.
+_MOST_UNREAD: Final = 1000
 # What nobody waits for any more is removed after this time.
 _CLEANING: Final = timedelta(minutes=5)
 
@@ -132,7 +134,7 @@ class Questions:
             at = self._now()
             await store.ask(tx, question, at, at + _LIFE)
         self._tell()
-        position, extended = 0, self._now()
+        position, dropped, extended = 0, 0, self._now()
         try:
             with self._listening() as news:
                 while True:
@@ -142,11 +144,13 @@ class Questions:
                     for text in found:
                         yield link_pb2.FromDataPlane.FromString(text)
                     position += len(found)
-                    if self._now() > extended + _LIFE / 3:
-                        extended = self._now()
+                    if self._now() > extended + _LIFE:
+                        return  # who reads was away for so long that nobody passes anything on any more
+                    if self._now() > extended + _LIFE / 3 or position - dropped >= _MOST_UNREAD / 2:
+                        extended, dropped = self._now(), position
                         await self._check_heard(cluster)
                         async with self._database.transaction() as tx:
-                            await store.extend(tx, number, extended + _LIFE)
+                            await store.extend(tx, number, extended + _LIFE, position)
                     await set_within(news, _POLL_SECONDS)
         finally:
             async with self._database.transaction() as tx:
@@ -198,15 +202,16 @@ class Questions:
         if connection is None:
             return
         message = link_pb2.ToDataPlane.FromString(question.message)
-        answers: asyncio.Queue[bytes | None] = asyncio.Queue()
+        # What is not written down waits in the connection, where there is a limit.
+        answers: asyncio.Queue[bytes | None] = asyncio.Queue(_MAX_BATCH)
 
         async def collect() -> None:
             async with aclosing(self._here(connection, message, question.number)) as found:
                 async for answer in found:
-                    answers.put_nowait(answer.SerializeToString())
+                    await answers.put(answer.SerializeToString())
                     if _is_last(answer):
                         break
-            answers.put_nowait(None)
+            await answers.put(None)
 
         collecting = asyncio.create_task(collect())
         try:
@@ -225,6 +230,8 @@ class Questions:
                 # Not by wait_for: before Python 3.12 it loses a cancellation that comes with the answer.
                 async with asyncio.timeout(_LIFE.total_seconds() / 3):
                     batch, more = _drained(await answers.get(), answers)
+            while position >= _MOST_UNREAD and not await self._has_room(number):  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(_POLL_SECONDS / 10)
             async with self._database.transaction() as tx:
                 at = self._now()
                 if not await store.is_wanted(tx, number, at):
@@ -234,6 +241,12 @@ class Questions:
             position += len(batch)
             if batch:
                 self._tell()
+
+    async def _has_room(self, number: int) -> bool:
+        """Say whether there are few enough answers that were not read, or nobody who reads them."""
+        async with self._database.reading() as tx:
+            wanted = await store.is_wanted(tx, number, self._now())
+            return not wanted or await store.unread(tx, number) < _MOST_UNREAD
 
     @contextmanager
     def _listening(self) -> Iterator[asyncio.Event]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 
 from flyteform_controlplane.store.tables_duties import link_answers, link_requests
 
@@ -63,9 +63,18 @@ async def answers(tx: AsyncConnection, number: int, position: int) -> list[bytes
     return list((await tx.execute(statement)).scalars())
 
 
-async def extend(tx: AsyncConnection, number: int, until: datetime) -> None:
-    """Write that the asker still waits."""
+async def extend(tx: AsyncConnection, number: int, until: datetime, position: int) -> None:
+    """Write that the asker still waits, and has read the answers before this position: they are removed."""
     await tx.execute(update(link_requests).where(link_requests.c.number == number).values(expires_at=until))
+    read = (link_answers.c.number == number, link_answers.c.position < position)
+    await tx.execute(delete(link_answers).where(*read))
+
+
+async def unread(tx: AsyncConnection, number: int) -> int:
+    """Return how many answers are there that the asker has not said to have read."""
+    counted = select(func.count()).select_from(link_answers).where(link_answers.c.number == number)
+    count: int = (await tx.execute(counted)).scalar_one()
+    return count
 
 
 async def is_wanted(tx: AsyncConnection, number: int, at: datetime) -> bool:

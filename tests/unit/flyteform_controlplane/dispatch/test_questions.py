@@ -1,0 +1,72 @@
+"""Answers of data planes that come faster than they are read: memory and the database keep their limits."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from flyteform.proto.flyteform.v1 import link_pb2
+from flyteform_controlplane.dispatch.connection import Connection
+from flyteform_controlplane.dispatch.questions import Questions
+from flyteform_controlplane.store.database import Database
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LINES = ["x" * 1_000_000]
+
+
+@pytest.fixture
+def connection() -> Connection:
+    """Give the sending half of a cluster's stream."""
+    return Connection("east", 1)
+
+
+async def asked(connection: Connection) -> link_pb2.TailLogs:
+    """Return the question as the data plane gets it."""
+    message = await connection.receive()
+    assert message is not None
+    return message.tail_logs
+
+
+async def test_lines_that_nobody_reads_end_the_question(connection: Connection, tmp_path: Path) -> None:
+    """The data plane is told to stop, what waits stays bounded, and the reader is told what to ask for."""
+    database = Database(f"sqlite:///{tmp_path}/control.db")
+    asking = Questions(database, lambda _: connection, lambda: ["east"])
+    answers = asking.all("east", link_pb2.ToDataPlane(tail_logs=link_pb2.TailLogs(follow=True)))
+    first = asyncio.ensure_future(anext(answers))
+    number = (await asked(connection)).id
+    message = link_pb2.FromDataPlane(log_lines=link_pb2.LogLines(id=number, lines=LINES))
+    for _ in range(100):
+        connection.answered(number, message)
+    stop = await connection.receive()
+    assert stop is not None
+    assert stop.stop_tail.id == number
+    assert (await first).log_lines.lines == LINES
+    left = [answer.log_lines async for answer in answers]
+    assert 25 < len(left) < 35
+    assert left[-1].end
+    assert "last ones only" in left[-1].message
+    await database.close()
+
+
+async def test_what_is_read_in_time_has_no_end(connection: Connection, tmp_path: Path) -> None:
+    """However much it is in all, lines that are read as they come are all read; one large answer is no flood."""
+    database = Database(f"sqlite:///{tmp_path}/control.db")
+    asking = Questions(database, lambda _: connection, lambda: ["east"])
+    answers = asking.all("east", link_pb2.ToDataPlane(tail_logs=link_pb2.TailLogs(follow=True)))
+    first = asyncio.ensure_future(anext(answers))
+    number = (await asked(connection)).id
+    message = link_pb2.FromDataPlane(log_lines=link_pb2.LogLines(id=number, lines=LINES))
+    connection.answered(number, message)
+    await first
+    for _ in range(100):
+        connection.answered(number, message)
+        assert (await anext(answers)).log_lines.lines == LINES
+    huge = link_pb2.FromDataPlane(log_lines=link_pb2.LogLines(id=number, lines=LINES * 40))
+    connection.answered(number, huge)
+    assert (await anext(answers)) == huge
+    await answers.aclose()
+    await database.close()
