@@ -95,6 +95,7 @@ class Dispatcher:
         self._unbroken: set[asyncio.Task[Any]] = set()
         self._offers: set[asyncio.Task[None]] = set()
         self._tended: datetime | None = None
+        self._started = now()
 
     # The port
 
@@ -138,6 +139,7 @@ class Dispatcher:
     async def start(self) -> None:
         """Begin to serve the queue."""
         self._stopping = False
+        self._started = self._now()
         self._task = asyncio.create_task(self._run(), name="dispatch")
 
     async def stop(self) -> None:
@@ -312,9 +314,11 @@ class Dispatcher:
         """Write what time has brought about, once an interval: silent clusters, leases that have ended."""
         if self._tended is not None and at < self._tended + self.config.poll_interval:
             return
+        # While no replica was there nobody was silent, and an Ack may have been lost: who comes back in time says so.
+        back = at < self._started + self.config.heartbeat_timeout
         async with self._database.transaction() as tx:
-            lost = await clusters.mark_lost(tx, at - self.config.heartbeat_timeout, at)
-            ended = await store.expire(tx, at)
+            lost = [] if back else await clusters.mark_lost(tx, at - self.config.heartbeat_timeout, at)
+            ended = await store.expire(tx, at, after=self._started if back else None)
         self._tended = at
         for record in ended:
             _log.warning("%s did not acknowledge %s in time", record.cluster, record.execution)

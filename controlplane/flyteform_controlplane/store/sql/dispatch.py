@@ -176,12 +176,14 @@ async def postpone(
     return (await tx.execute(update(dispatches).where(ours).values(values))).rowcount > 0
 
 
-async def expire(tx: AsyncConnection, at: datetime) -> list[DispatchRecord]:
-    """Return to the queue the leases that ended without an Ack, and return what they were.
+async def expire(tx: AsyncConnection, at: datetime, *, after: datetime | None = None) -> list[DispatchRecord]:
+    """Return to the queue the leases that ended without an Ack (`after` some time, if given), and return them.
 
     What another transaction is just moving is passed over, not waited for: it may stand still.
     """
     ended = and_(dispatches.c.state == DispatchState.LEASED.value, dispatches.c.due_at <= at)
+    if after is not None:
+        ended = and_(ended, dispatches.c.due_at > after)
     locked = select(dispatches).where(ended).with_for_update(skip_locked=True)
     found = [_record(row) for row in (await tx.execute(locked)).mappings()]
     for some in _portions([record.id for record in found]):

@@ -115,6 +115,44 @@ async def test_a_stop_does_not_wait_for_what_cannot_be_read(world: Stalled) -> N
     assert await world.state(slow) == "LEASED"
 
 
+async def test_what_was_offered_before_a_restart_waits_for_who_may_run_it(world: Stalled) -> None:
+    """A control plane that was away gives its data planes time to come back: an Ack may have been lost with it."""
+    plane = world.data_plane(ack=False)
+    await plane.register("east")
+    key = await world.create()
+    await plane.lease()
+    await world.dispatcher.stop()
+    world.time += timedelta(minutes=10)
+    await world.dispatcher.start()
+    other = world.data_plane()
+    await other.register("other", "label")
+    late = await world.create("late", "label")
+    assert (await other.lease()).id == identifier(late)
+    assert await world.state(key) == "LEASED"
+    back = world.data_plane()
+    await back.register("east", held=(key,))
+    await world.until(key, "ACKED")
+    assert await world.value(select(dispatches.c.cluster).where(dispatches.c.execution_name == key.name)) == "east"
+
+
+async def test_what_was_offered_before_a_restart_moves_if_nobody_comes_for_it(world: Stalled) -> None:
+    """After as long as a silent cluster is given, the one that did not come back is lost, and others get its offers."""
+    plane = world.data_plane(ack=False)
+    await plane.register("east")
+    key = await world.create()
+    await plane.lease()
+    await world.dispatcher.stop()
+    world.time += timedelta(minutes=10)
+    await world.dispatcher.start()
+    other = world.data_plane()
+    await other.register("other")
+    world.time += CONFIG.heartbeat_timeout
+    await other.send(heartbeat=link_pb2.Heartbeat())
+    await world.until_cluster("east", "LOST")
+    await world.until_cluster("other", "READY")
+    assert (await other.lease()).id == identifier(key)
+
+
 async def test_a_data_plane_that_takes_nothing_is_given_no_more(tmp_path: Path) -> None:
     """Leases that ended unsent are not sent later, and do not pile up; when it takes them, only the newest come."""
     database = Database(f"sqlite:///{tmp_path}/control.db")
