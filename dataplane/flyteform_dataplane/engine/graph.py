@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from math import ceil
 from typing import TYPE_CHECKING
@@ -132,7 +132,7 @@ class NodeRecord:
         return min(ceil(round(self.min_success_ratio * size, 9)), size)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Graph:
     """The nodes by their unique execution ids, and the settings of the execution that the engine needs.
 
@@ -157,6 +157,16 @@ class Graph:
     def inside(self, scope: str, spec_id: str) -> str:
         """Return the unique id of a node in the workflow of a scope (`""`: the primary one)."""
         return unique_id(scope, spec_id, self.grown.get(scope, 0))
+
+    def copy(self) -> Graph:
+        """Return one that grows by itself; the records of nodes, which never change, are the same ones."""
+        return replace(
+            self,
+            nodes=dict(self.nodes),
+            workflows=dict(self.workflows),
+            grown=dict(self.grown),
+            recoverable=set(self.recoverable),
+        )
 
     def grow(self, growth: Growth) -> None:
         """Add what a dynamic task made; once more changes nothing."""

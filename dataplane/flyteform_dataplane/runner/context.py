@@ -5,18 +5,19 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+from weakref import WeakValueDictionary
 
+from flyteidl.core.compiler_pb2 import CompiledWorkflowClosure
 from flyteidl.core.identifier_pb2 import WorkflowExecutionIdentifier
 
+from flyteform.proto.flyteform.v1.link_pb2 import Lease
 from flyteform_dataplane.engine.graph import NodeKind, hashed
 from flyteform_dataplane.engine.indexing import index_closure
 
 if TYPE_CHECKING:
-    from flyteidl.core.compiler_pb2 import CompiledWorkflowClosure
     from flyteidl.core.identifier_pb2 import Identifier
 
-    from flyteform.proto.flyteform.v1.link_pb2 import Lease
     from flyteform_dataplane.engine.graph import Deadlines, Graph
 
 
@@ -49,16 +50,30 @@ class Attempted:
     interruptible: bool
 
 
+class _Settings(NamedTuple):
+    max_parallelism: int
+    overwrite_cache: bool
+    interruptible: bool | None
+    deadlines: Deadlines | None
+
+
+# A thousand executions of one version of a workflow are nothing unusual, and its closure may be megabytes.
+_graphs: WeakValueDictionary[tuple[bytes, _Settings], Graph] = WeakValueDictionary()
+
+
 @dataclass(frozen=True, slots=True)
 class ExecutionContext:
     """What does not change while an execution runs, but for the nodes that dynamic tasks add.
 
-    `dynamics` has what they made, by node and attempt. `former` has the nodes of the execution that this one recovers.
-    `attempted` has the attempts that were started in this life of the data plane, by node and number.
+    `lease` is without its closure, of which the `graph` has all. `pristine` is the graph as executions of the same
+    workflow share it, for as long as there are any. `dynamics` has what dynamic tasks made, by node and attempt.
+    `former` has the nodes of the execution that this one recovers. `attempted` has the attempts that were started in
+    this life of the data plane, by node and number.
     """
 
     lease: Lease
     graph: Graph
+    pristine: Graph
     dynamics: dict[str, dict[int, CompiledWorkflowClosure]] = field(default_factory=dict)
     former: dict[str, FormerNode] = field(default_factory=dict)
     attempted: dict[tuple[str, int], Attempted] = field(default_factory=dict)
@@ -66,15 +81,19 @@ class ExecutionContext:
     @classmethod
     def of(cls, lease: Lease, deadlines: Deadlines | None = None) -> ExecutionContext:
         """Index the lease's closure with the settings of its specification."""
-        spec = lease.spec
-        graph = index_closure(
-            lease.closure,
+        spec, closure = lease.spec, lease.closure.SerializeToString(deterministic=True)
+        settings = _Settings(
             max_parallelism=spec.max_parallelism,
             overwrite_cache=spec.overwrite_cache,
             interruptible=spec.interruptible.value if spec.HasField("interruptible") else None,
             deadlines=deadlines,
         )
-        return cls(lease, graph)
+        pristine = _graphs.get((closure, settings))
+        if pristine is None:
+            pristine = _graphs[closure, settings] = index_closure(
+                CompiledWorkflowClosure.FromString(closure), **settings._asdict()
+            )
+        return cls(_without_closure(lease), pristine.copy(), pristine)
 
     @property
     def id(self) -> WorkflowExecutionIdentifier:
@@ -84,7 +103,7 @@ class ExecutionContext:
     @property
     def workflow(self) -> Identifier:
         """The workflow that runs."""
-        return self.lease.closure.primary.template.id
+        return self.graph.workflows[""].id
 
     def is_array(self, node: str) -> bool:
         """Whether the node maps over lists."""
@@ -125,3 +144,12 @@ class ExecutionContext:
         if len(name) > _CHILD_LENGTH or not _EXECUTION_NAME.fullmatch(name):
             name = hashed(name)
         return WorkflowExecutionIdentifier(project=self.id.project, domain=self.id.domain, name=name)
+
+
+def _without_closure(lease: Lease) -> Lease:
+    """Return a lease of its own memory: a field that is cleared keeps its place until its message is gone."""
+    cleared, own = Lease(), Lease()
+    cleared.CopyFrom(lease)
+    cleared.ClearField("closure")
+    own.CopyFrom(cleared)
+    return own

@@ -9,6 +9,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
+from flyteidl.core.identifier_pb2 import WorkflowExecutionIdentifier
+
 from flyteform.errors import UnavailableError
 from flyteform.proto.flyteform.v1.link_pb2 import Lease
 from flyteform_dataplane.runner.children import Endings
@@ -23,8 +25,6 @@ from flyteform_dataplane.runner.recovery import look_back
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-
-    from flyteidl.core.identifier_pb2 import WorkflowExecutionIdentifier
 
     from flyteform.objects.ports import ObjectStore
     from flyteform_dataplane.ports import Catalog, Clock, ControlPlane, Executor, Reporter
@@ -160,13 +160,15 @@ class Runner:
 
     def _begin(self, logged: LoggedExecution) -> None:
         lease = Lease.FromString(logged.lease)
-        self._ids[logged.key] = lease.id
-        running = self._run(replace(logged, lease=b""), lease)  # once is enough, of what may be large
+        identifier = self._ids[logged.key] = WorkflowExecutionIdentifier()
+        identifier.CopyFrom(lease.id)  # a part of a message keeps all of it in memory
+        running = self._run(replace(logged, lease=b""), lease)
         self._tasks[logged.key] = asyncio.create_task(running, name=f"execution {logged.key}")
 
     async def _run(self, logged: LoggedExecution, lease: Lease) -> None:
         """Run until the end is known; when the log fails, what it has is the truth and is gone back to."""
         key, context = logged.key, ExecutionContext.of(lease, self._world.config.deadlines)
+        del lease  # which is large, while the context is not
         going: LoggedExecution | None = logged
         finished = False
         while going is not None and not finished:
@@ -175,7 +177,7 @@ class Runner:
                 going, finished = await self._reload(key)
         self._forget(key)
         if finished:
-            await self._tell(lease.id)
+            await self._tell(context.id)
         else:
             logger.warning("execution %s is not in this log any more: another one has it, or nobody", key)
 
