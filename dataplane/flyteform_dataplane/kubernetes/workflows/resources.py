@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from flyteidl.core.identifier_pb2 import WorkflowExecutionIdentifier
 
-from flyteform_dataplane.kubernetes.names import label_value, namespace_of, pod_name
+from flyteform_dataplane.kubernetes.names import label_text, label_value, namespace_of, pod_name
 from flyteform_dataplane.kubernetes.sharding import SHARD_LABEL, shard_of
 from flyteform_dataplane.kubernetes.workflows.definition import API_VERSION, FINALIZER, GROUP, KIND, PLURAL, VERSION
 
@@ -69,7 +69,7 @@ def resource_of(key: str, lease: Lease, at: float) -> Json:
         "project": project,
         "domain": domain,
         "execution-id": name,
-        "workflow-name": workflow,
+        "workflow-name": label_text(workflow),
         SHARD_LABEL: str(shard_of(key)),
     }
     return {
