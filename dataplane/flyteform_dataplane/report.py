@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from flyteidl.service.admin_pb2_grpc import AdminServiceStub
 
 from flyteform.proto.flyteform.v1.events_pb2 import Event, EventStatus, ReportEventsRequest
 from flyteform.proto.flyteform.v1.events_pb2_grpc import EventServiceStub
+from flyteform.waiting import set_within
 from flyteform_dataplane.channel import Backoff
 from flyteform_dataplane.health import ended
 
@@ -180,17 +180,11 @@ class EventReporter:
             batch = self._take(loop.time())
             if batch:
                 await self._deliver(batch)
-                with contextlib.suppress(TimeoutError):
-                    # Not by wait_for, here and below: before Python 3.12 it loses a cancellation that comes with the
-                    # answer, and whoever stops this would wait for ever.
-                    async with asyncio.timeout(self._gather):
-                        await self._urgent.wait()
+                await set_within(self._urgent, self._gather)
                 continue
             self._work.clear()
             waits = [lane.not_before - loop.time() for lane in self._lanes.values() if lane.events]
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(max(0.0, min(waits)) if waits else None):
-                    await self._work.wait()
+            await set_within(self._work, max(0.0, min(waits)) if waits else None)
 
     def _take(self, now: float) -> list[_Parcel]:
         """Return the next batch; its events stay queued until they are settled."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import TYPE_CHECKING
 
+from flyteform.waiting import set_within
 from flyteform_dataplane.engine.observations import AttemptRunning, AttemptWaiting
 
 if TYPE_CHECKING:
@@ -42,10 +42,7 @@ class Arrivals:
         if not self._pressing.is_set():
             # Nothing depends on having seen an attempt wait or run, and short ones end within this time: one write
             # for both.
-            with contextlib.suppress(TimeoutError):
-                # Not by wait_for: before Python 3.12 it loses a cancellation that comes with the answer.
-                async with asyncio.timeout(patience):
-                    await self._pressing.wait()
+            await set_within(self._pressing, patience)
         seen, self._seen = self._seen, []
         self._arrived.clear()
         self._pressing.clear()

@@ -68,7 +68,8 @@ class DataPlaneProcess:
         with suppress(ProcessLookupError):
             process.terminate()
         try:
-            await asyncio.wait_for(process.wait(), STOP_SECONDS)
+            async with asyncio.timeout(STOP_SECONDS):
+                await process.wait()
         except TimeoutError:
             # Its attempts die with it: each has asked the kernel to be killed when its parent ends.
             with suppress(ProcessLookupError):

@@ -102,7 +102,8 @@ def _login(settings: ControlPlaneSettings) -> dict[str, str]:
 
 async def _until_ready(control_plane: ControlPlane) -> None:
     try:
-        await asyncio.wait_for(control_plane.wait_until_ready(), READY_SECONDS)
+        async with asyncio.timeout(READY_SECONDS):
+            await control_plane.wait_until_ready()
     except TimeoutError as error:
         raise PlatformError(
             f"the data plane did not report within {READY_SECONDS:.0f} s",
