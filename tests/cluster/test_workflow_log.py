@@ -183,7 +183,7 @@ async def test_a_summary_is_there_for_people(tmp_path: Path) -> None:
         printed = kubectl("get", "flyteworkflows", "--namespace=flytesnacks-development", "--output=wide")
         header, row = (line.split() for line in printed.splitlines())
         assert header == ["NAME", "WORKFLOW", "PHASE", "RUNNING", "SUCCEEDED", "FAILED", "AGE", "MESSAGE"]
-        assert row[:6] == ["f1", "wine.train", "Failed", "0", "1", "1"]
+        assert row[:6] == ["f1", "wine-train", "Failed", "0", "1", "1"]
         assert row[7:] == ["too", "bad"]
         status = get("flyteworkflow", "f1", "flytesnacks-development")["status"]
         assert (status["startedAt"], status["stoppedAt"]) == ("1970-01-01T00:00:05+00:00", "1970-01-01T00:00:09+00:00")
