@@ -34,12 +34,10 @@ from joserfc.jwk import RSAKey
 from flyteform.errors import FlyteformError
 from flyteform.objects.s3 import S3Store
 from flyteform.proto.flyteform.v1 import clusters_pb2 as pb
-from flyteform.proto.flyteform.v1.link_pb2 import FromDataPlane, Register
-from flyteform.proto.flyteform.v1.link_pb2_grpc import DataPlaneLinkStub
 from flyteform_dataplane.kubernetes.workflows.definition import NAME, definition
 from support.admin import DOMAIN, PROJECT, integers, task_spec
 from support.kubernetes import kubectl
-from support.login import bearer
+from support.login import bearer, register
 from support.postgres import running_postgres
 from support.s3 import S3Server, running_s3
 from support.simulated import Simulated, simulated
@@ -222,19 +220,6 @@ class Platform:
         pods = [*self.east.pods(), *self.west.pods()]
         assert sorted(name.name for name in names if sum(f"{name.name}-" in pod for pod in pods) != 1) == []
 
-    async def register_link(self, token: str, cluster: str) -> grpc.StatusCode:
-        """Connect as the data plane of a cluster; OK if that is let in."""
-        stream = DataPlaneLinkStub(self.channels[0]).Connect(metadata=bearer(token))
-        try:
-            await stream.write(FromDataPlane(register=Register(cluster=cluster)))
-            answer = await stream.read()
-            assert answer.WhichOneof("message") == "registered"
-        except (grpc.aio.AioRpcError, grpc.aio.UsageError, AttributeError):
-            return await stream.code()
-        finally:
-            stream.cancel()
-        return grpc.StatusCode.OK
-
 
 @contextmanager
 def running_sites(folder: Path) -> Iterator[tuple[Site, Site]]:
@@ -294,16 +279,17 @@ async def refuse_wrong_tokens(platform: Platform) -> None:
     pinned = json.loads(east.identity().jwks)["keys"][0]["kid"]
     claims = {"iss": east.identity().issuer, "aud": [AUDIENCE], "sub": SUBJECT, "exp": int(time.time()) + 600}
     forged = jwt.encode({"alg": "RS256", "kid": pinned}, claims, forger)
-    assert await platform.register_link(forged, "east") is UNAUTHENTICATED
-    assert await platform.register_link(west.issue(), "east") is DENIED
+    assert await register(platform.channels[0], forged, "east") is UNAUTHENTICATED
+    assert await register(platform.channels[0], west.issue(), "east") is DENIED
     assert (
-        await platform.register_link(east.issue(audience="https://kubernetes.default.svc"), "east") is UNAUTHENTICATED
+        await register(platform.channels[0], east.issue(audience="https://kubernetes.default.svc"), "east")
+        is UNAUTHENTICATED
     )
-    assert await platform.register_link(east.issue("default"), "east") is UNAUTHENTICATED
+    assert await register(platform.channels[0], east.issue("default"), "east") is UNAUTHENTICATED
     # One that was good once and that somebody has kept; the same with time left is known, and asked for its store.
-    assert await platform.register_link(east.sign(-600), "east") is UNAUTHENTICATED
-    assert await platform.register_link(east.sign(600), "east") is grpc.StatusCode.FAILED_PRECONDITION
-    assert await platform.register_link(east.sign(600), "west") is DENIED
+    assert await register(platform.channels[0], east.sign(-600), "east") is UNAUTHENTICATED
+    assert await register(platform.channels[0], east.sign(600), "east") is grpc.StatusCode.FAILED_PRECONDITION
+    assert await register(platform.channels[0], east.sign(600), "west") is DENIED
 
 
 async def run_by_labels(platform: Platform, task: Identifier) -> None:

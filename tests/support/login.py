@@ -12,15 +12,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+import grpc
+import grpc.aio
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
+from flyteform.proto.flyteform.v1.link_pb2 import FromDataPlane, Register
+from flyteform.proto.flyteform.v1.link_pb2_grpc import DataPlaneLinkStub
 from flyteform_controlplane.server import Addresses, ControlPlane
 from flyteform_controlplane.settings import ControlPlaneSettings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
     from pathlib import Path
+
+_OVERTAKEN = "Internal error from Core"
 
 
 @dataclass(frozen=True)
@@ -94,6 +100,24 @@ class Guarded:
             return Answer(response.status, names, response.read())
         finally:
             connection.close()
+
+
+async def register(channel: grpc.aio.Channel, token: str, cluster: str) -> grpc.StatusCode:
+    """Connect as the data plane of a cluster; return OK if it is let in, or what it is refused with."""
+    while True:
+        stream = DataPlaneLinkStub(channel).Connect(metadata=bearer(token))
+        try:
+            await stream.write(FromDataPlane(register=Register(cluster=cluster)))
+            answer = await stream.read()
+            assert answer.WhichOneof("message") == "registered"
+        except (grpc.aio.AioRpcError, AttributeError, grpc.aio.UsageError):
+            # The client's own word where the server has ended the stream before the message went out.
+            if await stream.details() != _OVERTAKEN:
+                return await stream.code()
+        else:
+            return grpc.StatusCode.OK
+        finally:
+            stream.cancel()
 
 
 @asynccontextmanager

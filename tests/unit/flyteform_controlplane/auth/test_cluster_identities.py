@@ -17,7 +17,7 @@ from flyteform.proto.flyteform.v1 import clusters_pb2 as pb
 from flyteform.proto.flyteform.v1.clusters_pb2_grpc import ClusterServiceStub
 from flyteform.proto.flyteform.v1.link_pb2 import FromDataPlane, Register
 from flyteform.proto.flyteform.v1.link_pb2_grpc import DataPlaneLinkStub
-from support.login import Guarded, bearer, guarded
+from support.login import Guarded, bearer, guarded, register
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -51,20 +51,6 @@ async def put(channel: grpc.aio.Channel, user: str, name: str, jwks: str, **iden
     parts = {"issuer": ISSUER, "audience": AUDIENCE, "subject": SUBJECT, "jwks": jwks, **identity}
     spec = pb.ClusterSpec(identity=pb.ClusterIdentity(**parts))
     await ClusterServiceStub(channel).PutCluster(pb.PutClusterRequest(name=name, spec=spec), metadata=bearer(user))
-
-
-async def register(channel: grpc.aio.Channel, shown: str, cluster: str) -> grpc.StatusCode:
-    """Connect as the data plane of a cluster; OK if it is let in."""
-    stream = DataPlaneLinkStub(channel).Connect(metadata=bearer(shown))
-    try:
-        await stream.write(FromDataPlane(register=Register(cluster=cluster)))
-        answer = await stream.read()
-        assert answer.WhichOneof("message") == "registered"
-    except (grpc.aio.AioRpcError, AttributeError, grpc.aio.UsageError):
-        return await stream.code()
-    finally:
-        stream.cancel()
-    return grpc.StatusCode.OK
 
 
 @pytest.fixture
