@@ -21,6 +21,8 @@ from flyteform_controlplane.dispatch.config import DispatchConfig
 from flyteform_controlplane.dispatch.dispatcher import Dispatcher
 from flyteform_controlplane.domain.ports import ExecutionKey
 from flyteform_controlplane.services.link import LinkService
+from flyteform_controlplane.store.database import Database
+from flyteform_controlplane.store.migrate import migrate
 from flyteform_controlplane.store.tables import executions, workflows
 from flyteform_controlplane.store.tables_duties import clusters, dispatches
 from flyteform_controlplane.transport.grpc_server import GrpcServer
@@ -29,11 +31,11 @@ from flyteform_controlplane.transport.methods import Service, methods_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from sqlalchemy import Select
 
     from flyteform.objects.local import LocalStore
-    from flyteform_controlplane.store.database import Database
 
 START = datetime(2024, 5, 1, tzinfo=UTC)
 DEADLINE_SECONDS = 60
@@ -97,6 +99,15 @@ class FakeDataPlane:
     def die(self) -> None:
         """Break the stream without a word."""
         self._call.cancel()
+
+
+@asynccontextmanager
+async def migrated(folder: Path) -> AsyncIterator[Database]:
+    """Give a database of its own in a folder."""
+    database = Database(f"sqlite:///{folder}/control.db")
+    await migrate(database)
+    yield database
+    await database.close()
 
 
 class World:

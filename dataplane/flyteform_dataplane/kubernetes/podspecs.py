@@ -100,6 +100,11 @@ def spec_of(given: Struct, task: str) -> Json:
     return spec
 
 
+def containers_in(spec: Json) -> list[Json]:
+    """Return all containers of a pod, those that run first before the others."""
+    return [*(spec.get("initContainers") or []), *spec["containers"]]
+
+
 def _natural(value: Any) -> Any:
     """Return a value as Kubernetes reads it: null is nothing, and a message of this kind knows no whole numbers."""
     if isinstance(value, dict):

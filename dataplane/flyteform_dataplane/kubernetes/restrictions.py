@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from flyteform_dataplane.errors import UserError
+from flyteform_dataplane.kubernetes.podspecs import containers_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,7 +53,7 @@ def _asked(spec: Json) -> Iterator[str]:
     yield from (f"hostPath of volume {one['name']}" for one in spec.get("volumes", []) if "hostPath" in one)
     yield from (f"sysctl {one['name']}" for one in security.get("sysctls", []) if one["name"] not in _SYSCTLS)
     yield from _asked_by_any(security)
-    for container in [*spec.get("initContainers", []), *spec["containers"]]:
+    for container in containers_in(spec):
         yield from (f"{asked} of container {container['name']}" for asked in _asked_by(container))
 
 

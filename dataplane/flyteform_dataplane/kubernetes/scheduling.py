@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING
 
+from flyteform_dataplane.kubernetes.podspecs import containers_in
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -17,8 +19,7 @@ _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 
 def place(spec: Json, profile: PodProfile, *, interruptible: bool) -> None:
     """Add the cluster's tolerations and selectors to a pod's spec; what the spec says itself goes on to hold."""
-    containers = [*spec.get("initContainers", []), *spec["containers"]]
-    asked = {name for container in containers for name in container["resources"]["requests"]}
+    asked = {name for container in containers_in(spec) for name in container["resources"]["requests"]}
     tolerations = [*profile.tolerations]
     for name in sorted(asked & set(profile.resource_tolerations)):
         tolerations += profile.resource_tolerations[name]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING
 
+from flyteform_dataplane.kubernetes.podspecs import containers_in
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -16,8 +18,8 @@ def secure(spec: Json, own: Json, profile: PodProfile) -> None:
     ours = "securityContext" not in own
     if ours:
         spec["securityContext"] = _under(profile.pod_security, spec.get("securityContext", {}))
-    secured = {container["name"] for container in _containers(own) if "securityContext" in container}
-    for container in _containers(spec):
+    secured = {container["name"] for container in containers_in(own) if "securityContext" in container}
+    for container in containers_in(spec):
         if container["name"] not in secured:
             container["securityContext"] = _under(profile.container_security, container.get("securityContext", {}))
         if ours and _is_root(container["securityContext"]) and spec["securityContext"].get("runAsNonRoot"):
@@ -38,7 +40,3 @@ def _under(defaults: Mapping[str, object], given: Json) -> Json:
 
 def _is_root(security: Json) -> bool:
     return security.get("runAsUser") == 0
-
-
-def _containers(spec: Json) -> list[Json]:
-    return [*spec.get("initContainers", []), *spec["containers"]]

@@ -100,8 +100,9 @@ class Runner:
                 await self._tell(lease.id)
                 return
             at = self._world.clock.now().timestamp()
-            await self._log.accept(key, lease.SerializeToString(), at)
-            self._begin(LoggedExecution(key, lease.SerializeToString(), at, 0, None, ()))
+            content = lease.SerializeToString()
+            await self._log.accept(key, content, at)
+            self._begin(LoggedExecution(key, content, at, 0, None, ()))
 
     async def abort(self, execution: WorkflowExecutionIdentifier, cause: str) -> None:
         """End an execution; nothing happens when it is not held or has ended."""

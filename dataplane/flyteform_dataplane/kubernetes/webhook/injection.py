@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from flyteidl.core.security_pb2 import Secret
 
 from flyteform.errors import FlyteformError, InvalidInputError
+from flyteform_dataplane.kubernetes.podspecs import containers_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -93,7 +94,7 @@ def add_variable(secret: Secret, spec: Json, content: Json) -> None:
     """Give all containers a secret as a variable; `content` is its `value` or its `valueFrom`."""
     own = "_".join(part for part in (secret.group, secret.key) if part)
     names = [f"{VARIABLE_PREFIX}{own}".upper(), *filter(None, [secret.env_var])]
-    for container in _containers(spec):
+    for container in containers_in(spec):
         for name in names:
             _set_variable(container, {"name": name, **content})
         _set_variable(container, {"name": "FLYTE_SECRETS_ENV_PREFIX", "value": VARIABLE_PREFIX})
@@ -105,7 +106,7 @@ def _add_file(secret: Secret, spec: Json) -> None:
     if item not in volume["secret"]["items"]:
         volume["secret"]["items"].append(item)
     folder = f"{FOLDER}/{secret.group.lower()}"
-    for container in _containers(spec):
+    for container in containers_in(spec):
         mounts = _entries(container, "volumeMounts")
         if volume["name"] not in [mount["name"] for mount in mounts]:
             mounts.append({"name": volume["name"], "mountPath": folder, "readOnly": True})
@@ -124,10 +125,6 @@ def _volume(group: str, spec: Json) -> Json:
             return volume
     volumes.append({"name": name, "secret": {"secretName": group, "items": [], "optional": True}})
     return volumes[-1]
-
-
-def _containers(spec: Json) -> list[Json]:
-    return [*(spec.get("initContainers") or []), *spec["containers"]]
 
 
 def _entries(of: Json, field: str) -> list[Json]:

@@ -22,7 +22,7 @@ from flyteform_controlplane.store.database import Database
 from flyteform_controlplane.store.migrate import migrate
 from flyteform_controlplane.store.tables import executions
 from flyteform_controlplane.store.tables_duties import clusters, dispatches
-from support.dispatch import CLOSURE, CONFIG, INPUTS, World, identifier
+from support.dispatch import CLOSURE, CONFIG, INPUTS, World, identifier, migrated
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -32,12 +32,10 @@ if TYPE_CHECKING:
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     """Serve dispatch on a database and objects of its own."""
-    database = Database(f"sqlite:///{tmp_path}/control.db")
-    await migrate(database)
-    world = World(database, LocalStore(f"file://{tmp_path}/objects"))
-    async with world.serving():
-        yield world
-    await database.close()
+    async with migrated(tmp_path) as database:
+        world = World(database, LocalStore(f"file://{tmp_path}/objects"))
+        async with world.serving():
+            yield world
 
 
 async def test_an_execution_runs_from_the_queue_to_its_end(world: World) -> None:

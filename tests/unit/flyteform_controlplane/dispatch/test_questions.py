@@ -13,15 +13,25 @@ from flyteform_controlplane.dispatch.questions import Questions
 from flyteform_controlplane.store.database import Database
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
 LINES = ["x" * 1_000_000]
+FOLLOW = link_pb2.ToDataPlane(tail_logs=link_pb2.TailLogs(follow=True))
 
 
 @pytest.fixture
 def connection() -> Connection:
     """Give the sending half of a cluster's stream."""
     return Connection("east", 1)
+
+
+@pytest.fixture
+async def questions(connection: Connection, tmp_path: Path) -> AsyncIterator[Questions]:
+    """Ask the cluster by its stream."""
+    database = Database(f"sqlite:///{tmp_path}/control.db")
+    yield Questions(database, lambda _: connection, lambda: ["east"])
+    await database.close()
 
 
 async def asked(connection: Connection) -> link_pb2.TailLogs:
@@ -31,11 +41,9 @@ async def asked(connection: Connection) -> link_pb2.TailLogs:
     return message.tail_logs
 
 
-async def test_lines_that_nobody_reads_end_the_question(connection: Connection, tmp_path: Path) -> None:
+async def test_lines_that_nobody_reads_end_the_question(connection: Connection, questions: Questions) -> None:
     """The data plane is told to stop, what waits stays bounded, and the reader is told what to ask for."""
-    database = Database(f"sqlite:///{tmp_path}/control.db")
-    asking = Questions(database, lambda _: connection, lambda: ["east"])
-    answers = asking.all("east", link_pb2.ToDataPlane(tail_logs=link_pb2.TailLogs(follow=True)))
+    answers = questions.all("east", FOLLOW)
     first = asyncio.ensure_future(anext(answers))
     number = (await asked(connection)).id
     message = link_pb2.FromDataPlane(log_lines=link_pb2.LogLines(id=number, lines=LINES))
@@ -49,14 +57,11 @@ async def test_lines_that_nobody_reads_end_the_question(connection: Connection, 
     assert 25 < len(left) < 35
     assert left[-1].end
     assert "last ones only" in left[-1].message
-    await database.close()
 
 
-async def test_what_is_read_in_time_has_no_end(connection: Connection, tmp_path: Path) -> None:
+async def test_what_is_read_in_time_has_no_end(connection: Connection, questions: Questions) -> None:
     """However much it is in all, lines that are read as they come are all read; one large answer is no flood."""
-    database = Database(f"sqlite:///{tmp_path}/control.db")
-    asking = Questions(database, lambda _: connection, lambda: ["east"])
-    answers = asking.all("east", link_pb2.ToDataPlane(tail_logs=link_pb2.TailLogs(follow=True)))
+    answers = questions.all("east", FOLLOW)
     first = asyncio.ensure_future(anext(answers))
     number = (await asked(connection)).id
     message = link_pb2.FromDataPlane(log_lines=link_pb2.LogLines(id=number, lines=LINES))
@@ -69,4 +74,3 @@ async def test_what_is_read_in_time_has_no_end(connection: Connection, tmp_path:
     connection.answered(number, huge)
     assert (await anext(answers)) == huge
     await answers.aclose()
-    await database.close()

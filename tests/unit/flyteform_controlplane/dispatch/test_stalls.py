@@ -19,11 +19,13 @@ from flyteform_controlplane.services import link
 from flyteform_controlplane.store.database import Database
 from flyteform_controlplane.store.migrate import migrate
 from flyteform_controlplane.store.tables_duties import clusters, dispatches
-from support.dispatch import CONFIG, World, identifier
+from support.dispatch import CONFIG, World, identifier, migrated
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
+
+    from flyteform_controlplane.domain.ports import ExecutionKey
 
 LARGE = LiteralMap(literals={"x": Literal(scalar=Scalar(primitive=Primitive(string_value="x" * 1_500_000)))})
 
@@ -56,16 +58,25 @@ class Stalled(World):
         async with self.database.transaction() as tx:
             await tx.execute(update(clusters).where(clusters.c.name == name).values(state=state))
 
+    async def offered_before_a_restart(self) -> ExecutionKey:
+        """Offer an execution to the cluster `east`, which says nothing to it, and be away for ten minutes."""
+        plane = self.data_plane(ack=False)
+        await plane.register("east")
+        key = await self.create()
+        await plane.lease()
+        await self.dispatcher.stop()
+        self.time += timedelta(minutes=10)
+        await self.dispatcher.start()
+        return key
+
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[Stalled]:
     """Serve dispatch on a database and objects of its own."""
-    database = Database(f"sqlite:///{tmp_path}/control.db")
-    await migrate(database)
-    world = Stalled(database, Stalling(f"file://{tmp_path}/objects"))
-    async with world.serving():
-        yield world
-    await database.close()
+    async with migrated(tmp_path) as database:
+        world = Stalled(database, Stalling(f"file://{tmp_path}/objects"))
+        async with world.serving():
+            yield world
 
 
 async def test_what_cannot_be_read_holds_up_nobody_else(world: Stalled) -> None:
@@ -117,13 +128,7 @@ async def test_a_stop_does_not_wait_for_what_cannot_be_read(world: Stalled) -> N
 
 async def test_what_was_offered_before_a_restart_waits_for_who_may_run_it(world: Stalled) -> None:
     """A control plane that was away gives its data planes time to come back: an Ack may have been lost with it."""
-    plane = world.data_plane(ack=False)
-    await plane.register("east")
-    key = await world.create()
-    await plane.lease()
-    await world.dispatcher.stop()
-    world.time += timedelta(minutes=10)
-    await world.dispatcher.start()
+    key = await world.offered_before_a_restart()
     other = world.data_plane()
     await other.register("other", "label")
     late = await world.create("late", "label")
@@ -137,13 +142,7 @@ async def test_what_was_offered_before_a_restart_waits_for_who_may_run_it(world:
 
 async def test_what_was_offered_before_a_restart_moves_if_nobody_comes_for_it(world: Stalled) -> None:
     """After as long as a silent cluster is given, the one that did not come back is lost, and others get its offers."""
-    plane = world.data_plane(ack=False)
-    await plane.register("east")
-    key = await world.create()
-    await plane.lease()
-    await world.dispatcher.stop()
-    world.time += timedelta(minutes=10)
-    await world.dispatcher.start()
+    key = await world.offered_before_a_restart()
     other = world.data_plane()
     await other.register("other")
     world.time += CONFIG.heartbeat_timeout
