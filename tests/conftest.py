@@ -37,7 +37,8 @@ def _no_imports_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
     yield
     sys.path[:] = path
     written = tmp_path_factory.getbasetemp()
-    for name, module in list(sys.modules.items()):
+    # Copied in one step: what is collected meanwhile may import.
+    for name, module in sys.modules.copy().items():
         file = getattr(module, "__file__", None)
         if isinstance(file, str) and Path(file).is_relative_to(written):
             del sys.modules[name]

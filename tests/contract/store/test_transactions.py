@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -27,6 +28,7 @@ from flyteform_controlplane.store.sql.locks import lock_name
 from flyteform_controlplane.store.sql.store import SqlStore
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -46,6 +48,16 @@ async def add(database: Database, *names: str) -> None:
     """Create projects."""
     async with database.transaction() as tx:
         await STORE.projects.add_many(tx, [project(name) for name in names])
+
+
+@asynccontextmanager
+async def opened(url: str, limits: PoolLimits | None = None) -> AsyncIterator[Database]:
+    """Use a database, and leave nothing of it whatever happens."""
+    database = Database(url, limits)
+    try:
+        yield database
+    finally:
+        await database.close()
 
 
 async def count_up(database: Database, *names: str) -> None:
@@ -223,50 +235,46 @@ async def test_call_that_is_cancelled_in_a_statement_leaves_the_one_writer_to_ot
 
 async def test_value_that_cannot_be_stored_is_the_callers_mistake(postgres_url: str) -> None:
     """PostgreSQL keeps no NUL in texts, and no text longer than its column; neither is an internal error."""
-    database = Database(postgres_url)
-    for record in (project("p\x00"), project("p" * 300)):
-        with pytest.raises(InvalidArgumentError):
-            async with database.transaction() as tx:
-                await STORE.projects.add(tx, record)
-    await database.close()
+    async with opened(postgres_url) as database:
+        for record in (project("p\x00"), project("p" * 300)):
+            with pytest.raises(InvalidArgumentError):
+                async with database.transaction() as tx:
+                    await STORE.projects.add(tx, record)
 
 
 async def test_more_transactions_than_connections_wait_and_then_give_up(postgres_url: str) -> None:
     """The pool is a limit, not an error; only who waits too long is told to try again."""
-    patient = Database(postgres_url, PoolLimits(kept=1, more=0))
-    await asyncio.gather(*(add(patient, f"p{number}") for number in range(5)))
-    await patient.close()
-    database = Database(postgres_url, PoolLimits(kept=1, more=0, wait=0.2))
-    async with database.reading():
-        with pytest.raises(UnavailableError, match="in use"):
-            await add(database, "late")
-    await add(database, "late")
-    await database.close()
+    async with opened(postgres_url, PoolLimits(kept=1, more=0)) as patient:
+        await asyncio.gather(*(add(patient, f"p{number}") for number in range(5)))
+    async with opened(postgres_url, PoolLimits(kept=1, more=0, wait=0.2)) as database:
+        async with database.reading():
+            with pytest.raises(UnavailableError, match="in use"):
+                await add(database, "late")
+        await add(database, "late")
 
 
 async def test_who_stands_still_in_a_transaction_does_not_hold_up_the_others(postgres_url: str) -> None:
     """A replica that is frozen, or whose machine is gone, loses its transaction and locks; it is told when it wakes."""
-    frozen, other = Database(postgres_url, PoolLimits(stalled=0.3)), Database(postgres_url)
-    await add(frozen, "kept")
 
     async def describe(tx: AsyncConnection, text: str) -> None:
         record = await STORE.projects.get(tx, "kept")
         assert record is not None
         await STORE.projects.save_many(tx, [replace(record, description=text)])
 
-    async def stand_still() -> None:
+    async def stand_still(frozen: Database, other: Database) -> None:
         async with frozen.transaction() as tx:
             await describe(tx, "frozen")
             async with asyncio.timeout(60), other.transaction() as second:
                 await describe(second, "other")
             await describe(tx, "awake")
 
-    with pytest.raises(UnavailableError):
-        await stand_still()
-    async with frozen.reading() as tx:
-        assert [row.description for row in await STORE.projects.page(tx, Query())] == ["other"]
-    await frozen.close()
-    await other.close()
+    # Longer than a busy machine takes from one statement to the next.
+    async with opened(postgres_url, PoolLimits(stalled=3)) as frozen, opened(postgres_url) as other:
+        await add(other, "kept")
+        with pytest.raises(UnavailableError):
+            await stand_still(frozen, other)
+        async with frozen.reading() as tx:
+            assert [row.description for row in await STORE.projects.page(tx, Query())] == ["other"]
 
 
 async def test_lost_database_is_unavailable_until_it_is_back(postgres: Postgres, postgres_url: str) -> None:
@@ -329,20 +337,18 @@ async def test_connections_beyond_the_kept_ones_are_closed_after_their_rest(post
 
         await asyncio.gather(*(call() for _ in range(calls)))
 
-    async def opened(database: Database) -> int:
+    async def count(database: Database) -> int:
         async with database.reading() as tx:
             own = text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
             return int((await tx.execute(own)).scalar_one())
 
-    patient = Database(postgres_url, PoolLimits(kept=1, more=3, rest=60))
-    for _ in range(2):
-        await together(patient, 4)
-        assert await opened(patient) == 4
-    await patient.close()
-    hasty = Database(postgres_url, PoolLimits(kept=1, more=3, rest=0))
-    await together(hasty, 4)
-    async with asyncio.timeout(60):
-        # Each question closes one, and the server takes a moment to see its end.
-        while await opened(hasty) > 1:
-            pass
-    await hasty.close()
+    async with opened(postgres_url, PoolLimits(kept=1, more=3, rest=60)) as patient:
+        for _ in range(2):
+            await together(patient, 4)
+            assert await count(patient) == 4
+    async with opened(postgres_url, PoolLimits(kept=1, more=3, rest=0)) as hasty:
+        await together(hasty, 4)
+        async with asyncio.timeout(60):
+            # Each question closes one, and the server takes a moment to see its end.
+            while await count(hasty) > 1:
+                pass
