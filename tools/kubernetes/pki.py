@@ -81,7 +81,12 @@ class _Authority:
         builder = x509.CertificateBuilder(issuer_name=self._name, subject_name=subject, public_key=key.public_key())
         builder = builder.serial_number(x509.random_serial_number())
         builder = builder.not_valid_before(now - timedelta(minutes=5)).not_valid_after(now + _VALID)
-        for extension in extensions:
+        # Python from 3.13 on accepts none without these.
+        identifiers: list[x509.ExtensionType] = [
+            x509.SubjectKeyIdentifier.from_public_key(key.public_key()),
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()),
+        ]
+        for extension in (*extensions, *identifiers):
             builder = builder.add_extension(extension, critical=isinstance(extension, x509.BasicConstraints))
         return builder.sign(self._key, hashes.SHA256())
 
