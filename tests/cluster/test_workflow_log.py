@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 KEY = "flytesnacks/development/f1"
 LARGEST = 1000
+SUCCEEDED = Summary("Succeeded", succeeded=1, started_at=5.0, stopped_at=9.0)
 
 Log = ExecutionLog | WorkflowLog
 
@@ -238,6 +239,29 @@ async def test_resources_stay_small(tmp_path: Path) -> None:
             resource = kubectl("get", "flyteworkflow", "f1", "--namespace=flytesnacks-development", "--output=json")
             assert len(resource) < 8 * LARGEST
         await log.remove(KEY)
+
+
+async def test_nothing_of_an_execution_is_left_in_storage_but_the_closure_that_many_share(tmp_path: Path) -> None:
+    """Short, long, taken over, begun anew: with its end the objects of each go, and its resource keeps its status."""
+    logs, objects, names = Logs("resource", tmp_path), f"file://{tmp_path}/objects", ("short", "long", "taken", "anew")
+    short, long, taken, anew = keys = [f"flytesnacks/development/{name}" for name in names]
+    async with logs.opened() as log, logs.opened() as other:
+        for key, name in zip(keys, names, strict=True):
+            await log.accept(key, logs.lease(name), 1.0)
+            await log.append(key, step(1), summary=SUCCEEDED)
+        for number in range(2, 10):
+            await log.append(long, step(number, size=300), Snapshot(number, 2 * number, b"state"))
+            await log.append(anew, step(number, size=300))
+        await log.accept(anew, logs.lease("anew"), 2.0)
+        await log.append(anew, step(1), summary=SUCCEEDED)
+        await other.load(taken)
+        await other.finish(taken)
+        await asyncio.gather(*(log.finish(key) for key in (short, long, anew)))
+        assert await other.unfinished() == []
+        (closure,) = [found.uri async for found in open_store(objects).list(objects)]
+        for name in names:
+            there = get("flyteworkflow", name, "flytesnacks-development")
+            assert (there["status"]["phase"], there["workflowClosureReference"]) == ("Succeeded", closure)
 
 
 async def test_many_executions_at_once(logs: Logs) -> None:

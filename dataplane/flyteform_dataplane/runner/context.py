@@ -120,7 +120,7 @@ class ExecutionContext:
 
     def node_outputs_uri(self, node: str, attempt: int = 0) -> str:
         """Where the outputs of a whole node lie."""
-        return f"{self.lease.metadata_prefix}/{node}/data/{attempt}/outputs.pb"
+        return outputs_uri(self.lease, node, attempt)
 
     def raw_output_prefix(self, node: str, index: int, attempt: int) -> str:
         """Where an attempt puts its raw data; the shard spreads the keys of an object store."""
@@ -144,6 +144,11 @@ class ExecutionContext:
         if len(name) > _CHILD_LENGTH or not _EXECUTION_NAME.fullmatch(name):
             name = hashed(name)
         return WorkflowExecutionIdentifier(project=self.id.project, domain=self.id.domain, name=name)
+
+
+def outputs_uri(lease: Lease, node: str, attempt: int = 0) -> str:
+    """Where the outputs of a whole node of the lease's execution lie."""
+    return f"{lease.metadata_prefix}/{node}/data/{attempt}/outputs.pb"
 
 
 def _without_closure(lease: Lease) -> Lease:

@@ -81,7 +81,7 @@ class Intake:
 
     async def _begin(self, key: str, lease: Lease) -> None:
         at, content = datetime.now(UTC).timestamp(), lease.SerializeToString()
-        standing = await self._log.begin(key, content, at)
+        standing = await self._log.begin(lease, content, at)
         self._namespaces.learn([place_of(key)[0]])
         if standing is Standing.FINISHED and self._told is not None:
             await self._told(lease.id)

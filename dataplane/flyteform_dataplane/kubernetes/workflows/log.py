@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
 import logging
+from collections import OrderedDict
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -19,6 +22,7 @@ from google.protobuf.message import DecodeError
 
 from flyteform.errors import AlreadyExistsError, ConflictError, InvalidInputError, NotFoundError, UnavailableError
 from flyteform.proto.flyteform.v1.link_pb2 import Lease
+from flyteform_dataplane.engine.graph import START_NODE
 from flyteform_dataplane.kubernetes.scopes import Namespaces, listed, look
 from flyteform_dataplane.kubernetes.sharding import SHARD_LABEL, shard_of
 from flyteform_dataplane.kubernetes.workflows.resources import (
@@ -30,7 +34,7 @@ from flyteform_dataplane.kubernetes.workflows.resources import (
     resource_of,
     status_of,
 )
-from flyteform_dataplane.runner.context import key_of
+from flyteform_dataplane.runner.context import key_of, outputs_uri
 from flyteform_dataplane.runner.log import LoggedExecution, LoggedStep, Snapshot, Summary
 
 if TYPE_CHECKING:
@@ -45,6 +49,7 @@ logger = logging.getLogger(__name__)
 LARGEST_LOG = 256 * 1024
 # A log that is no larger stays in the resource of a finished execution until that is collected: it saves a write.
 _SMALL_LOG = 16 * 1024
+_CLOSURES = 1024  # that are known to be there
 
 
 class Standing(Enum):
@@ -53,6 +58,16 @@ class Standing(Enum):
     BEGUN = "begun"
     HELD = "held"
     FINISHED = "finished"
+
+
+@dataclass(slots=True)
+class _Running:
+    """What is known of an execution that goes on here."""
+
+    uid: str
+    size: int  # of the changes in its resource, in bytes
+    lease_only: bool  # whether its lease is all that it may have in object storage
+    acknowledged: int = 0
 
 
 class WorkflowLog:
@@ -76,10 +91,9 @@ class WorkflowLog:
         self._shards = shards
         self._namespaces = namespaces or Namespaces()
         self._largest = largest
-        self._acknowledged: dict[str, int] = {}
-        self._sizes: dict[str, int] = {}
-        self._uids: dict[str, str] = {}
+        self._running: dict[str, _Running] = {}
         self._finishing: set[str] = set()
+        self._closures: OrderedDict[str, None] = OrderedDict()
 
     async def open(self) -> None:
         """Find that there are such resources; `NotFoundError` where their definition is not installed."""
@@ -90,32 +104,32 @@ class WorkflowLog:
 
     def uid(self, key: str) -> str:
         """Return the unique id of a running execution's resource, which owns its pods; "" if it is not known."""
-        return self._uids.get(key, "")
+        running = self._running.get(key)
+        return "" if running is None else running.uid
 
     async def accept(self, key: str, lease: bytes, at: float) -> None:
         """Keep a new execution, instead of whatever there is of a former life of it."""
-        if await self.begin(key, lease, at) is not Standing.BEGUN:
-            await self._remove_resource(key)
-            await self.begin(key, lease, at)
-
-    async def begin(self, key: str, lease: bytes, at: float) -> Standing:
-        """Keep a new execution, unless there is one of that name; `UnavailableError` if that is being removed."""
         parsed = Lease.FromString(lease)
-        # Not among the execution's own files, which are cleared when it begins.
-        prefix = f"{self._objects.prefix}/metadata/log/{key}"
+        if await self.begin(parsed, lease, at) is not Standing.BEGUN:
+            await self._remove_resource(key)
+            if await self.begin(parsed, lease, at) is Standing.BEGUN:
+                self._running[key].lease_only = False  # the former life may have left more
+
+    async def begin(self, lease: Lease, content: bytes, at: float) -> Standing:
+        """Keep a new execution, unless there is one of that name; `UnavailableError` if that is being removed.
+
+        `content` is the lease as it is kept.
+        """
+        key = key_of(lease.id)
+        uri = self._lease_uri(key)
+        closure, _ = await asyncio.gather(self._keep_closure(lease), self._objects.put(uri, content))
         references = {
-            "leaseReference": (f"{prefix}/lease.pb", lease),
-            "workflowClosureReference": (f"{prefix}/closure.pb", parsed.closure.SerializeToString()),
-            "offloadedInputs": (f"{prefix}/inputs.pb", parsed.inputs.SerializeToString()),
+            "leaseReference": uri,
+            # The lease has all that is read again; these are for people.
+            "workflowClosureReference": closure,
+            "offloadedInputs": outputs_uri(lease, START_NODE),
         }
-        await asyncio.gather(
-            *(
-                # The lease has all that is read again; the others are for people.
-                self._objects.put(uri, content, durable=field == "leaseReference")
-                for field, (uri, content) in references.items()
-            )
-        )
-        resource = resource_of(key, parsed, at) | {field: uri for field, (uri, _) in references.items()}
+        resource = resource_of(key, lease, at) | references
         path = path_of(key)
         try:
             made = await self._api.create(path.rpartition("/")[0], resource, metadata_only=True)
@@ -130,9 +144,7 @@ class WorkflowLog:
             if "deletionTimestamp" in there["metadata"]:
                 raise UnavailableError(f"what was here of {key} before is still being removed") from None
             return Standing.HELD
-        self._forget(key)
-        self._sizes[key] = 0
-        self._uids[key] = made["metadata"]["uid"]
+        self._running[key] = _Running(made["metadata"]["uid"], size=0, lease_only=True)
         return Standing.BEGUN
 
     async def append(
@@ -142,19 +154,22 @@ class WorkflowLog:
         epoch = self._epoch(key)
         if epoch is None:
             raise UnavailableError(f"{key} belongs to a shard that another operator has")
-        size = self._sizes.get(key, self._largest) + len(step.changes)
-        if snapshot is not None or size > self._largest:
+        running = self._running.get(key)
+        size = (self._largest if running is None else running.size) + len(step.changes)
+        if running is None or snapshot is not None or size > self._largest:
             await self._rewrite(key, step, snapshot, summary, epoch)
             return
         try:
             await self._api.patch_json(f"{path_of(key)}/status", self._operations(key, step, summary, epoch))
         except (InvalidInputError, NotFoundError) as error:
             raise UnavailableError(f"step {step.number} of {key} does not follow the log: {error.message}") from error
-        self._sizes[key] = size
+        running.size = size
 
     def acknowledge(self, key: str, event: int) -> None:
         """Note up to which event the control plane knows all; written with what is written next."""
-        self._acknowledged[key] = max(self._acknowledged.get(key, 0), event)
+        running = self._running.get(key)
+        if running is not None:
+            running.acknowledged = max(running.acknowledged, event)
 
     def finishing(self, key: str) -> bool:
         """Say whether an execution is just being finished here."""
@@ -169,12 +184,17 @@ class WorkflowLog:
             self._finishing.discard(key)
 
     async def _finish(self, key: str) -> None:
-        path = path_of(key)
-        if self._sizes.get(key, self._largest) > _SMALL_LOG:
+        path, running = path_of(key), self._running.get(key)
+        if running is None or running.size > _SMALL_LOG:
             await self._api.patch(f"{path}/status", {"status": {"log": None}})
         now = datetime.now(UTC)
-        labels = {**TERMINATED, "completed-time": now.strftime("%Y-%m-%d.%H")}
-        marks = {"labels": labels, "annotations": {FINISHED_ANNOTATION: now.isoformat()}, "finalizers": None}
+        marks: Json = {
+            "labels": {**TERMINATED, "completed-time": now.strftime("%Y-%m-%d.%H")},
+            "annotations": {FINISHED_ANNOTATION: now.isoformat()},
+            "finalizers": None,
+            # Nobody asks who set which field of what is over, and working that out is a third of what this write costs.
+            "managedFields": [{}],
+        }
         try:
             await self._api.patch(path, {"metadata": marks})
         except NotFoundError:
@@ -273,8 +293,9 @@ class WorkflowLog:
         lease = await self._objects.get(self._own(resource["leaseReference"]))
         if key_of(Lease.FromString(lease).id) != key:
             raise NotFoundError(f"the lease of {key} is that of another execution")
-        self._sizes[key] = sum(len(step["changes"]) for step in log.get("steps", []))
-        self._uids[key] = resource["metadata"]["uid"]
+        size = sum(len(step["changes"]) for step in log.get("steps", []))
+        # Whoever had it before may have begun to move its log.
+        self._running[key] = _Running(resource["metadata"]["uid"], size, False, log.get("acknowledged", 0))
         accepted_at = datetime.fromisoformat(resource["acceptedAt"]).timestamp()
         return LoggedExecution(key, lease, accepted_at, log.get("acknowledged", 0), snapshot, tuple(steps))
 
@@ -286,13 +307,12 @@ class WorkflowLog:
 
     def _operations(self, key: str, step: LoggedStep, summary: Summary | None, epoch: int) -> list[Json]:
         """Return what one step changes in the status; the first one makes it."""
-        acknowledged = self._acknowledged.get(key, 0)
+        running = self._running.get(key)
+        acknowledged = 0 if running is None else running.acknowledged
         if step.number == 1:
             log = {"step": 1, "epoch": epoch, "acknowledged": acknowledged, "steps": [_encoded(step)], "segments": []}
             return [
                 {"op": "test", "path": "/status", "value": None},
-                # Nobody asks who set which field of a log, and keeping that would cost more than the step does.
-                {"op": "add", "path": "/metadata/managedFields", "value": [{}]},
                 {"op": "add", "path": "/status", "value": {**status_of(summary), "log": log}},
             ]
         return [
@@ -315,7 +335,9 @@ class WorkflowLog:
                 f"step {step.number} of {key} does not follow the log, which is at {log.get('step')}"
             )
         prefix = resource["leaseReference"].rpartition("/")[0]
-        acknowledged = max(log.get("acknowledged", 0), self._acknowledged.get(key, 0))
+        running = self._running.setdefault(key, _Running(resource["metadata"]["uid"], 0, lease_only=False))
+        running.lease_only = False
+        acknowledged = max(log.get("acknowledged", 0), running.acknowledged)
         steps, segments = [_decoded(each) for each in log.get("steps", [])], list(log.get("segments", []))
         kept: Json = {"step": step.number, "epoch": epoch, "acknowledged": acknowledged}
         if log.get("snapshot"):
@@ -335,7 +357,7 @@ class WorkflowLog:
             await self._api.replace(f"{path_of(key)}/status", resource)
         except ConflictError as error:
             raise UnavailableError(f"somebody else writes the log of {key}: {error.message}") from error
-        self._sizes[key] = sum(len(each.changes) for each in steps) + len(step.changes)
+        running.size = sum(len(each.changes) for each in steps) + len(step.changes)
 
     async def _offload(self, prefix: str, steps: Sequence[LoggedStep]) -> Json:
         uri = f"{prefix}/steps-{steps[0].number}"
@@ -355,14 +377,31 @@ class WorkflowLog:
         except NotFoundError:
             return  # it was being deleted, and its finalizer was what it waited for
 
+    def _lease_uri(self, key: str) -> str:
+        # Not among the execution's own files, which are cleared when it begins.
+        return f"{self._objects.prefix}/metadata/log/{key}/lease.pb"
+
+    async def _keep_closure(self, lease: Lease) -> str:
+        """Return where the closure lies: once for all executions of its version of a workflow."""
+        content = lease.closure.SerializeToString(deterministic=True)
+        uri = f"{self._objects.prefix}/metadata/closures/{hashlib.sha256(content).hexdigest()}.pb"
+        if uri not in self._closures:
+            await self._objects.put(uri, content, durable=False)
+            self._closures[uri] = None
+            if len(self._closures) > _CLOSURES:
+                self._closures.popitem(last=False)
+        return uri
+
     async def _delete_objects(self, key: str) -> None:
-        prefix = f"{self._objects.prefix}/metadata/log/{key}"
-        async for found in self._objects.list(f"{prefix}/"):
+        running, uri = self._running.get(key), self._lease_uri(key)
+        if running is not None and running.lease_only:
+            await self._objects.delete(uri)
+            return
+        async for found in self._objects.list(f"{uri.rpartition('/')[0]}/"):
             await self._objects.delete(found.uri)
 
     def _forget(self, key: str) -> None:
-        for known in (self._acknowledged, self._sizes, self._uids):
-            known.pop(key, None)
+        self._running.pop(key, None)
 
 
 def _is_finished(resource: Json) -> bool:
