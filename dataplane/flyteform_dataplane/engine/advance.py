@@ -7,7 +7,6 @@ those changes over the state as it was gives the same state.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, assert_never
 
 from flyteform_dataplane.engine import ends
@@ -35,6 +34,7 @@ from flyteform_dataplane.engine.observations import (
     WorkflowEntered,
 )
 from flyteform_dataplane.engine.phases import ItemPhase, NodePhase, WorkflowPhase
+from flyteform_dataplane.engine.records import record
 from flyteform_dataplane.engine.step import Step
 
 if TYPE_CHECKING:
@@ -53,13 +53,18 @@ if TYPE_CHECKING:
     from flyteform_dataplane.engine.state import Items, State
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Advance:
-    """What follows from observations: deltas for the log, commands for the drivers, events for people."""
+    """What follows from observations: deltas for the log, and commands for the drivers."""
 
+    graph: Graph
     changes: Sequence[Change]
     commands: Sequence[Command]
-    events: Sequence[Event]
+
+    @property
+    def events(self) -> Sequence[Event]:
+        """What people are told of it, derived when it is asked for: drivers tell what their log has."""
+        return events_of(self.graph, self.changes)
 
 
 def advance(graph: Graph, state: State, observations: Sequence[Observation]) -> Advance:
@@ -84,7 +89,7 @@ def advance(graph: Graph, state: State, observations: Sequence[Observation]) -> 
                 _observe_item(step, seen)
         if state.phase is not WorkflowPhase.READY:
             node_life.settle(step, seen.at)
-    return Advance(step.changes, step.commands, events_of(graph, step.changes))
+    return Advance(graph, step.changes, step.commands)
 
 
 def _observe_time(step: Step, seen: TimerFired) -> None:

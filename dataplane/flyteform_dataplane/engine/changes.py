@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import fields
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgpack  # type: ignore[import-untyped]
 
 from flyteform_dataplane.engine.failures import Failure, FailureKind
 from flyteform_dataplane.engine.phases import CacheStatus, ItemPhase, NodePhase, Wait, WorkflowPhase
+from flyteform_dataplane.engine.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class WorkflowChanged:
     """The execution moved to another phase."""
 
@@ -23,7 +25,7 @@ class WorkflowChanged:
     failure: Failure | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NodeChanged:
     """A node moved to another phase. `attempt` is the one whose outputs are the node's."""
 
@@ -37,7 +39,7 @@ class NodeChanged:
     key: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ArraySized:
     """The number of a node's items is known."""
 
@@ -45,7 +47,7 @@ class ArraySized:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ItemsStarted:
     """`count` new items from index `first` on began together, all in the phase `after`."""
 
@@ -56,7 +58,7 @@ class ItemsStarted:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ItemChanged:
     """An item moved to another phase.
 
@@ -76,7 +78,7 @@ class ItemChanged:
     key: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ItemWaited:
     """An item's attempt was seen to wait, which moves nothing: people are told of it."""
 
@@ -94,14 +96,13 @@ Change: TypeAlias = WorkflowChanged | NodeChanged | ArraySized | ItemsStarted | 
 _TYPES: tuple[type[Change], ...] = (WorkflowChanged, NodeChanged, ArraySized, ItemsStarted, ItemChanged, ItemWaited)
 _TAGS = {cls: tag for tag, cls in enumerate(_TYPES)}
 _NAMES = {cls: tuple(field.name for field in fields(cls)) for cls in _TYPES}
+_VALUES = {cls: attrgetter(*names) for cls, names in _NAMES.items()}
 
 
 def encode(changes: Sequence[Change]) -> bytes:
     """Serialize the changes of one step."""
-    rows = [
-        [_TAGS[type(change)], *(_plain(getattr(change, name)) for name in _NAMES[type(change)])] for change in changes
-    ]
-    packed: bytes = msgpack.packb(rows)
+    rows = [(_TAGS[type(change)], *_VALUES[type(change)](change)) for change in changes]
+    packed: bytes = msgpack.packb(rows, default=encode_failure)
     return packed
 
 
@@ -123,10 +124,6 @@ def decode_failure(row: list[Any] | None) -> Failure | None:
         return None
     code, message, kind, recoverable, worker = row
     return Failure(code, message, FailureKind(kind), recoverable, worker)
-
-
-def _plain(value: object) -> object:
-    return encode_failure(value) if isinstance(value, Failure) else value
 
 
 _ENUMS: dict[tuple[type[Change], str], Callable[[Any], object]] = {

@@ -2,39 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
+from flyteform_dataplane.engine.records import record
 
-@dataclass(frozen=True, slots=True)
+
+@record
 class MeasureArray:
     """Resolve the inputs of an array node, write them and say how many items it has."""
 
     node: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class EnterWorkflow:
     """Resolve the inputs of a sub-workflow node and write them, also as the outputs of its start node."""
 
     node: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class DecideBranch:
     """Resolve the inputs of a branch, write them and say which of its nodes is taken."""
 
     node: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CollectOutputs:
     """Write the outputs of an array (from its items'), a branch (from the node taken), or a workflow's end."""
 
     node: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LookUpCache:
     """Ask the cache; on a hit write the outputs as those of attempt 0."""
 
@@ -42,7 +43,7 @@ class LookUpCache:
     index: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StoreInCache:
     """Put the outputs of an attempt into the cache."""
 
@@ -51,7 +52,7 @@ class StoreInCache:
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StartAttempt:
     """Start an attempt (resolving and writing the node's inputs if need be), or watch it if it runs.
 
@@ -64,7 +65,7 @@ class StartAttempt:
     interruptible: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StopAttempt:
     """End an attempt with all that it started."""
 
@@ -77,7 +78,7 @@ class StopAttempt:
 WHOLE, QUEUE, EXECUTION = -1, -2, ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SetTimer:
     """Say so when the time `at` has come, of an attempt, a whole node, its wait in the queue or the execution."""
 
@@ -87,7 +88,7 @@ class SetTimer:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TakeOver:
     """Write the outputs that the node had in the execution which this one recovers as its own, if they still exist."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import IntEnum
 from typing import TYPE_CHECKING, TypeAlias, assert_never
 
@@ -16,6 +16,7 @@ from flyteform_dataplane.engine.changes import (
 )
 from flyteform_dataplane.engine.graph import NodeKind
 from flyteform_dataplane.engine.phases import CacheStatus, ItemPhase, NodePhase, WorkflowPhase
+from flyteform_dataplane.engine.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,7 +39,7 @@ class TaskPhase(IntEnum):
     RETRYABLE_FAILED = 8
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class WorkflowEvent:
     """The execution entered a phase."""
 
@@ -47,7 +48,7 @@ class WorkflowEvent:
     failure: Failure | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NodeEvent:
     """A node entered a phase; `attempt` is the one whose outputs are the node's."""
 
@@ -60,7 +61,7 @@ class NodeEvent:
     key: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TaskEvent:
     """An attempt of a task entered a phase; `reason` says why it waits in one."""
 
@@ -73,7 +74,7 @@ class TaskEvent:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ItemProgress:
     """Where an attempt of an array's item stands; `reason` says why it waits there, if no other item has said so."""
 
@@ -85,7 +86,7 @@ class ItemProgress:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ArrayEvent:
     """An array's one task execution is in a phase; `items` are those that moved since the event before."""
 

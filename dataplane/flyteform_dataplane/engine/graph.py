@@ -58,6 +58,9 @@ class NodeKind(Enum):
     BRANCH = "branch"
     UNSUPPORTED = "unsupported"
 
+    # There is one object of each: Python's own hashes the name of it each time.
+    __hash__ = object.__hash__
+
 
 # The kinds that do work of their own and so count against the parallelism of the execution.
 WORKING = frozenset({NodeKind.TASK, NodeKind.LAUNCH_PLAN, NodeKind.ARRAY})

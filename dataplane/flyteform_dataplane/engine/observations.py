@@ -6,22 +6,23 @@ made again by the command that is derived from the state.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
+
+from flyteform_dataplane.engine.records import record
 
 if TYPE_CHECKING:
     from flyteform_dataplane.engine.failures import Failure
     from flyteform_dataplane.engine.phases import CacheStatus, Wait
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Started:
     """The execution was accepted."""
 
     at: float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AbortRequested:
     """Somebody wants the execution to end; `cause` is for people."""
 
@@ -29,7 +30,7 @@ class AbortRequested:
     cause: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ArrayMeasured:
     """The inputs of an array node were resolved; it has `size` items."""
 
@@ -38,7 +39,7 @@ class ArrayMeasured:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class WorkflowEntered:
     """The inputs of a sub-workflow are there for its nodes."""
 
@@ -46,7 +47,7 @@ class WorkflowEntered:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class BranchDecided:
     """A branch takes the child with the number `taken`, or none, which is a failure."""
 
@@ -56,7 +57,7 @@ class BranchDecided:
     failure: Failure | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OutputsCollected:
     """The outputs of an array node, of a branch, or of a workflow (its end node), are written."""
 
@@ -64,7 +65,7 @@ class OutputsCollected:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TakenOver:
     """The outputs of a former execution's node are this one's, or they were not there any more (`found`)."""
 
@@ -73,7 +74,7 @@ class TakenOver:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NodeRefused:
     """A command for a whole node cannot be carried out, as its inputs or its definition are wrong."""
 
@@ -82,7 +83,7 @@ class NodeRefused:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CacheAnswered:
     """The cache was asked: HIT (the outputs are written), MISS or LOOKUP_FAILURE.
 
@@ -96,7 +97,7 @@ class CacheAnswered:
     key: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CacheStored:
     """The outputs were put into the cache (POPULATED), or could not be (PUT_FAILURE)."""
 
@@ -107,7 +108,7 @@ class CacheStored:
     key: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AttemptWaiting:
     """An attempt waits longer than they usually do; `reason` is for people, empty where it was told of another item."""
 
@@ -119,7 +120,7 @@ class AttemptWaiting:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AttemptRunning:
     """An attempt was seen to run."""
 
@@ -130,7 +131,7 @@ class AttemptRunning:
     log_uri: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AttemptSucceeded:
     """An attempt ended and its outputs are there."""
 
@@ -141,7 +142,7 @@ class AttemptSucceeded:
     log_uri: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AttemptUnfolded:
     """An attempt of a dynamic task ended and left nodes to run, which the graph has by now."""
 
@@ -152,7 +153,7 @@ class AttemptUnfolded:
     log_uri: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AttemptFailed:
     """An attempt ended without outputs, could not be started, or was lost."""
 
@@ -164,7 +165,7 @@ class AttemptFailed:
     log_uri: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AttemptStopped:
     """Nothing of an attempt is left after it was told to stop."""
 
@@ -174,7 +175,7 @@ class AttemptStopped:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TimerFired:
     """The time that a timer was set to has come."""
 

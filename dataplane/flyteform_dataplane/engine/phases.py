@@ -1,4 +1,7 @@
-"""The phases of workflows, nodes and items. The numbers are written to the log: append, never renumber."""
+"""The phases of workflows, nodes and items. The numbers are written to the log: append, never renumber.
+
+What a phase means is looked up by its number, as the engine asks for it many times in each step.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +23,12 @@ class WorkflowPhase(IntEnum):
     @property
     def terminal(self) -> bool:
         """Nothing happens to the execution any more."""
-        return self in (WorkflowPhase.SUCCEEDED, WorkflowPhase.FAILED, WorkflowPhase.ABORTED)
+        return _ENDED[self]
 
     @property
     def stopping(self) -> bool:
         """What runs is being ended and nothing new starts."""
-        return self in (WorkflowPhase.FAILING, WorkflowPhase.ABORTING)
+        return _STOPPING[self]
 
 
 class NodePhase(IntEnum):
@@ -61,38 +64,37 @@ class NodePhase(IntEnum):
     @property
     def terminal(self) -> bool:
         """The node is done."""
-        return self.good or self.bad or self in (NodePhase.ABORTED, NodePhase.SKIPPED)
+        return _TERMINAL[self]
 
     @property
     def good(self) -> bool:
         """The node is done and its outputs are there."""
-        return self in (NodePhase.SUCCEEDED, NodePhase.RECOVERED)
+        return _GOOD[self]
 
     @property
     def bad(self) -> bool:
         """The node is done and the workflow suffers by it."""
-        return self in (NodePhase.FAILED, NodePhase.TIMED_OUT)
+        return _BAD[self]
 
     @property
     def active(self) -> bool:
         """The node has started and is not done."""
-        return self is not NodePhase.NOT_STARTED and not self.terminal
+        return _ACTIVE[self]
 
     @property
     def open(self) -> bool:
         """Nodes below the node may begin."""
-        return self in (NodePhase.RUNNING, NodePhase.DYNAMIC_RUNNING)
+        return _OPEN[self]
 
     @property
     def queueing(self) -> bool:
         """The node waits for its turn among those that run."""
-        return self in (NodePhase.QUEUED, NodePhase.REQUEUED)
+        return _QUEUEING[self]
 
     @property
     def holds_slot(self) -> bool:
         """The node counts against the parallelism of its execution."""
-        ending = (NodePhase.SUCCEEDING, NodePhase.FAILING, NodePhase.TIMING_OUT)
-        return self in (NodePhase.STARTING, NodePhase.RUNNING, *ending)
+        return _HOLDING[self]
 
 
 class ItemPhase(IntEnum):
@@ -116,17 +118,39 @@ class ItemPhase(IntEnum):
     @property
     def attempting(self) -> bool:
         """An attempt has been commanded and has not ended."""
-        return self in (ItemPhase.QUEUED, ItemPhase.RUNNING)
+        return _ATTEMPTING[self]
 
     @property
     def being_stopped(self) -> bool:
         """An attempt is being ended."""
-        return self in (ItemPhase.STOPPING, ItemPhase.TIMING_OUT)
+        return _BEING_STOPPED[self]
 
     @property
     def terminal(self) -> bool:
         """The item is done."""
-        return self in (ItemPhase.SUCCEEDED, ItemPhase.FAILED, ItemPhase.ABORTED)
+        return _DONE[self]
+
+
+def _table(*phases: IntEnum) -> tuple[bool, ...]:
+    """Say of every phase of a kind, by its number, whether it is one of these."""
+    return tuple(phase in phases for phase in type(phases[0]))
+
+
+_ENDED = _table(WorkflowPhase.SUCCEEDED, WorkflowPhase.FAILED, WorkflowPhase.ABORTED)
+_STOPPING = _table(WorkflowPhase.FAILING, WorkflowPhase.ABORTING)
+_GOOD = _table(NodePhase.SUCCEEDED, NodePhase.RECOVERED)
+_BAD = _table(NodePhase.FAILED, NodePhase.TIMED_OUT)
+_TERMINAL = tuple(phase.good or phase.bad or phase in (NodePhase.ABORTED, NodePhase.SKIPPED) for phase in NodePhase)
+_ACTIVE = tuple(phase is not NodePhase.NOT_STARTED and not phase.terminal for phase in NodePhase)
+_OPEN = _table(NodePhase.RUNNING, NodePhase.DYNAMIC_RUNNING)
+_QUEUEING = _table(NodePhase.QUEUED, NodePhase.REQUEUED)
+_HOLDING = _table(
+    *(NodePhase.STARTING, NodePhase.RUNNING),
+    *(NodePhase.SUCCEEDING, NodePhase.FAILING, NodePhase.TIMING_OUT),
+)
+_ATTEMPTING = _table(ItemPhase.QUEUED, ItemPhase.RUNNING)
+_BEING_STOPPED = _table(ItemPhase.STOPPING, ItemPhase.TIMING_OUT)
+_DONE = _table(ItemPhase.SUCCEEDED, ItemPhase.FAILED, ItemPhase.ABORTED)
 
 
 class Wait(IntEnum):
