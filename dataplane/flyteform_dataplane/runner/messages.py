@@ -4,11 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
-from flyteidl.admin.event_pb2 import (
-    NodeExecutionEventRequest,
-    TaskExecutionEventRequest,
-    WorkflowExecutionEventRequest,
-)
 from flyteidl.core.catalog_pb2 import CatalogCacheStatus, CatalogMetadata, CatalogReservation
 from flyteidl.core.execution_pb2 import ExecutionError, NodeExecution, TaskExecution, TaskLog, WorkflowExecution
 from flyteidl.core.identifier_pb2 import Identifier, NodeExecutionIdentifier, ResourceType
@@ -20,10 +15,10 @@ from flyteidl.event.event_pb2 import (
     TaskNodeMetadata,
     WorkflowExecutionEvent,
 )
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from flyteform.proto.flyteform.v1.events_pb2 import Event
 from flyteform_dataplane.engine.events import ArrayEvent, NodeEvent, TaskEvent, TaskPhase, WorkflowEvent
+from flyteform_dataplane.engine.failures import FailureKind
 from flyteform_dataplane.engine.graph import END_NODE, PARENTS, NodeKind
 from flyteform_dataplane.engine.phases import CacheStatus, NodePhase, WorkflowPhase
 from flyteform_dataplane.runner.context import Attempted, key_of
@@ -32,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flyteidl.core.identifier_pb2 import WorkflowExecutionIdentifier
+    from google.protobuf.timestamp_pb2 import Timestamp
 
     from flyteform_dataplane.engine.events import Event as EngineEvent
     from flyteform_dataplane.engine.events import ItemProgress
@@ -64,6 +60,8 @@ _NODE_PHASES = {
     NodePhase.RECOVERED: NodeExecution.RECOVERED,
     NodePhase.TIMED_OUT: NodeExecution.TIMED_OUT,
 }
+_DEFAULT = TaskExecutionMetadata.InstanceClass.DEFAULT
+_INTERRUPTIBLE = TaskExecutionMetadata.InstanceClass.INTERRUPTIBLE
 _LAUNCHED = (NodePhase.RUNNING, NodePhase.SUCCEEDED)
 _BEFORE_UNFOLDING = (NodePhase.QUEUED, NodePhase.RUNNING)
 _TASK_PHASES = {
@@ -75,6 +73,20 @@ _TASK_PHASES = {
     TaskPhase.INITIALIZING: TaskExecution.INITIALIZING,
     TaskPhase.WAITING_FOR_RESOURCES: TaskExecution.WAITING_FOR_RESOURCES,
     TaskPhase.RETRYABLE_FAILED: TaskExecution.RETRYABLE_FAILED,
+}
+_CACHE_STATUSES = {
+    CacheStatus.DISABLED: CatalogCacheStatus.CACHE_DISABLED,
+    CacheStatus.MISS: CatalogCacheStatus.CACHE_MISS,
+    CacheStatus.HIT: CatalogCacheStatus.CACHE_HIT,
+    CacheStatus.POPULATED: CatalogCacheStatus.CACHE_POPULATED,
+    CacheStatus.LOOKUP_FAILURE: CatalogCacheStatus.CACHE_LOOKUP_FAILURE,
+    CacheStatus.PUT_FAILURE: CatalogCacheStatus.CACHE_PUT_FAILURE,
+    CacheStatus.SKIPPED: CatalogCacheStatus.CACHE_SKIPPED,
+}
+_ERROR_KINDS = {
+    FailureKind.UNKNOWN: ExecutionError.UNKNOWN,
+    FailureKind.USER: ExecutionError.USER,
+    FailureKind.SYSTEM: ExecutionError.SYSTEM,
 }
 
 
@@ -88,55 +100,56 @@ class Renderer:
         reservation: Callable[[str], CatalogReservation.Status] = lambda _: CatalogReservation.RESERVATION_DISABLED,
     ) -> None:
         self._context = context
+        self._id = context.id
+        self._key = key_of(context.id)
         self._cluster = cluster
         self._reservation = reservation
 
     def render(self, sequence: int, event: EngineEvent) -> Event:
-        """Return the message; `sequence` grows from event to event and serves as the phase's version."""
-        request_id = f"{key_of(self._context.id)}/{sequence}"
+        """Return the message; `sequence` grows from event to event and serves as the phase's version.
+
+        Its parts are filled in where they are: one that is put into another message is copied there as a whole.
+        """
+        message = Event()
         match event:
-            case WorkflowEvent():
-                workflow = WorkflowExecutionEventRequest(request_id=request_id, event=self._workflow(event))
-                return Event(workflow=workflow)
             case NodeEvent():
-                return Event(node=NodeExecutionEventRequest(request_id=request_id, event=self._node(event)))
-            case TaskEvent():
-                task = self._task(event, sequence)
-            case ArrayEvent():
-                task = self._array(event, sequence)
+                node = message.node
+                node.request_id = f"{self._key}/{sequence}"
+                self._node(node.event, event)
+            case TaskEvent() | ArrayEvent():
+                task = message.task
+                task.request_id = f"{self._key}/{sequence}"
+                self._task(task.event, event, sequence)
+            case WorkflowEvent():
+                workflow = message.workflow
+                workflow.request_id = f"{self._key}/{sequence}"
+                self._workflow(workflow.event, event)
             case _:
                 assert_never(event)
-        return Event(task=TaskExecutionEventRequest(request_id=request_id, event=task))
+        return message
 
-    def _workflow(self, event: WorkflowEvent) -> WorkflowExecutionEvent:
-        message = WorkflowExecutionEvent(
-            execution_id=self._context.id,
-            producer_id=self._cluster,
-            phase=_WORKFLOW_PHASES[event.phase],
-            occurred_at=_timestamp(event.at),
-        )
+    def _workflow(self, message: WorkflowExecutionEvent, event: WorkflowEvent) -> None:
+        message.execution_id.CopyFrom(self._id)
+        message.producer_id = self._cluster
+        message.phase = _WORKFLOW_PHASES[event.phase]
+        _write_time(message.occurred_at, event.at)
         if event.phase is WorkflowPhase.SUCCEEDED:
             message.output_uri = self._context.node_outputs_uri(END_NODE)
         elif event.failure is not None:
-            message.error.CopyFrom(_error(event.failure, event.at))
-        return message
+            _write_error(message.error, event.failure, event.at)
 
-    def _node(self, event: NodeEvent) -> NodeExecutionEvent:
+    def _node(self, message: NodeExecutionEvent, event: NodeEvent) -> None:
         record = self._context.graph.nodes[event.node]
-        message = NodeExecutionEvent(
-            id=self._node_id(event.node),
-            producer_id=self._cluster,
-            phase=_NODE_PHASES[event.phase],
-            occurred_at=_timestamp(event.at),
-            reported_at=_timestamp(event.at),
-            spec_node_id=record.spec_id,
-            node_name=record.name,
-            retry_group="0",
-            event_version=_EVENT_VERSION,
-            is_array=record.kind is NodeKind.ARRAY,
-            is_parent=record.kind in PARENTS or self._is_dynamic(event),
-            is_dynamic=self._is_dynamic(event),
-        )
+        self._write_node_id(message.id, event.node)
+        message.producer_id = self._cluster
+        message.phase = _NODE_PHASES[event.phase]
+        _write_time(message.occurred_at, event.at)
+        message.reported_at.CopyFrom(message.occurred_at)
+        message.spec_node_id, message.node_name = record.spec_id, record.name
+        message.retry_group, message.event_version = "0", _EVENT_VERSION
+        message.is_array = record.kind is NodeKind.ARRAY
+        message.is_dynamic = self._is_dynamic(event)
+        message.is_parent = message.is_dynamic or record.kind in PARENTS
         if record.parent:
             message.parent_node_metadata.node_id = record.parent
         if record.kind is not NodeKind.START:
@@ -148,13 +161,12 @@ class Renderer:
         if event.phase.good:
             message.output_uri = self._context.node_outputs_uri(event.node, event.attempt)
         elif event.failure is not None:
-            message.error.CopyFrom(_error(event.failure, event.at))
+            _write_error(message.error, event.failure, event.at)
         if record.work is NodeKind.TASK:
-            message.task_node_metadata.CopyFrom(self._task_metadata(event))
+            self._write_task_metadata(message.task_node_metadata, event)
             self._add_deck(message, event)
         elif record.kind is NodeKind.LAUNCH_PLAN and (child := self._child(event)) is not None:
             message.workflow_node_metadata.execution_id.CopyFrom(child)
-        return message
 
     def _child(self, event: NodeEvent) -> WorkflowExecutionIdentifier | None:
         """Return the execution that did the work of a launch plan's node, where there is one for certain."""
@@ -164,8 +176,8 @@ class Renderer:
 
     def _is_dynamic(self, event: NodeEvent) -> bool:
         """Whether the node has made nodes by this event, in this attempt or in one before."""
-        made = self._context.dynamics.get(event.node, {})
-        return any(attempt <= event.attempt - (event.phase in _BEFORE_UNFOLDING) for attempt in made)
+        made = self._context.dynamics.get(event.node)
+        return made is not None and any(attempt <= event.attempt - (event.phase in _BEFORE_UNFOLDING) for attempt in made)
 
     def _add_deck(self, message: NodeExecutionEvent, event: NodeEvent) -> None:
         record = self._context.graph.nodes[event.node]
@@ -173,10 +185,9 @@ class Renderer:
         if wrote and event.phase is NodePhase.SUCCEEDED and event.cache is not CacheStatus.HIT:
             message.deck_uri = f"{self._context.output_prefix(event.node, 0, event.attempt)}/deck.html"
 
-    def _task_metadata(self, event: NodeEvent) -> TaskNodeMetadata:
-        metadata = TaskNodeMetadata(
-            cache_status=CatalogCacheStatus.Name(event.cache), reservation_status=self._reservation(event.node)
-        )
+    def _write_task_metadata(self, metadata: TaskNodeMetadata, event: NodeEvent) -> None:
+        metadata.cache_status = _CACHE_STATUSES[event.cache]
+        metadata.reservation_status = self._reservation(event.node)
         if event.key:
             metadata.catalog_key.CopyFrom(CatalogMetadata.FromString(event.key))
         if not self._context.is_array(event.node):
@@ -184,7 +195,6 @@ class Renderer:
             metadata.checkpoint_uri = f"{prefix}/_flytecheckpoints"
         if event.phase is NodePhase.DYNAMIC_RUNNING:
             self._add_dynamic(metadata, event)
-        return metadata
 
     def _add_dynamic(self, metadata: TaskNodeMetadata, event: NodeEvent) -> None:
         closure = self._context.dynamics[event.node][event.attempt]
@@ -193,26 +203,42 @@ class Renderer:
         prefix = self._context.output_prefix(event.node, 0, event.attempt)
         metadata.dynamic_workflow.dynamic_job_spec_uri = f"{prefix}/futures.pb"
 
-    def _task(self, event: TaskEvent, sequence: int) -> TaskExecutionEvent:
-        message = self._task_base(event.node, event.attempt, event.phase, event.at, sequence, event.reason)
+    def _task(self, message: TaskExecutionEvent, event: TaskEvent | ArrayEvent, sequence: int) -> None:
+        record = self._context.graph.nodes[event.node]
+        message.task_type, identifier = _task_of(record)
+        message.task_id.CopyFrom(identifier)
+        self._write_node_id(message.parent_node_execution_id, event.node)
+        message.phase, message.phase_version = _TASK_PHASES[event.phase], sequence
+        message.producer_id = self._cluster
+        _write_time(message.occurred_at, event.at)
+        message.reported_at.CopyFrom(message.occurred_at)
+        message.input_uri = self._context.inputs_uri(event.node)
+        message.event_version = _EVENT_VERSION
+        if event.failure is not None and event.phase is not TaskPhase.SUCCEEDED:
+            _write_error(message.error, event.failure, event.at)
+        if isinstance(event, TaskEvent):
+            self._write_attempt(message, event, record)
+        else:
+            self._write_array(message, event, record)
+
+    def _write_attempt(self, message: TaskExecutionEvent, event: TaskEvent, record: NodeRecord) -> None:
+        message.retry_attempt = event.attempt
+        self._write_metadata(message.metadata, record, event.attempt)
         if event.log_uri:
             message.logs.extend(_logs(event.log_uri))
         if event.phase is TaskPhase.SUCCEEDED:
             message.output_uri = f"{self._context.output_prefix(event.node, 0, event.attempt)}/outputs.pb"
         elif event.failure is not None:
-            message.error.CopyFrom(_error(event.failure, event.at))
             message.reason = event.failure.message[:_REASON_LENGTH]
-        return message
+            return
+        message.reason = event.reason[:_REASON_LENGTH]
 
-    def _array(self, event: ArrayEvent, sequence: int) -> TaskExecutionEvent:
-        reason = next((item.reason for item in reversed(event.items) if item.reason), "")
-        message = self._task_base(event.node, 0, event.phase, event.at, sequence, reason)
+    def _write_array(self, message: TaskExecutionEvent, event: ArrayEvent, record: NodeRecord) -> None:
+        self._write_metadata(message.metadata, record, 0)
         message.metadata.external_resources.extend(self._resource(event.node, item) for item in event.items)
+        message.reason = next((item.reason for item in reversed(event.items) if item.reason), "")[:_REASON_LENGTH]
         if event.phase is TaskPhase.SUCCEEDED:
             message.output_uri = self._context.node_outputs_uri(event.node)
-        elif event.failure is not None:
-            message.error.CopyFrom(_error(event.failure, event.at))
-        return message
 
     def _resource(self, node: str, item: ItemProgress) -> ExternalResourceInfo:
         return ExternalResourceInfo(
@@ -220,7 +246,7 @@ class Renderer:
             index=item.index,
             retry_attempt=item.attempt,
             phase=_TASK_PHASES[item.phase],
-            cache_status=CatalogCacheStatus.Name(item.cache),
+            cache_status=_CACHE_STATUSES[item.cache],
             logs=_logs(item.log_uri),
         )
 
@@ -230,40 +256,16 @@ class Renderer:
             return self._context.child(node, item.index, item.attempt).name
         return self._context.generated_name(node, item.index, item.attempt)
 
-    def _task_base(
-        self, node: str, attempt: int, phase: TaskPhase, at: float, sequence: int, reason: str
-    ) -> TaskExecutionEvent:
-        record = self._context.graph.nodes[node]
-        task_type, identifier = _task_of(record)
-        return TaskExecutionEvent(
-            task_id=identifier,
-            parent_node_execution_id=self._node_id(node),
-            retry_attempt=attempt,
-            phase=_TASK_PHASES[phase],
-            phase_version=sequence,
-            producer_id=self._cluster,
-            occurred_at=_timestamp(at),
-            reported_at=_timestamp(at),
-            input_uri=self._context.inputs_uri(node),
-            task_type=task_type,
-            event_version=_EVENT_VERSION,
-            reason=reason[:_REASON_LENGTH],
-            metadata=self._execution_metadata(node, attempt),
-        )
-
-    def _execution_metadata(self, node: str, attempt: int) -> TaskExecutionMetadata:
-        record = self._context.graph.nodes[node]
+    def _write_metadata(self, metadata: TaskExecutionMetadata, record: NodeRecord, attempt: int) -> None:
         plugin = "k8s-array" if record.kind is NodeKind.ARRAY else "container"
-        attempted = self._context.attempted.get((node, attempt), Attempted(plugin, record.interruptible))
-        classes = TaskExecutionMetadata.InstanceClass
-        return TaskExecutionMetadata(
-            generated_name=self._context.generated_name(node, None, attempt),
-            plugin_identifier=attempted.plugin,
-            instance_class=classes.INTERRUPTIBLE if attempted.interruptible else classes.DEFAULT,
-        )
+        attempted = self._context.attempted.get((record.id, attempt)) or Attempted(plugin, record.interruptible)
+        metadata.generated_name = self._context.generated_name(record.id, None, attempt)
+        metadata.plugin_identifier = attempted.plugin
+        metadata.instance_class = _INTERRUPTIBLE if attempted.interruptible else _DEFAULT
 
-    def _node_id(self, node: str) -> NodeExecutionIdentifier:
-        return NodeExecutionIdentifier(node_id=node, execution_id=self._context.id)
+    def _write_node_id(self, identifier: NodeExecutionIdentifier, node: str) -> None:
+        identifier.node_id = node
+        identifier.execution_id.CopyFrom(self._id)
 
 
 def _task_of(record: NodeRecord) -> tuple[str, Identifier]:
@@ -286,16 +288,11 @@ def _logs(places: str) -> list[TaskLog]:
     return logs
 
 
-def _error(failure: Failure, at: float) -> ExecutionError:
-    return ExecutionError(
-        code=failure.code,
-        message=failure.message,
-        kind=ExecutionError.ErrorKind.Name(failure.kind),
-        timestamp=_timestamp(at),
-        worker=failure.worker,
-    )
+def _write_error(error: ExecutionError, failure: Failure, at: float) -> None:
+    error.code, error.message, error.worker = failure.code, failure.message, failure.worker
+    error.kind = _ERROR_KINDS[failure.kind]
+    _write_time(error.timestamp, at)
 
 
-def _timestamp(at: float) -> Timestamp:
-    seconds, nanos = divmod(round(at * _NANOS), _NANOS)
-    return Timestamp(seconds=seconds, nanos=nanos)
+def _write_time(timestamp: Timestamp, at: float) -> None:
+    timestamp.seconds, timestamp.nanos = divmod(round(at * _NANOS), _NANOS)
