@@ -8,25 +8,31 @@ from typing import TYPE_CHECKING
 import pytest
 
 from flyteform.errors import AlreadyExistsError, InvalidInputError
-from flyteform.objects.batches import Write, write_all
+from flyteform.objects.batches import Write, settle, stage
 from flyteform.objects.local import LocalStore
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
+def write_all(*writes: Write) -> list[Exception | None]:
+    """Take both steps with the files; return what went wrong with each."""
+    stage(writes)
+    settle(writes)
+    return [write.error for write in writes]
+
+
 def test_each_file_answers_for_itself(tmp_path: Path) -> None:
     """One that exists and one below a file are refused; the others are whole, and no unfinished one is left."""
     (tmp_path / "taken").write_bytes(b"first")
-    writes = [
-        Write(tmp_path / "new" / "deep" / "a", b"a" * 50_000),
-        Write(tmp_path / "taken", b"second", if_absent=True),
-        Write(tmp_path / "taken" / "below", b"never"),
-        Write(tmp_path / "new" / "deep" / "b", b"", if_absent=True, durable=False),
-        Write(tmp_path / "new" / "deep" / "b", b"too late", if_absent=True),
-        Write(tmp_path / ("n" * 300), b"never"),
-    ]
-    errors = write_all(writes)
+    errors = write_all(
+        Write(f"{tmp_path}/new/deep/a", b"a" * 50_000),
+        Write(f"{tmp_path}/taken", b"second", if_absent=True),
+        Write(f"{tmp_path}/taken/below", b"never"),
+        Write(f"{tmp_path}/new/deep/b", b"", if_absent=True),
+        Write(f"{tmp_path}/new/deep/b", b"too late", if_absent=True),
+        Write(f"{tmp_path}/{'n' * 300}", b"never"),
+    )
     assert [type(error) for error in errors[:2]] == [type(None), FileExistsError]
     assert isinstance(errors[2], NotADirectoryError)
     assert errors[3] is None
@@ -38,7 +44,7 @@ def test_each_file_answers_for_itself(tmp_path: Path) -> None:
 
 def test_what_replaces_is_the_last_one(tmp_path: Path) -> None:
     """Of two that replace the same file, the later one stays."""
-    assert write_all([Write(tmp_path / "a", b"1"), Write(tmp_path / "a", b"2")]) == [None, None]
+    assert write_all(Write(f"{tmp_path}/a", b"1"), Write(f"{tmp_path}/a", b"2")) == [None, None]
     assert (tmp_path / "a").read_bytes() == b"2"
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from flyteform.errors import InvalidInputError, NotFoundError
-from flyteform.objects import open_store
+from flyteform.errors import AlreadyExistsError, InvalidInputError, NotFoundError
+from flyteform.objects import local, open_store
 from flyteform.objects.local import LocalStore, read_bytes, write_bytes
 
 if TYPE_CHECKING:
@@ -65,6 +65,35 @@ async def test_names_that_clash_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="reserved"):
         await store.put(f"{store.prefix}/.flyteform-tmp-1", b"2")
     assert [info.uri async for info in store.list(store.prefix)] == [f"{store.prefix}/a/b"]
+
+
+@pytest.mark.parametrize("names", [1, local.INLINE_NAMES, local.INLINE_NAMES + 1, 500])
+async def test_small_and_large_folders_are_listed(tmp_path: Path, names: int) -> None:
+    """However many names there are, in whichever folders, each object is listed once, in order and with its size."""
+    store = LocalStore(f"file://{tmp_path}")
+    uris = sorted(f"{store.prefix}/a/{number % 3}/{number}" for number in range(names))
+    for number, uri in enumerate([*uris, f"{store.prefix}/b"]):
+        await store.put(uri, b"x" * number, durable=False)
+    (tmp_path / "a" / ".flyteform-tmp-1").write_bytes(b"half")
+    (tmp_path / "a" / "link").symlink_to(tmp_path / "b")
+    assert [(info.uri, info.size) async for info in store.list(f"{store.prefix}/a/")] == [
+        (uri, number) for number, uri in enumerate(uris)
+    ]
+
+
+@pytest.mark.parametrize("durable", [False, True])
+async def test_what_cannot_be_published_leaves_nothing(tmp_path: Path, durable: bool) -> None:
+    """A write that fails at its last step leaves no unfinished file beside the one that stays."""
+    store = LocalStore(f"file://{tmp_path}")
+    (tmp_path / "folder").mkdir()
+    await store.put(f"{store.prefix}/taken", b"first", durable=durable)
+    for size in (1, local.INLINE_BYTES + 1):
+        with pytest.raises(AlreadyExistsError):
+            await store.put(f"{store.prefix}/taken", b"x" * size, if_absent=True, durable=durable)
+        with pytest.raises(InvalidInputError, match="share a name"):
+            await store.put(f"{store.prefix}/folder", b"x" * size, durable=durable)
+    assert sorted(os.listdir(tmp_path)) == ["folder", "taken"]  # noqa: PTH208 - a plain look at one directory
+    assert await store.get(f"{store.prefix}/taken") == b"first"
 
 
 def test_helpers_without_an_event_loop(tmp_path: Path) -> None:
