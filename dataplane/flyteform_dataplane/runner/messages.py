@@ -177,7 +177,9 @@ class Renderer:
     def _is_dynamic(self, event: NodeEvent) -> bool:
         """Whether the node has made nodes by this event, in this attempt or in one before."""
         made = self._context.dynamics.get(event.node)
-        return made is not None and any(attempt <= event.attempt - (event.phase in _BEFORE_UNFOLDING) for attempt in made)
+        return made is not None and any(
+            attempt <= event.attempt - (event.phase in _BEFORE_UNFOLDING) for attempt in made
+        )
 
     def _add_deck(self, message: NodeExecutionEvent, event: NodeEvent) -> None:
         record = self._context.graph.nodes[event.node]
