@@ -26,6 +26,7 @@ from flyteform_dataplane.runner.context import Attempted
 from flyteform_dataplane.runner.data import look_at_error
 from flyteform_dataplane.runner.ends import SUCCEEDED, judge_exit, read_end
 from flyteform_dataplane.runner.literals import item_inputs
+from flyteform_dataplane.runner.waits import give_up
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -98,6 +99,10 @@ class Attempts:
         if command.node not in self._context.former:
             task = self._prepared[command] = asyncio.create_task(self._prepare(command))
             task.add_done_callback(look_at_error)
+
+    async def close(self) -> None:
+        """Give up what is being prepared."""
+        await give_up(self._prepared.values())
 
     async def start(self, command: StartAttempt, *, resumed: bool) -> None:
         """Start the attempt. One that was started before a crash and has left its end is not run again."""

@@ -15,6 +15,7 @@ from flyteform_dataplane.engine.graph import START_NODE, NodeKind
 from flyteform_dataplane.engine.phases import ItemPhase
 from flyteform_dataplane.errors import UserError
 from flyteform_dataplane.runner.literals import collect, give_error, looked_into, referenced_nodes, resolve
+from flyteform_dataplane.runner.waits import give_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -65,6 +66,16 @@ class LiteralCache:
         self._weight -= size
 
 
+class _NodeInputs:
+    """The inputs of one node, and whose turn it is to make them: many items may want the same at the same time."""
+
+    __slots__ = ("literals", "turn")
+
+    def __init__(self) -> None:
+        self.literals: LiteralMap | None = None
+        self.turn = asyncio.Lock()
+
+
 class ExecutionData:
     """What flows between the nodes of one execution. `UserError` where bindings or outputs are wrong."""
 
@@ -83,7 +94,8 @@ class ExecutionData:
         self._control = control
         self._cache = cache
         self._output_bytes = output_bytes
-        self._inputs: dict[str, asyncio.Task[LiteralMap]] = {}
+        self._inputs: dict[str, _NodeInputs] = {}
+        self._preparing: set[asyncio.Task[LiteralMap]] = set()
 
     async def begin(self, life: str = "") -> bool:
         """Remove what a former life of the execution, revoked since, has left: it would pass for results of this one.
@@ -105,22 +117,28 @@ class ExecutionData:
 
     async def inputs(self, node: str) -> LiteralMap:
         """Return the resolved inputs of a node; its file is written once, before they are returned first."""
-        # Shielded: many items wait for the same inputs, and the end of one must not take them from the others.
-        return await asyncio.shield(self._preparing(node))
+        kept = self._inputs.get(node)
+        if kept is None:
+            kept = self._inputs[node] = _NodeInputs()
+        if kept.literals is None:
+            async with kept.turn:  # whoever ends or fails in it leaves it to the next one
+                if kept.literals is None:
+                    kept.literals = await self._make_inputs(node)
+        return kept.literals
 
     def prepare_inputs(self, node: str) -> None:
         """Begin to resolve and write the inputs of a node that will be asked for soon.
 
         Safe before the step that wants it is durable: the same inputs follow from the same outputs at any time.
         """
-        self._preparing(node)
+        task = asyncio.create_task(self.inputs(node))
+        self._preparing.add(task)
+        task.add_done_callback(self._preparing.discard)
+        task.add_done_callback(look_at_error)
 
     async def close(self) -> None:
         """Give up what is being prepared."""
-        tasks = [task for task in self._inputs.values() if not task.done()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await give_up(self._preparing)
 
     def forget_inputs(self, node: str) -> None:
         """Give up the memory of a node that is done."""
@@ -203,13 +221,6 @@ class ExecutionData:
         if record.target is None:
             raise UserError(f"node {node} has nothing that gives outputs")
         return sorted((await self._control.launch_plan(record.target)).outputs.variables)
-
-    def _preparing(self, node: str) -> asyncio.Task[LiteralMap]:
-        task = self._inputs.get(node)
-        if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
-            task = self._inputs[node] = asyncio.create_task(self._make_inputs(node))
-            task.add_done_callback(look_at_error)
-        return task
 
     async def _make_inputs(self, node: str) -> LiteralMap:
         record = self._context.graph.nodes[node]

@@ -38,10 +38,10 @@ from flyteform_dataplane.engine.phases import NodePhase
 from flyteform_dataplane.errors import UserError
 from flyteform_dataplane.runner.conditions import choose
 from flyteform_dataplane.runner.literals import array_size, failure_of
-from flyteform_dataplane.runner.waits import Waits
+from flyteform_dataplane.runner.waits import Waits, give_up
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 
     from flyteform_dataplane.engine.commands import Command, NodeCommand
     from flyteform_dataplane.engine.graph import Graph
@@ -129,10 +129,7 @@ class Dispatcher:
     async def close(self) -> None:
         """Drop everything; attempts go on in their executor."""
         await self._waits.close()
-        tasks = [*self._workers, *self._timers]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await give_up([*self._workers, *self._timers])
         self._jobs = {}  # some of them know us, and what is over is to be freed at once
 
     def _hire(self) -> None:
@@ -142,8 +139,8 @@ class Dispatcher:
             self._coming += 1
             self._spawn(self._workers, self._work())
 
-    def _spawn(self, group: set[asyncio.Task[None]], work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(work)
+    def _spawn(self, group: set[asyncio.Task[None]], work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
         group.add(task)
         task.add_done_callback(group.discard)
 

@@ -159,6 +159,7 @@ class Execution:
             self._journal.close()
             self._outbox.close()
             await self._dispatcher.close()
+            await self._attempts.close()
             await self._reservations.close()
             await self._data.close()
 

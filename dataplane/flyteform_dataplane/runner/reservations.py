@@ -16,6 +16,7 @@ from flyteidl.core.catalog_pb2 import CatalogReservation
 from flyteform.errors import FlyteformError
 from flyteform_dataplane.engine.phases import ItemPhase
 from flyteform_dataplane.runner.context import key_of
+from flyteform_dataplane.runner.waits import give_up
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -99,9 +100,9 @@ class Reservations:
     async def close(self) -> None:
         """Finish giving back; what is still held stays so until it expires, or is resumed."""
         if self._beating is not None:
-            self._beating.cancel()
-            await asyncio.gather(self._beating, return_exceptions=True)
-        await asyncio.gather(*self._releasing, return_exceptions=True)
+            await give_up([self._beating])
+        if self._releasing:
+            await asyncio.gather(*self._releasing, return_exceptions=True)
 
     def _hold(self, item: Item, key: CacheKey | None, *, at_once: bool = False) -> None:
         self._held[item] = key

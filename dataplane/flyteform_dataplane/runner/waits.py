@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flyteform_dataplane.engine.observations import AttemptFailed, AttemptRunning, AttemptSucceeded
 from flyteform_dataplane.engine.phases import ItemPhase
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterable
 
     from flyteidl.core.literals_pb2 import LiteralMap
 
@@ -71,20 +71,24 @@ class Waits:
         if key in self._tasks:
             work.close()
             return
-        task = self._tasks[key] = asyncio.ensure_future(work)
+        task = self._tasks[key] = asyncio.create_task(work)
         task.add_done_callback(lambda _: self._tasks.pop(key, None))
 
     async def end(self, command: StopAttempt) -> None:
         """Give up a wait if there is one."""
-        await _cancel([self._tasks.get((command.node, command.index, command.attempt))])
+        task = self._tasks.get((command.node, command.index, command.attempt))
+        if task is not None:
+            await give_up([task])
 
     async def close(self) -> None:
         """Give up all waits."""
-        await _cancel([*self._tasks.values()])
+        await give_up(self._tasks.values())
 
 
-async def _cancel(tasks: list[asyncio.Task[None] | None]) -> None:
-    found = [task for task in tasks if task is not None]
-    for task in found:
-        task.cancel()
-    await asyncio.gather(*found, return_exceptions=True)
+async def give_up(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancel tasks and wait until they are over, however they end."""
+    given_up = list(tasks)
+    if given_up:  # which is rare when an execution is over
+        for task in given_up:
+            task.cancel()
+        await asyncio.gather(*given_up, return_exceptions=True)
