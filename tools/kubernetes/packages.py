@@ -35,11 +35,9 @@ _PROJECT = "flyteform"
 _BESIDE = ("obstore",)
 _FLAGS = ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "PYTHONFAULTHANDLER")
 OF_THE_EXAMPLE = ("scikit-learn",)
-_OF_OPERATORS = ("kubernetes", "uvloop")
 _OF_PLATFORMS = (
-    *_OF_OPERATORS,
     *("alembic", "asyncpg", "grpcio-health-checking", "grpcio-reflection", "joserfc", "prometheus-client"),
-    *("greenlet", "sqlalchemy", "starlette", "uvicorn"),
+    *("greenlet", "sqlalchemy", "starlette", "uvicorn", "uvloop"),
 )
 _EXECUTE = """#!/usr/local/bin/python3
 from flyteform.run import program
@@ -78,14 +76,16 @@ def task_image(name: str, beside: Sequence[str] = ()) -> Image:
 def operator_image(name: str) -> Image:
     """Return an image with the data plane, as it is in the checkout now."""
     files = {**dict(_sources("sdk/flyteform")), **dict(_sources("dataplane/flyteform_dataplane")), **dict(_metadata())}
-    return _image(name, (*_required_layers(_OF_OPERATORS), _layer("dataplane", files)), _LIBRARY)
+    return _image(name, (*_required_layers((*of_extra("kubernetes"), "uvloop")), _layer("dataplane", files)), _LIBRARY)
 
 
 def platform_image(name: str, checkout: Path = _ROOT) -> Image:
     """Return an image with both planes, as they are in the checkout now, or in another one."""
     packages = ("sdk/flyteform", "dataplane/flyteform_dataplane", "controlplane/flyteform_controlplane")
     files = {place: content for each in packages for place, content in _sources(each, checkout)} | dict(_metadata())
-    return _image(name, (*_required_layers(_OF_PLATFORMS), _layer("planes", files)), _LIBRARY)
+    return _image(
+        name, (*_required_layers((*of_extra("kubernetes"), *_OF_PLATFORMS)), _layer("planes", files)), _LIBRARY
+    )
 
 
 def stock_image(name: str, environment: Path) -> Image:
@@ -143,6 +143,12 @@ def required_files(beside: Sequence[str]) -> Iterator[tuple[str, Content]]:
         path = Path(library).resolve()
         if bundled.isdisjoint(path.parents):
             yield library, path
+
+
+def of_extra(name: str) -> tuple[str, ...]:
+    """Return the distributions that an extra of this project adds."""
+    required = [Requirement(text) for text in metadata.requires(_PROJECT) or []]
+    return tuple(one.name for one in required if one.marker and one.marker.evaluate({"extra": name}))
 
 
 def _sources(folder: str, checkout: Path = _ROOT) -> Iterator[tuple[str, Content]]:

@@ -7,7 +7,6 @@ library's, and objects stay what they are on the wire.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -29,6 +28,7 @@ from flyteform.errors import (
     UnavailableError,
 )
 from flyteform_dataplane.kubernetes.limits import RateLimit, RequestLimits
+from flyteform_dataplane.kubernetes.wire import decoded, encoded
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -54,6 +54,7 @@ _WATCHES = 16
 _KEPT = 60.0  # seconds that a connection is kept without use: making one costs both ends as much as many requests
 _TRIES = 4  # of a request that the API server has no room for
 _LINE = 4 * 1024 * 1024  # of a watch: an object is at most 1.5 MiB in the server's store
+_PIECE = 256 * 1024  # of what comes: many changes are taken apart together, and few are held at once
 
 
 class ExpiredError(ConflictError):
@@ -163,11 +164,15 @@ class KubernetesApi:
         }
         accept = _METADATA_ONLY if metadata_only else _JSON
         async with self._responding("GET", path, query=asked, seconds=_WATCH_SECONDS + _SILENCE, accept=accept) as got:
-            async for line in got.content:
-                event = json.loads(line)
-                if event["type"] == "ERROR":
-                    raise _error(event["object"].get("code", 500), event["object"], {})
-                yield event["type"], event["object"]
+            begun = b""
+            async for piece in got.content.iter_chunked(_PIECE):
+                *lines, begun = (begun + piece).split(b"\n")
+                for line in lines:
+                    yield _change(line)
+                if len(begun) > _LINE:
+                    raise UnavailableError(f"the Kubernetes API server tells of a change in more than {_LINE} bytes")
+            if begun:
+                yield _change(begun)
 
     async def _call(
         self, method: str, path: str, *, body: Json | list[Json] | None = None, query: Mapping[str, str] | None = None,
@@ -177,11 +182,11 @@ class KubernetesApi:
             await self._limit.turn()
             try:
                 async with self._slots:
-                    data = None if body is None else json.dumps(body, separators=(",", ":")).encode()
+                    data = None if body is None else encoded(body)
                     async with self._responding(
                         method, path, data=data, query=query, content_type=content_type, accept=accept
                     ) as response:
-                        answer: Json = json.loads(await response.read())
+                        answer: Json = decoded(await response.read())
                         return answer
             except ThrottledError as error:
                 logger.info("the API server has no room for %s %s: %s", method, path, error.message)
@@ -249,7 +254,7 @@ async def connect(kubeconfig: Path | None = None, limits: RequestLimits | None =
             ssl=client.rest_client.ssl_context, limit=limits.in_flight + _WATCHES, keepalive_timeout=_KEPT
         )
         _find_proxy(configuration)
-        async with aiohttp.ClientSession(connector=connector, read_bufsize=_LINE, auto_decompress=True) as session:
+        async with aiohttp.ClientSession(connector=connector, read_bufsize=_PIECE, auto_decompress=True) as session:
             yield KubernetesApi(client, session, limits)
 
 
@@ -260,13 +265,19 @@ def _find_proxy(configuration: Configuration) -> None:
         configuration.proxy = getproxies().get(server.scheme)
 
 
+def _change(line: bytes) -> tuple[str, Json]:
+    event = decoded(line)
+    if event["type"] == "ERROR":
+        raise _error(event["object"].get("code", 500), event["object"], {})
+    return event["type"], event["object"]
+
+
 async def _document(response: aiohttp.ClientResponse) -> Json:
-    text = await response.text(errors="replace")
     try:
-        document = json.loads(text)
-    except ValueError:
+        document = decoded(await response.read())
+    except UnavailableError:
         document = None
-    return document if isinstance(document, dict) else {"message": text[:500]}
+    return document if isinstance(document, dict) else {"message": (await response.text(errors="replace"))[:500]}
 
 
 _ERRORS: dict[tuple[int, str], type[FlyteformError]] = {(409, "AlreadyExists"): AlreadyExistsError}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tools.kubernetes.packages import required_files
+from tools.kubernetes.packages import of_extra, required_files
 
 
 def test_files_do_not_say_where_the_environment_is() -> None:
@@ -17,3 +17,10 @@ def test_files_do_not_say_where_the_environment_is() -> None:
     assert {Path(place).parts[1] for place in system} <= {"lib", "lib64", "usr"}
     # They have digests of the commands, whose first lines name the environment's Python.
     assert not [place for place in files if place.endswith("/RECORD")]
+
+
+def test_operators_have_all_of_their_extra() -> None:
+    """What the project says that operators need is in their image, with what that needs itself."""
+    assert set(of_extra("kubernetes")) == {"kubernetes", "orjson"}
+    files = {place for place, _ in required_files(of_extra("kubernetes"))}
+    assert {f"/opt/flyteform/{name}/__init__.py" for name in ("kubernetes", "orjson", "aiohttp")} <= files
