@@ -82,7 +82,6 @@ class Execution:
             written,
             log=world.log,
             turns=world.turns,
-            clock=clock,
             config=config,
             wake=self._arrivals.wake,
         )
@@ -151,7 +150,6 @@ class Execution:
                 await self._advance(await self._arrivals.taken(self._world.config.fold_seconds))
             if self._surprised and self._state.phase is not WorkflowPhase.SUCCEEDED:
                 await self._world.executor.end(self._key)
-            self._outbox.flush()
             await self._acknowledgements.all_told()
             if self._world.config.finalize:
                 await self._world.executor.end(self._key)
@@ -197,7 +195,7 @@ class Execution:
                 self._data.forget_inputs(change.node)
 
     async def _write(self) -> None:
-        self._outbox.add(await self._journal.write())
+        self._outbox.add(await self._journal.write(), last=self._state.phase.terminal)
         self._reservations.settle()
 
     def _prepare(self, command: StartAttempt) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from flyteform_dataplane.engine.changes import encode
@@ -43,11 +41,10 @@ if TYPE_CHECKING:
     from flyteform_dataplane.engine.graph import Graph
     from flyteform_dataplane.engine.observations import Observation
     from flyteform_dataplane.engine.state import State
-    from flyteform_dataplane.ports import Clock
     from flyteform_dataplane.runner.config import RunnerConfig
     from flyteform_dataplane.runner.context import ExecutionContext
     from flyteform_dataplane.runner.log import Log
-    from flyteform_dataplane.runner.pacing import Turns
+    from flyteform_dataplane.runner.pacing import Turn, Turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +71,6 @@ class Journal:
         *,
         log: Log,
         turns: Turns,
-        clock: Clock,
         config: RunnerConfig,
         wake: Callable[[], None],
     ) -> None:
@@ -83,7 +79,6 @@ class Journal:
         self._state = state
         self._log = log
         self._turns = turns
-        self._clock = clock
         self._config = config
         self._wake = wake
         self._tally = Tally(state)
@@ -92,9 +87,12 @@ class Journal:
         self._unsnapped = written.changes
         self._snapshot_size = written.snapshot
         self._noted: list[Change] = []
-        self._waiting: asyncio.Task[None] | None = None
-        self._written = asyncio.Event()
-        self.due = False  # whether what waits has its turn
+        self._turn: Turn | None = None
+
+    @property
+    def due(self) -> bool:
+        """Whether what waits has its turn."""
+        return self._turn is not None and self._turn.given
 
     def note(self, changes: Iterable[Change]) -> None:
         """Take changes that the state has already; they are in the log when `write` has returned."""
@@ -102,17 +100,15 @@ class Journal:
 
     def write_soon(self) -> None:
         """Have what is noted written before long, with what is noted until then."""
-        if self._waiting is None:
-            self._written.clear()
-            self._waiting = asyncio.create_task(self._wait())
+        if self._turn is None:
+            self._turn = self._turns.ask(self._wake)
 
     async def write(self) -> list[tuple[int, Event]]:
         """Write what is noted as one step; return its events with their numbers. `UnavailableError` as the log says."""
         noted, self._noted = self._noted, []
-        if not self.due:
+        if not (noted and self.due):
             self.close()
         if not noted:
-            self._end_turn()
             return []
         events = events_of(self._graph, noted)
         first = self.last_event + 1
@@ -122,15 +118,14 @@ class Journal:
         self._unsnapped += len(changes)
         step = LoggedStep(self._step, self.last_event, changes)
         await self._log.append(self._key, step, self._snapshot(), self._tally.take(noted))
-        self._end_turn()
+        self.close()
         return list(enumerate(events, first))
 
     def close(self) -> None:
-        """Wait for no turn."""
-        if self._waiting is not None:
-            self._waiting.cancel()
-            self._waiting = None
-        self.due = False
+        """Wait for no turn, and let others have theirs."""
+        if self._turn is not None:
+            self._turn.end()
+            self._turn = None
 
     def _snapshot(self) -> Snapshot | None:
         # Growing with the state, so that snapshots cost no more than the log that they shorten.
@@ -139,18 +134,6 @@ class Journal:
         state = take(self._state)
         self._unsnapped, self._snapshot_size = 0, len(state)
         return Snapshot(self._step, self.last_event, state)
-
-    async def _wait(self) -> None:
-        await self._clock.sleep(timedelta(seconds=self._config.fold_seconds))
-        async with self._turns.turn():
-            self.due = True
-            self._wake()
-            await self._written.wait()
-
-    def _end_turn(self) -> None:
-        if self.due:
-            self.due, self._waiting = False, None
-            self._written.set()
 
 
 # What can be observed again after a crash: it lies in the object store, or follows from what lies there.

@@ -38,11 +38,13 @@ class Outbox:
         self._timer: asyncio.Task[None] | None = None
         self._soon = False
 
-    def add(self, events: Sequence[tuple[int, Event]]) -> None:
-        """Send the events soon; an array's progress may wait a little longer for more of it."""
-        if not events:
-            return
+    def add(self, events: Sequence[tuple[int, Event]], *, last: bool = False) -> None:
+        """Send the events soon; an array's progress may wait a little longer for more of it, and the last ones not."""
         self._waiting.extend(events)
+        if last:
+            self.flush()
+        if not self._waiting:
+            return
         soon = not all(_is_progress(event) for _, event in events)
         if self._timer is None or (soon and not self._soon):
             self.close()

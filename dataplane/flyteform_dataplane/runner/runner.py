@@ -54,7 +54,17 @@ class Runner:
         cache = LiteralCache(config.cached_bytes)
         endings = Endings()
         self._world = World(
-            self._log, objects, executor, catalog, reporter, control, endings, clock, config, cache, Turns()
+            self._log,
+            objects,
+            executor,
+            catalog,
+            reporter,
+            control,
+            endings,
+            clock,
+            config,
+            cache,
+            Turns(clock, config.fold_seconds),
         )
         self._executions: dict[str, Execution] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -85,6 +95,7 @@ class Runner:
         self._executions.clear()
         self._ids.clear()
         self._causes.clear()
+        await self._world.turns.close()
         await self._log.close()
 
     async def accept(self, lease: Lease) -> None:

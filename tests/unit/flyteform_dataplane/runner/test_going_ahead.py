@@ -14,7 +14,7 @@ from flyteform_dataplane.runner import RunnerConfig
 from flyteform_dataplane.runner.log import ExecutionLog
 from flyteform_dataplane.runner.pacing import Turns
 from support.closures import Flow, integers, literals, promise
-from support.world import Broken, World
+from support.world import Broken, SystemClock, World
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -176,20 +176,18 @@ async def test_a_map_goes_ahead(make_world: MakeWorld, written: list[int]) -> No
 
 async def test_turns_are_taken_one_by_one() -> None:
     """Who waits for a turn has it alone, in order, and one who gives up keeps nobody waiting."""
-    turns = Turns()
-    order: list[int] = []
-
-    async def take(number: int) -> None:
-        async with turns.turn():
-            order.append(number)
+    turns = Turns(SystemClock(), 0.001)
+    given: asyncio.Queue[int] = asyncio.Queue()
+    asked = [turns.ask(lambda number=number: given.put_nowait(number)) for number in range(5)]  # type: ignore[misc]
+    asked[0].end()
+    asked[3].end()
+    async with asyncio.timeout(60):
+        for number in (1, 2, 4):
+            assert await given.get() == number
             await asyncio.sleep(0)
-            order.append(number)
-
-    tasks = [asyncio.create_task(take(number)) for number in range(4)]
-    await asyncio.sleep(0)
-    tasks[2].cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-    assert order == [0, 0, 1, 1, 3, 3]
+            assert [turn.given and not turn.is_over for turn in asked].count(True) == 1
+            asked[number].end()
+    await turns.close()
 
 
 async def test_a_write_that_fails_leaves_its_turn(make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch) -> None:
