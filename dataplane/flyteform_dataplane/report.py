@@ -18,6 +18,7 @@ from flyteform.proto.flyteform.v1.events_pb2 import Event, EventStatus, ReportEv
 from flyteform.proto.flyteform.v1.events_pb2_grpc import EventServiceStub
 from flyteform.waiting import set_within
 from flyteform_dataplane.channel import Backoff
+from flyteform_dataplane.engine.records import record
 from flyteform_dataplane.health import ended
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class _Lane:
     repeated: int = 0  # events up to this number may have arrived before
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Parcel:
     lane: _Lane
     sequence: int
@@ -100,12 +101,15 @@ class EventReporter:
 
     While a batch is on its way, and for `gather` seconds after it has arrived, the next one fills: every batch costs
     the control plane a transaction, which on one machine is taken from the tasks. A lone event leaves at once, the
-    end of an execution waits for nothing, and what somebody waits for does not wait for long.
+    end of an execution waits for `ends` seconds only, in which others may end, and what somebody waits for does not
+    wait for long.
     A refusal that repeating can't change (the execution is terminal, the event is malformed) is logged and counts as
     acknowledged: nothing would ever get past it.
     """
 
-    def __init__(self, channel: grpc.aio.Channel, *, backoff: Backoff | None = None, gather: float = 0.1) -> None:
+    def __init__(
+        self, channel: grpc.aio.Channel, *, backoff: Backoff | None = None, gather: float = 0.1, ends: float = 0.0
+    ) -> None:
         self._events = EventServiceStub(channel)
         self._admin = AdminServiceStub(channel)  # type: ignore[no-untyped-call] # flyteidl's stubs have no types
         self._backoff = backoff or Backoff()
@@ -113,6 +117,7 @@ class EventReporter:
         self._observers: list[Acknowledged] = []
         self._acknowledged: dict[tuple[str, str, str], tuple[WorkflowExecutionIdentifier, int]] = {}
         self._gather = gather
+        self._ends = ends
         self._work = asyncio.Event()
         self._urgent = asyncio.Event()
         self._hurrying: asyncio.TimerHandle | None = None
@@ -150,13 +155,13 @@ class EventReporter:
             if again:
                 lane.repeated = events[-1][0]
             self._work.set()
-            if any(event.workflow.event.phase in _ENDS for _, event in events):
-                self._urgent.set()
+            # The end is the last of them.
+            if any(event.workflow.event.phase in _ENDS for _, event in reversed(events)):
+                self._hasten(self._ends)
 
     def hurry(self) -> None:
         """Send soon what is queued, with what many others in a hurry queue meanwhile."""
-        if self._hurrying is None:
-            self._hurrying = asyncio.get_running_loop().call_later(_HURRY, self._hurried)
+        self._hasten(_HURRY)
 
     def drop(self, execution: WorkflowExecutionIdentifier) -> None:
         """Send nothing more of what is queued for the execution; nobody is told of its acknowledgement."""
@@ -168,6 +173,12 @@ class EventReporter:
     def on_acknowledged(self, observe: Acknowledged) -> None:
         """Call `observe` with the highest sequence number up to which all events are acknowledged."""
         self._observers.append(observe)
+
+    def _hasten(self, seconds: float) -> None:
+        if not seconds:
+            self._urgent.set()
+        elif self._hurrying is None:
+            self._hurrying = asyncio.get_running_loop().call_later(seconds, self._hurried)
 
     def _hurried(self) -> None:
         self._hurrying = None
@@ -266,21 +277,25 @@ class EventReporter:
         return EventStatus()
 
     def _settle(self, batch: Sequence[_Parcel], statuses: Sequence[EventStatus]) -> None:
-        held_up: set[int] = set()
+        held_up: set[_Lane] = set()
+        settled: dict[_Lane, int] = {}
         for parcel, status in zip(batch, statuses, strict=False):
-            lane, verdict = parcel.lane, judge(status.code)
-            if id(lane) in held_up or not lane.events or lane.events[0][0] != parcel.sequence:
+            lane = parcel.lane
+            if lane in held_up or not lane.events or lane.events[0][0] != parcel.sequence:
                 continue
-            if verdict is Verdict.AGAIN:
-                held_up.add(id(lane))
+            code = status.code
+            if code and judge(code) is Verdict.AGAIN:
+                held_up.add(lane)
                 self._hold(lane, status)
                 continue
-            if status.code:
-                level = _level(status.code, repeated=parcel.sequence <= lane.repeated)
+            if code:
+                level = _level(code, repeated=parcel.sequence <= lane.repeated)
                 logger.log(level, "the control plane refused an event of %s: %s", lane.execution.name, status.message)
             lane.events.popleft()
             lane.failures = 0
-            self._acknowledge(lane, parcel.sequence)
+            settled[lane] = parcel.sequence
+        for lane, sequence in settled.items():
+            self._acknowledge(lane, sequence)
 
     def _hold(self, lane: _Lane, status: EventStatus) -> None:
         lane.failures += 1

@@ -96,12 +96,19 @@ async def start(server: Server) -> AsyncIterator[Start]:
         await grpc_server.stop(0)
 
 
+def ended(number: int) -> tuple[int, Event]:
+    """Return the last event of an execution."""
+    end = Event(workflow=event_pb2.WorkflowExecutionEventRequest(request_id="end"))
+    end.workflow.event.phase = WorkflowExecution.SUCCEEDED
+    return number, end
+
+
 class Sender:
     """A reporter and what it has acknowledged."""
 
-    def __init__(self, address: str, gather: float = 0.0) -> None:
+    def __init__(self, address: str, gather: float = 0.0, ends: float = 0.0) -> None:
         self.channel = open_channel(address)
-        self.reporter = EventReporter(self.channel, backoff=Backoff(0.01, 0.05), gather=gather)
+        self.reporter = EventReporter(self.channel, backoff=Backoff(0.01, 0.05), gather=gather, ends=ends)
         self.acknowledged: dict[str, list[int]] = {}
         self.reporter.on_acknowledged(self._note)
 
@@ -270,11 +277,21 @@ async def test_what_follows_a_batch_is_gathered(server: Server, start: Start) ->
             sender.reporter.send(execution("a"), [event("a", number)])
             await asyncio.sleep(0)
         assert server.batches == [["a-1"]]
-        end = Event(workflow=event_pb2.WorkflowExecutionEventRequest(request_id="end"))
-        end.workflow.event.phase = WorkflowExecution.SUCCEEDED
-        sender.reporter.send(execution("a"), [(4, end)])
+        sender.reporter.send(execution("a"), [ended(4)])
         await until(lambda: sender.last("a") == 4)
     assert server.batches == [["a-1"], ["a-2", "a-3", ""]]
+
+
+async def test_ends_leave_together(server: Server, start: Start) -> None:
+    """Executions that end one soon after the other are told of in one batch, if they are to wait for each other."""
+    async with Sender(await start(), gather=3600.0, ends=0.05) as sender:
+        sender.reporter.send(execution("a"), [event("a", 1)])
+        await until(lambda: sender.last("a") == 1)
+        for name in ("b", "c"):
+            sender.reporter.send(execution(name), [ended(1)])
+            await asyncio.sleep(0)
+        await until(lambda: sender.last("c") == 1)
+    assert server.batches == [["a-1"], ["", ""]]
 
 
 async def test_what_is_waited_for_is_sent_soon(server: Server, start: Start) -> None:
