@@ -83,7 +83,7 @@ class FakeCluster:
         self._tell("DELETED", path, item)
         return item
 
-    async def watch(self, path: str, version: str, **_: str) -> AsyncIterator[tuple[str, Json]]:
+    async def watch(self, path: str, version: str, _read: object = None, **_: str) -> AsyncIterator[tuple[str, Json]]:
         """Yield changes from now on."""
         assert version == str(self._version), "a change between a list and its watch"
         queue: asyncio.Queue[tuple[str, Json]] = asyncio.Queue()

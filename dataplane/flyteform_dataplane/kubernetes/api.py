@@ -16,6 +16,7 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
+from multidict import CIMultiDict
 from yaml import YAMLError
 from yarl import URL
 
@@ -28,7 +29,7 @@ from flyteform.errors import (
     UnavailableError,
 )
 from flyteform_dataplane.kubernetes.limits import RateLimit, RequestLimits
-from flyteform_dataplane.kubernetes.wire import decoded, encoded
+from flyteform_dataplane.kubernetes.wire import Change, Described, Listed, Reader, decoded, encoded
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_TIMEOUT = 30.0  # seconds for one request
+_TIMEOUT = aiohttp.ClientTimeout(30.0)  # seconds for one request
 _WATCH_SECONDS = 300  # a watch ends by itself and is begun again: a connection may die without a word
 _DAY = 86_400.0  # seconds
 _SILENCE = 60.0  # seconds of a watch beyond its own end, after which it is given up
@@ -49,7 +50,12 @@ _JSON = "application/json"
 _METADATA = "as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _METADATA_LIST = "as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _METADATA_ONLY = f"{_JSON};{_METADATA},{_JSON}"
+_METADATA_LISTS = f"{_JSON};{_METADATA_LIST},{_JSON}"
+# Whoever asks for metadata reads no more, should the server know no such answer and give all.
+_READERS = {_METADATA_ONLY: Reader(Described), _METADATA_LISTS: Reader(Listed)}
+_read_described = Reader(Change[Described])
 _FIRST_ERROR = 400
+_SILENT = (aiohttp.ClientError, TimeoutError, ConnectionError, asyncio.IncompleteReadError)
 _WATCHES = 16
 _KEPT = 60.0  # seconds that a connection is kept without use: making one costs both ends as much as many requests
 _TRIES = 4  # of a request that the API server has no room for
@@ -85,9 +91,10 @@ class KubernetesApi:
     """
 
     def __init__(self, client: ApiClient, session: aiohttp.ClientSession, limits: RequestLimits | None = None) -> None:
-        self._client = client
         self._session = session
         self._configuration = client.configuration
+        self._token: str | None = None
+        self._prepared: dict[tuple[str, str], CIMultiDict[str]] = {}  # headers with that token
         limits = limits or RequestLimits()
         self._limit = RateLimit(limits)
         # Who waits for a connection has not written its request yet: a thousand at once take little memory.
@@ -100,7 +107,7 @@ class KubernetesApi:
 
     async def get_metadata(self, path: str, **query: str) -> Json:
         """Return a list of which each object has its metadata only."""
-        listed = await self._call("GET", path, query=query, accept=f"{_JSON};{_METADATA_LIST},{_JSON}")
+        listed = await self._call("GET", path, query=query, accept=_METADATA_LISTS)
         return {**listed, "items": listed["items"] or []}  # an empty list of metadata is null
 
     async def service_account_keys(self) -> Json:
@@ -144,16 +151,17 @@ class KubernetesApi:
 
     async def stream(self, path: str, **query: str) -> AsyncIterator[bytes]:
         """Yield what is no JSON, a log, as it comes; it may be followed for a day."""
-        async with self._responding("GET", path, query=query, seconds=_DAY) as response:
+        async with self._responding(path, query, seconds=_DAY) as response:
             async for piece in response.content.iter_any():
                 yield piece
 
     async def watch(
-        self, path: str, version: str, *, metadata_only: bool = False, **query: str
+        self, path: str, version: str, read: Reader | None = None, /, *, metadata_only: bool = False, **query: str
     ) -> AsyncIterator[tuple[str, Json]]:
         """Yield changes of a collection from a resource version on, until the server ends the watch.
 
-        Each is ADDED, MODIFIED, DELETED or BOOKMARK with its object; `ExpiredError` where the version is too old.
+        Each is ADDED, MODIFIED, DELETED or BOOKMARK with its object, of which `read` may leave parts out;
+        `ExpiredError` where the version is too old.
         """
         asked = {
             **query,
@@ -163,16 +171,17 @@ class KubernetesApi:
             "timeoutSeconds": str(_WATCH_SECONDS),
         }
         accept = _METADATA_ONLY if metadata_only else _JSON
-        async with self._responding("GET", path, query=asked, seconds=_WATCH_SECONDS + _SILENCE, accept=accept) as got:
+        read = read or (_read_described if metadata_only else decoded)
+        async with self._responding(path, asked, seconds=_WATCH_SECONDS + _SILENCE, accept=accept) as got:
             begun = b""
             async for piece in got.content.iter_chunked(_PIECE):
                 *lines, begun = (begun + piece).split(b"\n")
                 for line in lines:
-                    yield _change(line)
+                    yield _change(line, read)
                 if len(begun) > _LINE:
                     raise UnavailableError(f"the Kubernetes API server tells of a change in more than {_LINE} bytes")
             if begun:
-                yield _change(begun)
+                yield _change(begun, read)
 
     async def _call(
         self, method: str, path: str, *, body: Json | list[Json] | None = None, query: Mapping[str, str] | None = None,
@@ -183,52 +192,63 @@ class KubernetesApi:
             try:
                 async with self._slots:
                     data = None if body is None else encoded(body)
-                    async with self._responding(
-                        method, path, data=data, query=query, content_type=content_type, accept=accept
-                    ) as response:
-                        answer: Json = decoded(await response.read())
-                        return answer
+                    response = await self._ask(method, path, data, query, content_type=content_type, accept=accept)
+                    answer: Json = _READERS.get(accept, decoded)(await response.read())
+                    return answer
             except ThrottledError as error:
                 logger.info("the API server has no room for %s %s: %s", method, path, error.message)
                 self._limit.rest(error.after)
                 if tries == _TRIES:
                     raise
+            except _SILENT as error:
+                raise _unreachable(error) from error
         raise AssertionError(method)  # unreachable: the last try returns or raises
 
     @asynccontextmanager
     async def _responding(
-        self,
-        method: str,
-        path: str,
-        *,
-        data: bytes | None = None,
-        query: Mapping[str, str] | None = None,
-        content_type: str = _JSON,
-        accept: str = _JSON,
-        seconds: float = _TIMEOUT,
+        self, path: str, query: Mapping[str, str], *, seconds: float, accept: str = _JSON
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        headers = {"Accept": accept, "Content-Type": content_type}
-        await self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, None)
-        where = f"{self._configuration.host}{path}" + (f"?{urlencode(query)}" if query else "")
-        self.requests += 1
+        """Read what comes for as long as that."""
         try:
-            async with self._session.request(
-                method,
-                URL(where, encoded=True),
-                data=data,
-                headers=headers,
-                timeout=aiohttp.ClientTimeout(seconds),
-                proxy=self._configuration.proxy,
-                proxy_headers=self._configuration.proxy_headers,
-                server_hostname=self._configuration.tls_server_name or None,
+            async with await self._ask(
+                "GET", path, None, query, accept=accept, patience=aiohttp.ClientTimeout(seconds)
             ) as response:
-                if response.status >= _FIRST_ERROR:
-                    raise _error(response.status, await _document(response), response.headers)
                 yield response
-        except (aiohttp.ClientError, TimeoutError, ConnectionError, asyncio.IncompleteReadError) as error:
-            raise UnavailableError(
-                f"the Kubernetes API server cannot be reached: {str(error) or type(error).__name__}"
-            ) from error
+        except _SILENT as error:
+            raise _unreachable(error) from error
+
+    async def _ask(
+        self, method: str, path: str, data: bytes | None, query: Mapping[str, str] | None, *,
+        content_type: str = _JSON, accept: str = _JSON, patience: aiohttp.ClientTimeout = _TIMEOUT,
+    ) -> aiohttp.ClientResponse:  # fmt: skip
+        """Return an answer of which the beginning is there; whoever asks reads it to its end, or closes it."""
+        where = f"{self._configuration.host}{path}" + (f"?{urlencode(query)}" if query else "")
+        headers = await self._headers(content_type, accept)
+        self.requests += 1
+        response = await self._session.request(
+            method,
+            URL(where, encoded=True),
+            data=data,
+            headers=headers,
+            timeout=patience,
+            proxy=self._configuration.proxy,
+            proxy_headers=self._configuration.proxy_headers,
+            server_hostname=self._configuration.tls_server_name or None,
+        )
+        if response.status >= _FIRST_ERROR:
+            raise _error(response.status, await _document(response), response.headers)
+        return response
+
+    async def _headers(self, content_type: str, accept: str) -> CIMultiDict[str]:
+        """Return the headers of a request. The library renews the token, so it is asked for that each time."""
+        token = await self._configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
+        if token != self._token:
+            self._token, self._prepared = token, {}
+        known = self._prepared.get((content_type, accept))
+        if known is None:
+            said = {"Accept": accept, "Content-Type": content_type, **({"Authorization": token} if token else {})}
+            known = self._prepared[content_type, accept] = CIMultiDict(said)
+        return known
 
 
 @asynccontextmanager
@@ -254,7 +274,9 @@ async def connect(kubeconfig: Path | None = None, limits: RequestLimits | None =
             ssl=client.rest_client.ssl_context, limit=limits.in_flight + _WATCHES, keepalive_timeout=_KEPT
         )
         _find_proxy(configuration)
-        async with aiohttp.ClientSession(connector=connector, read_bufsize=_PIECE, auto_decompress=True) as session:
+        async with aiohttp.ClientSession(
+            connector=connector, cookie_jar=aiohttp.DummyCookieJar(), read_bufsize=_PIECE
+        ) as session:
             yield KubernetesApi(client, session, limits)
 
 
@@ -265,11 +287,16 @@ def _find_proxy(configuration: Configuration) -> None:
         configuration.proxy = getproxies().get(server.scheme)
 
 
-def _change(line: bytes) -> tuple[str, Json]:
-    event = decoded(line)
+def _change(line: bytes, read: Reader) -> tuple[str, Json]:
+    event = read(line)
     if event["type"] == "ERROR":
-        raise _error(event["object"].get("code", 500), event["object"], {})
+        status = decoded(line)["object"]
+        raise _error(status.get("code", 500), status, {})
     return event["type"], event["object"]
+
+
+def _unreachable(error: Exception) -> UnavailableError:
+    return UnavailableError(f"the Kubernetes API server cannot be reached: {str(error) or type(error).__name__}")
 
 
 async def _document(response: aiohttp.ClientResponse) -> Json:

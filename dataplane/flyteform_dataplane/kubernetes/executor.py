@@ -24,7 +24,7 @@ from flyteform_dataplane.kubernetes.refusals import failure_of
 from flyteform_dataplane.kubernetes.rooms import Rooms
 from flyteform_dataplane.kubernetes.scopes import Informers, Namespaces
 from flyteform_dataplane.kubernetes.states import Copying, Ended, Failed, Running, Waiting, state_of
-from flyteform_dataplane.kubernetes.trimming import trimmed_pod
+from flyteform_dataplane.kubernetes.trimming import TrimmedPods, trimmed_pod
 from flyteform_dataplane.ports import AttemptPhase, AttemptUpdate
 
 if TYPE_CHECKING:
@@ -76,7 +76,8 @@ class PodExecutor:
         self._sweeping: asyncio.Task[None] | None = None
         self._maker = PodMaker(api, profile, self._templates, self._rooms, owner)
         mine = f"{MANAGED_LABEL}={MANAGER}"
-        self._informer = Informers(api, "/api/v1/pods", self._seen, namespaces, selector=mine, keep=trimmed_pod)
+        pods = TrimmedPods(api)
+        self._informer = Informers(pods, "/api/v1/pods", self._seen, namespaces, selector=mine, keep=trimmed_pod)
 
     async def open(self) -> None:
         """Begin to watch; returns when all pods and templates that there are have been seen."""

@@ -35,7 +35,7 @@ class Collection(Protocol):
         ...
 
     def watch(
-        self, path: str, version: str, *, metadata_only: bool = False, **query: str
+        self, path: str, version: str, /, *, metadata_only: bool = False, **query: str
     ) -> AsyncIterator[tuple[str, Json]]:
         """Yield changes from a resource version on."""
         ...
@@ -136,8 +136,9 @@ class Informer:
         while not version or token:
             page = await ask(self._path, limit=_PAGE, **({"continue": token} if token else {}), **self._query)
             for item in page["items"]:
-                found.add(_key(item))
-                self._take(item)
+                key = _key(item)
+                found.add(key)
+                self._take(key, item)
             token, version = page["metadata"].get("continue", ""), page["metadata"]["resourceVersion"]
         for key in [key for key in self._objects if key not in found]:
             self._tell(self._objects.pop(key), there=False)
@@ -157,7 +158,7 @@ class Informer:
                         self._objects.pop(_key(item), None)
                         self._tell(self._keep(item), there=False)
                     elif kind != "BOOKMARK":
-                        self._take(item)
+                        self._take(_key(item), item)
                     version = item["metadata"]["resourceVersion"]
         except ExpiredError:
             raise
@@ -170,10 +171,10 @@ class Informer:
             return ""
         return version
 
-    def _take(self, item: Json) -> None:
-        known = self._objects.get(_key(item))
+    def _take(self, key: tuple[str, str], item: Json) -> None:
+        known = self._objects.get(key)
         if known is None or known["metadata"]["resourceVersion"] != item["metadata"]["resourceVersion"]:
-            kept = self._objects[_key(item)] = self._keep(item)
+            kept = self._objects[key] = self._keep(item)
             self._tell(kept, there=True)
 
     def _tell(self, item: Json, *, there: bool) -> None:

@@ -21,6 +21,6 @@ def test_files_do_not_say_where_the_environment_is() -> None:
 
 def test_operators_have_all_of_their_extra() -> None:
     """What the project says that operators need is in their image, with what that needs itself."""
-    assert set(of_extra("kubernetes")) == {"kubernetes", "orjson"}
+    assert set(of_extra("kubernetes")) == {"kubernetes", "msgspec"}
     files = {place for place, _ in required_files(of_extra("kubernetes"))}
-    assert {f"/opt/flyteform/{name}/__init__.py" for name in ("kubernetes", "orjson", "aiohttp")} <= files
+    assert {f"/opt/flyteform/{name}/__init__.py" for name in ("kubernetes", "msgspec", "aiohttp")} <= files

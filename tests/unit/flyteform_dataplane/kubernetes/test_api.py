@@ -138,6 +138,37 @@ async def test_what_a_request_says(tmp_path: Path) -> None:
     assert {one["Authorization"] for one in headers} == {"Bearer t1"}
 
 
+async def test_metadata_is_all_that_is_read(tmp_path: Path) -> None:
+    """Who has written which field, and what a server gives beyond what it was asked for, nobody reads."""
+    given = {"metadata": {"name": "a", "managedFields": [{"manager": "m"}]}, "spec": {}}
+    change = {"type": "ADDED", "object": given}
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if "watch" in request.query:
+            return web.json_response(change)
+        listed = {"metadata": {"continue": "c"}, "items": [given]}
+        return web.json_response(listed if request.method == "GET" else given)
+
+    async with serving(tmp_path, answer) as api:
+        left = {"metadata": {"name": "a"}}
+        assert await api.create(PODS, {}, metadata_only=True) == left
+        assert await api.patch(f"{PODS}/a", {}) == left
+        assert await api.get_metadata(PODS) == {"metadata": {"continue": "c"}, "items": [left]}
+        assert [one async for one in api.watch(PODS, "1", metadata_only=True)] == [("ADDED", left)]
+        assert [one async for one in api.watch(PODS, "1")] == [("ADDED", given)]
+        assert await api.create(PODS, {}) == given
+
+
+@pytest.mark.parametrize("metadata_only", [False, True])
+async def test_what_a_watch_says_at_its_end(tmp_path: Path, *, metadata_only: bool) -> None:
+    """The reason is read, whatever is read of changes."""
+    gone = {"type": "ERROR", "object": {"kind": "Status", "metadata": {}, "code": 410, "message": "too old"}}
+    async with serving(tmp_path, telling(json.dumps(gone).encode() + b"\n")) as api:
+        with pytest.raises(ExpiredError, match="too old"):
+            async for _ in api.watch(PODS, "1", metadata_only=metadata_only):
+                pass
+
+
 async def test_tokens_are_renewed(tmp_path: Path) -> None:
     """Each request has the token that the library has by then, as its hook renews those of service accounts."""
     heard: list[str] = []

@@ -10,7 +10,7 @@ import pytest
 
 from flyteform_dataplane.kubernetes.profile import GracePeriods
 from flyteform_dataplane.kubernetes.states import state_of
-from flyteform_dataplane.kubernetes.trimming import trimmed_pod
+from flyteform_dataplane.kubernetes.trimming import read_pods, trimmed_pod
 from support.pods import ended, status, waiting
 
 Json = dict[str, Any]
@@ -35,6 +35,12 @@ PODS = [
 ]
 
 
+def read(pod: Json) -> Json:
+    """Return a pod as it is read of a watch."""
+    found: Json = read_pods(json.dumps({"type": "MODIFIED", "object": pod}).encode())["object"]
+    return found
+
+
 @pytest.mark.parametrize("pod", PODS, ids=range(len(PODS)))
 @pytest.mark.parametrize("deleted", [False, True])
 def test_the_judgement_is_the_same(pod: Json, *, deleted: bool) -> None:
@@ -45,6 +51,7 @@ def test_the_judgement_is_the_same(pod: Json, *, deleted: bool) -> None:
         whole["metadata"]["deletionTimestamp"] = "2026-01-01T00:30:00Z"
     for now in (NOW, NOW + timedelta(days=1)):
         assert state_of(trimmed_pod(whole), GracePeriods(), now) == state_of(whole, GracePeriods(), now)
+    assert trimmed_pod(read(whole)) == trimmed_pod(whole)
 
 
 def test_little_is_left() -> None:
@@ -54,3 +61,17 @@ def test_little_is_left() -> None:
     pod["spec"] = {"nodeName": "n", "containers": [{"name": "main", "env": [{"name": "A", "value": "b"}] * 50}]}
     assert len(json.dumps(trimmed_pod(pod))) * 5 < len(json.dumps(pod))
     assert trimmed_pod(pod)["spec"] == {"nodeName": "n"}
+    assert trimmed_pod(read(pod)) == trimmed_pod(pod)
+    assert len(json.dumps(read(pod))) * 5 < len(json.dumps(pod))
+
+
+def test_a_pod_of_another_form() -> None:
+    """Null is nothing, what is zero or false stays, and a pod of a form that nobody expects is read whole."""
+    pod = status("Running", {**ended(), "ready": False, "restartCount": 0, "started": None}, conditions=None)
+    pod["metadata"] |= {"labels": None, "deletionTimestamp": None, "finalizers": []}
+    kept = trimmed_pod(read(pod))
+    assert kept["metadata"].keys() == {"name", "creationTimestamp", "labels", "annotations"}
+    (container,) = kept["status"]["containerStatuses"]
+    assert container["state"]["terminated"]["exitCode"] == 0
+    assert (container["ready"], container["restartCount"], "started" in container) == (False, 0, False)
+    assert read({**pod, "spec": {"hostname": 1, "containers": []}})["spec"] == {"hostname": 1, "containers": []}
