@@ -3,7 +3,6 @@
 A file system makes what was done since the last wait durable as a whole, so one for each file is hardly more than one.
 """
 
-# ruff: noqa: PTH108 - a Path costs more than the system call that it makes
 from __future__ import annotations
 
 import asyncio
@@ -14,54 +13,69 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from flyteform.objects.files import begin, parent, publish, sync_directory, write_out
+from flyteform.errors import FlyteformError
+from flyteform.objects.files import begin, publish, write_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-# While some wait for the disk, others go on: it makes what several wait for durable at once.
-_WRITERS = 4
-_MOST = 4
+    # Opens the directory of an object, which is made if need be: its descriptor, and the object's name there.
+    Opening = Callable[[str], tuple[int, str]]
+
+# While one waits for the disk, another goes on: it makes what both wait for durable at once. More of them would be in
+# each other's way, and in that of the event loop.
+_WRITERS = 2
+_MOST = 8
 
 
 @dataclass(slots=True)
 class Write:
-    """A file's whole content; with `if_absent` an existing one stays, and is an error.
+    """An object's whole content; with `if_absent` an existing one stays, and is an error.
 
-    It lies beside its target first, with `descriptor` open until all is in it.
+    On its way it lies beside its target, both open: a thread that opens and closes disturbs the event loop each time.
     """
 
-    target: str
+    uri: str
     data: bytes
-    if_absent: bool = False
+    if_absent: bool
+    name: str = ""
+    folder: int = -1
     temporary: str = ""
     descriptor: int = -1
-    error: Exception | None = None
+    error: BaseException | None = None
+
+    def close(self) -> None:
+        """Close what is open."""
+        for descriptor in (self.descriptor, self.folder):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self.descriptor = self.folder = -1
+
+    def discard(self) -> None:
+        """Forget what was written."""
+        if self.temporary:
+            with suppress(OSError):
+                os.unlink(self.temporary, dir_fd=self.folder)
+        self.close()
 
 
-def stage(writes: Sequence[Write]) -> None:
+def _stage(writes: Sequence[Write], opening: Opening) -> None:
     """Write the contents beside their targets: no wait for the disk, so no work for a thread."""
-    _each(writes, _stage)
+    _each(writes, partial(_begin, opening))
 
 
-def settle(writes: Sequence[Write]) -> None:
+def _settle(writes: Sequence[Write]) -> None:
     """Make what was staged durable, and visible."""
     _each(writes, _finish)
     _each(writes, _publish)
     # Their names have to be made durable; those of the directories themselves are since the files were (see `staged`).
-    directories = {parent(write.target) for write in writes if write.error is None}
+    folders = {write.uri.rpartition("/")[0]: write.folder for write in writes if write.error is None}
     try:
-        for directory in directories:
-            sync_directory(directory)
+        for folder in folders.values():
+            os.fsync(folder)
     except OSError as error:
         for write in writes:
             write.error = write.error or error
-
-
-def discard(writes: Sequence[Write]) -> None:
-    """Forget what was staged."""
-    for write in writes:
-        _discard(write)
 
 
 def _each(writes: Sequence[Write], step: Callable[[Write], None]) -> None:
@@ -70,32 +84,23 @@ def _each(writes: Sequence[Write], step: Callable[[Write], None]) -> None:
         if write.error is None:
             try:
                 step(write)
-            except (OSError, UnicodeEncodeError) as error:
+            except (OSError, UnicodeEncodeError, FlyteformError) as error:
                 write.error = error
-                _discard(write)
+                write.discard()
 
 
-def _stage(write: Write) -> None:
-    write.temporary, write.descriptor = begin(write.target)
+def _begin(opening: Opening, write: Write) -> None:
+    write.folder, write.name = opening(write.uri)
+    write.temporary, write.descriptor = begin(write.folder)
     write_out(write.descriptor, write.data)
 
 
 def _finish(write: Write) -> None:
     os.fsync(write.descriptor)
-    descriptor, write.descriptor = write.descriptor, -1
-    os.close(descriptor)
 
 
 def _publish(write: Write) -> None:
-    publish(write.temporary, write.target, if_absent=write.if_absent)
-
-
-def _discard(write: Write) -> None:
-    if write.descriptor >= 0:
-        os.close(write.descriptor)
-    if write.temporary:
-        with suppress(OSError):
-            os.unlink(write.temporary)
+    publish(write.folder, write.temporary, write.name, if_absent=write.if_absent)
 
 
 @dataclass(slots=True)
@@ -103,6 +108,7 @@ class _Lane:
     """What waits in one event loop, and how many threads write for it."""
 
     loop: asyncio.AbstractEventLoop
+    opening: Opening
     waiting: deque[tuple[Write, asyncio.Future[None]]] = field(default_factory=deque)
     writers: int = 0
     called: bool = False
@@ -122,12 +128,12 @@ class _Lane:
             batch = [self.waiting.popleft() for _ in range(min(_MOST, len(self.waiting)))]
             writes = [write for write, _ in batch]
             try:
-                stage(writes)
-                settled = self.loop.run_in_executor(None, settle, writes)
+                _stage(writes, self.opening)
+                settled = self.loop.run_in_executor(None, _settle, writes)
             except BaseException:
                 # The loop is at its end, and has no threads any more.
-                discard(writes)
-                for _, done in batch:
+                for write, done in batch:
+                    write.discard()
                     done.cancel()
                 raise
             self.writers += 1
@@ -137,6 +143,7 @@ class _Lane:
         self.writers -= 1
         unforeseen = settled.exception()
         for write, done in batch:
+            write.close()
             error = write.error or unforeseen
             if done.done():
                 continue
@@ -150,12 +157,13 @@ class _Lane:
 class Batches:
     """Gathers files: what comes while others are being written is written next, all of it together."""
 
-    def __init__(self) -> None:
+    def __init__(self, opening: Opening) -> None:
+        self._opening = opening
         self._lane: _Lane | None = None
 
-    async def write(self, target: str, data: bytes, *, if_absent: bool = False) -> None:
+    async def write(self, uri: str, data: bytes, *, if_absent: bool = False) -> None:
         """Return when the file is there, and durable; raise what kept it from that."""
         loop, lane = asyncio.get_running_loop(), self._lane
         if lane is None or lane.loop is not loop:
-            lane = self._lane = _Lane(loop)
-        await lane.add(Write(target, data, if_absent))
+            lane = self._lane = _Lane(loop, self._opening)
+        await lane.add(Write(uri, data, if_absent))

@@ -1,6 +1,10 @@
-"""Durable, atomic files: the blocking primitives below the local object store. Paths are absolute, and trusted here."""
+"""Durable, atomic files: the blocking primitives below the local object store. Paths are absolute, and trusted here.
 
-# ruff: noqa: PTH102, PTH105, PTH108, PTH123 - a Path costs more than the system call that it makes
+What is written is named by its open directory and its name there: whoever puts a link in that directory's place
+meanwhile leads nothing astray, and the system need not walk down the path for each step.
+"""
+
+# ruff: noqa: PTH102, PTH123 - a Path costs more than the system call that it makes
 from __future__ import annotations
 
 import hashlib
@@ -17,15 +21,18 @@ if TYPE_CHECKING:
 TEMPORARY_PREFIX = ".flyteform-tmp-"
 CHUNK_BYTES = 1024 * 1024
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+_READABLE = os.O_RDONLY | os.O_DIRECTORY
+# Where the system has it, what lies in a directory can be used without the right to list it.
+_REACHABLE = os.O_DIRECTORY | getattr(os, "O_PATH", os.O_RDONLY)
 
 
 class StagedFile:
-    """A file being written beside its target; nobody sees it before `commit`."""
+    """A file being written beside its target, `name` in an open directory; nobody sees it before `commit`."""
 
-    def __init__(self, target: str) -> None:
-        self._target = target
+    def __init__(self, folder: int, name: str) -> None:
+        self._folder, self._name = folder, name
         self._digest = hashlib.md5(usedforsecurity=False)
-        self._temporary, descriptor = begin(target)
+        self._temporary, descriptor = begin(folder)
         self._file = os.fdopen(descriptor, "wb")
         self.size = 0
 
@@ -45,36 +52,36 @@ class StagedFile:
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
-        publish(self._temporary, self._target)
-        sync_directory(parent(self._target))
+        publish(self._folder, self._temporary, self._name)
+        os.fsync(self._folder)
 
     def discard(self) -> None:
         """Forget what was written; nothing to do after a commit."""
         self._file.close()
         with suppress(FileNotFoundError):
-            os.unlink(self._temporary)
+            os.unlink(self._temporary, dir_fd=self._folder)
 
 
 @contextmanager
-def staged(target: str) -> Iterator[StagedFile]:
-    """Open a staged file for `target`, creating its directories; discarded unless it was committed.
+def staged(folder: int, name: str) -> Iterator[StagedFile]:
+    """Open a staged file; discarded unless it was committed.
 
     The directories become durable with the file: a journal keeps the order of what was done, so whoever waits for a
     file waits for the directories that were made before it.
     """
-    file = StagedFile(target)
+    file = StagedFile(folder, name)
     try:
         yield file
     finally:
         file.discard()
 
 
-def write(target: str, data: bytes, *, if_absent: bool = False, durable: bool = True) -> None:
-    """Replace the content of `target` atomically and, unless told otherwise, durably; create its directories.
+def write(folder: int, name: str, data: bytes, *, if_absent: bool = False, durable: bool = True) -> None:
+    """Replace the content of a file atomically and, unless told otherwise, durably.
 
-    `FileExistsError` with `if_absent` if there is a target.
+    `FileExistsError` with `if_absent` if there is one of that name.
     """
-    temporary, descriptor = begin(target)
+    temporary, descriptor = begin(folder)
     try:
         try:
             write_out(descriptor, data)
@@ -82,33 +89,27 @@ def write(target: str, data: bytes, *, if_absent: bool = False, durable: bool = 
                 os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        publish(temporary, target, if_absent=if_absent)
+        publish(folder, temporary, name, if_absent=if_absent)
     except BaseException:
         with suppress(OSError):
-            os.unlink(temporary)
+            os.unlink(temporary, dir_fd=folder)
         raise
     if durable:
-        sync_directory(parent(target))
+        os.fsync(folder)
 
 
-def copy(source: Path, target: str) -> None:
-    """Replace the content of `target` by that of another file, atomically and durably, in pieces."""
-    with source.open("rb") as read, staged(target) as file:
+def copy(source: Path, folder: int, name: str) -> None:
+    """Replace the content of a file by that of another, atomically and durably, in pieces."""
+    with source.open("rb") as read, staged(folder, name) as file:
         while piece := read.read(CHUNK_BYTES):
             file.write(piece)
         file.commit()
 
 
-def begin(target: str) -> tuple[str, int]:
-    """Make an empty file beside `target`, creating the directories; return its path and its open descriptor."""
-    directory = parent(target)
-    temporary = f"{directory}/{TEMPORARY_PREFIX}{os.urandom(8).hex()}"
-    try:
-        return temporary, os.open(temporary, _NEW, 0o666)
-    except FileNotFoundError:
-        # Rare enough that to ask first would cost more: most directories are there.
-        make_directories(directory)
-        return temporary, os.open(temporary, _NEW, 0o666)
+def begin(folder: int) -> tuple[str, int]:
+    """Make an empty file in an open directory; return its name and its open descriptor."""
+    temporary = TEMPORARY_PREFIX + os.urandom(8).hex()
+    return temporary, os.open(temporary, _NEW, 0o666, dir_fd=folder)
 
 
 def write_out(descriptor: int, data: bytes) -> None:
@@ -120,19 +121,18 @@ def write_out(descriptor: int, data: bytes) -> None:
             rest = rest[os.write(descriptor, rest) :]
 
 
-def publish(temporary: str, target: str, *, if_absent: bool = False) -> None:
+def publish(folder: int, temporary: str, name: str, *, if_absent: bool = False) -> None:
     """Give a finished file its name; `FileExistsError` with `if_absent` if that is taken."""
     if if_absent:
         # A hard link, unlike a rename, fails when its name is taken.
-        os.link(temporary, target)
-        os.unlink(temporary)
+        os.link(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+        os.unlink(temporary, dir_fd=folder)
     else:
-        os.replace(temporary, target)
+        os.replace(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
 
 
-def read(path: str) -> bytes:
-    """Return the content of a file."""
-    descriptor = os.open(path, os.O_RDONLY)
+def read(descriptor: int) -> bytes:
+    """Return the content of an open file, and close it."""
     try:
         return read_all(descriptor, os.fstat(descriptor).st_size)
     finally:
@@ -156,9 +156,9 @@ def md5_of(path: str | Path) -> bytes:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).digest()
 
 
-def parent(path: str) -> str:
-    """Return the directory that a path is in."""
-    return path.rpartition("/")[0] or "/"
+def open_folder(directory: str, *, syncing: bool = True) -> int:
+    """Open a directory to work in it; `syncing` makes the names in it durable by `fsync`, and needs it readable."""
+    return os.open(directory, _READABLE if syncing else _REACHABLE)
 
 
 def make_directories(directory: str) -> None:
@@ -166,20 +166,11 @@ def make_directories(directory: str) -> None:
     try:
         os.mkdir(directory)
     except FileNotFoundError:
-        make_directories(parent(directory))
+        make_directories(directory.rpartition("/")[0])
         with suppress(FileExistsError):
             os.mkdir(directory)
     except FileExistsError:
         return
-
-
-def sync_directory(directory: str) -> None:
-    """Make the names in the directory durable."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 class ManyNamesError(Exception):

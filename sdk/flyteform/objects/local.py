@@ -1,17 +1,17 @@
 """Objects as files below one directory: the embedded platform's store, and how a task reads and writes there."""
 
-# ruff: noqa: PTH108, PTH116 - a Path costs more than the system call that it makes
+# ruff: noqa: PTH116 - a Path costs more than the system call that it makes
 from __future__ import annotations
 
 import errno
 import os
-import stat
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from flyteform.errors import AlreadyExistsError, InvalidInputError, NotFoundError, UnavailableError
 from flyteform.objects import files
+from flyteform.objects.places import Places, path_of
 from flyteform.objects.ports import ObjectInfo
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-SCHEME = "file://"
 # Below this size a read is over sooner than a thread could start with it.
 INLINE_BYTES = 64 * 1024
 # As many names in folders are looked at sooner than a thread could start with it.
@@ -36,7 +35,7 @@ _NO_OBJECT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 def read_bytes(uri: str) -> bytes:
     """Return the content of a `file://` URI without an event loop; `NotFoundError` if there is no such file."""
     try:
-        return files.read(_path_of(uri))
+        return files.read(os.open(path_of(uri), os.O_RDONLY))
     except (OSError, UnicodeEncodeError) as error:
         raise _trouble(uri, error) from error
 
@@ -44,7 +43,13 @@ def read_bytes(uri: str) -> bytes:
 def write_bytes(uri: str, data: bytes) -> None:
     """Write a `file://` URI durably and atomically without an event loop, creating its directories."""
     try:
-        files.write(_path_of(uri), data)
+        directory, _, name = path_of(uri).rpartition("/")
+        files.make_directories(directory)
+        folder = files.open_folder(directory)
+        try:
+            files.write(folder, name, data)
+        finally:
+            os.close(folder)
     except (OSError, UnicodeEncodeError) as error:
         raise _trouble(uri, error, writing=True) from error
 
@@ -56,22 +61,19 @@ class LocalStore:
     """
 
     def __init__(self, prefix: str, *, signer: UrlSigner | None = None) -> None:
-        self._prefix = prefix.rstrip("/")
-        # Nothing for the machine's own root, so that every path is this, a slash and what is below.
-        self._root = os.path.realpath(_path_of(self._prefix)).rstrip("/")
+        self._places = Places(prefix)
         self._signer = signer
         self._batches: Batches | None = None
 
     @property
     def prefix(self) -> str:
         """The URI of the directory; no slash at its end."""
-        return self._prefix
+        return self._places.prefix
 
     async def get(self, uri: str, *, limit: int | None = None) -> bytes:
         """Return the content; `NotFoundError` if there is none, `InvalidInputError` if it is over `limit` bytes."""
         try:
-            path = self._file(uri)
-            descriptor = os.open(path, os.O_RDONLY)
+            descriptor = self._places.reading(uri)
             try:
                 size = os.fstat(descriptor).st_size
                 if limit is not None and size > limit:
@@ -80,20 +82,19 @@ class LocalStore:
                     return files.read_all(descriptor, size)
             finally:
                 os.close(descriptor)
-            return await _in_thread(lambda: files.read(path))
+            return await _in_thread(lambda: files.read(self._places.reading(uri)))
         except (OSError, UnicodeEncodeError) as error:
             raise _trouble(uri, error) from error
 
     async def put(self, uri: str, data: bytes, *, if_absent: bool = False, durable: bool = True) -> None:
         """Store the content; with `if_absent` raise `AlreadyExistsError` rather than replace an object."""
         try:
-            path = self._file(uri)
             if len(data) > INLINE_BYTES:
-                await _in_thread(lambda: files.write(path, data, if_absent=if_absent, durable=durable))
+                await _in_thread(lambda: self._write(uri, data, if_absent=if_absent, durable=durable))
             elif not durable:
-                files.write(path, data, if_absent=if_absent, durable=False)
+                self._write(uri, data, if_absent=if_absent, durable=False)
             else:
-                await self._batched().write(path, data, if_absent=if_absent)
+                await self._batched().write(uri, data, if_absent=if_absent)
         except (OSError, UnicodeEncodeError) as error:
             raise _trouble(uri, error, writing=True) from error
 
@@ -102,7 +103,7 @@ class LocalStore:
         import shutil  # start-up has no need of it
 
         try:
-            path = self._file(uri)
+            path = self._places.file(uri)
             await _in_thread(lambda: shutil.copyfile(path, target))
         except (OSError, UnicodeEncodeError) as error:
             raise _trouble(uri, error) from error
@@ -110,15 +111,14 @@ class LocalStore:
     async def store(self, source: Path, uri: str) -> None:
         """Store a file's content, in pieces."""
         try:
-            path = self._file(uri)
-            await _in_thread(lambda: files.copy(source, path))
+            await _in_thread(lambda: self._copy(source, uri))
         except (OSError, UnicodeEncodeError) as error:
             raise _trouble(uri, error, writing=True) from error
 
     async def head(self, uri: str) -> ObjectInfo | None:
         """Describe the object, or return None if there is none."""
         try:
-            path = self._file(uri)
+            path = self._places.file(uri)
             size = os.stat(path).st_size
             md5 = files.md5_of(path) if size <= INLINE_BYTES else await _in_thread(lambda: files.md5_of(path))
         except _NO_OBJECT:
@@ -130,7 +130,12 @@ class LocalStore:
     async def delete(self, uri: str) -> None:
         """Remove the object; removing what is not there is no error."""
         try:
-            os.unlink(self._file(uri))
+            folder, name = self._places.folder(uri, syncing=False)
+            try:
+                self._places.refuse_link(uri, folder, name)
+                os.unlink(name, dir_fd=folder)
+            finally:
+                os.close(folder)
         except _NO_OBJECT:
             return
         except (OSError, UnicodeEncodeError) as error:
@@ -138,88 +143,61 @@ class LocalStore:
 
     async def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
         """Yield the objects whose URI starts with `prefix`, in order of URI; their MD5 is left unknown."""
-        below = "" if prefix.rstrip("/") == self._prefix else self._relative(prefix.removesuffix("/"))
+        below = "" if prefix.rstrip("/") == self.prefix else self._places.relative(prefix.removesuffix("/"))
         if prefix.endswith("/") and below:
             below += "/"
         try:
-            found = files.walk(self._root, below, most=INLINE_NAMES)
+            found = files.walk(self._places.root, below, most=INLINE_NAMES)
         except files.ManyNamesError:
-            found = await _in_thread(lambda: files.walk(self._root, below))
+            found = await _in_thread(lambda: files.walk(self._places.root, below))
         for path, size in found:
-            yield ObjectInfo(f"{self._prefix}/{path}", size, None)
+            yield ObjectInfo(f"{self.prefix}/{path}", size, None)
 
     async def sign(self, uri: str, method: Method, expires_in: timedelta, *, md5: bytes | None = None) -> SignedUrl:
         """Return a URL for one method on one object; with `md5` only that content may be put."""
         self.path(uri)
         if self._signer is None:
-            raise InvalidInputError(
-                f"URLs below {self._prefix} cannot be signed: the store was opened without a signer"
-            )
-        return self._signer.sign(self._relative(uri), method, expires_in, md5=md5)
+            raise InvalidInputError(f"URLs below {self.prefix} cannot be signed: the store was opened without a signer")
+        return self._signer.sign(self._places.relative(uri), method, expires_in, md5=md5)
 
     @contextmanager
     def staged(self, uri: str) -> Iterator[files.StagedFile]:
         """Write an object piece by piece (blocking); it is seen whole, after its `commit`, or never."""
         try:
-            with files.staged(self._file(uri)) as file:
-                yield file
+            folder, name = self._places.target(uri)
+            try:
+                with files.staged(folder, name) as file:
+                    yield file
+            finally:
+                os.close(folder)
         except (OSError, UnicodeEncodeError) as error:
             raise _trouble(uri, error, writing=True) from error
 
     def path(self, uri: str) -> Path:
         """Return the file behind the URI; `InvalidInputError` if that is not below the prefix, links followed."""
-        return Path(self._file(uri))
+        return Path(self._places.file(uri))
 
-    def _file(self, uri: str) -> str:
-        """Return the path behind the URI, as `path` does; all hot paths come by here."""
-        relative = self._relative(uri)
-        path = self._root
-        for part in relative.split("/"):
-            path = f"{path}/{part}"
-            try:
-                mode = os.lstat(path).st_mode
-            except OSError:
-                break  # what is not there, or cannot be there, leads nowhere
-            if stat.S_ISLNK(mode):
-                # A link that leads out must not be read or written through, wherever in the path it is.
-                self._refuse_outside(uri, f"{self._root}/{relative}")
-                break
-        return f"{self._root}/{relative}"
+    def _write(self, uri: str, data: bytes, *, if_absent: bool, durable: bool) -> None:
+        folder, name = self._places.target(uri, syncing=durable)
+        try:
+            files.write(folder, name, data, if_absent=if_absent, durable=durable)
+        finally:
+            os.close(folder)
 
-    def _refuse_outside(self, uri: str, path: str) -> None:
-        if not f"{os.path.realpath(path)}/".startswith(f"{self._root}/"):
-            raise InvalidInputError(f"{uri} leads out of {self._prefix}")
+    def _copy(self, source: Path, uri: str) -> None:
+        folder, name = self._places.target(uri)
+        try:
+            files.copy(source, folder, name)
+        finally:
+            os.close(folder)
 
     def _batched(self) -> Batches:
         if self._batches is None:
             # Here, so that a task's process, which needs the blocking half alone, does not pay for asyncio.
             from flyteform.objects.batches import Batches
 
-            self._batches = Batches()
+            self._batches = Batches(self._places.target)
         return self._batches
-
-    def _relative(self, uri: str) -> str:
-        if not uri.startswith(self._prefix + "/"):
-            raise InvalidInputError(f"{uri!r} is not below {self._prefix}")
-        relative = uri[len(self._prefix) + 1 :]
-        _refuse_unsafe(uri, relative)
-        return relative
-
-
-def _path_of(uri: str) -> str:
-    path = uri.removeprefix(SCHEME)
-    if not uri.startswith(SCHEME) or not path.startswith("/"):
-        raise InvalidInputError(f"{uri!r} is not a URI of the form file:///absolute/path")
-    _refuse_unsafe(uri, path[1:])
-    return path
-
-
-def _refuse_unsafe(uri: str, path: str) -> None:
-    between = f"/{path}/"
-    if "\0" in path or "//" in between or "/./" in between or "/../" in between:
-        raise InvalidInputError(f"{uri!r} is not a plain path: it has an empty, '.' or '..' part, or a NUL in it")
-    if f"/{files.TEMPORARY_PREFIX}" in between:
-        raise InvalidInputError(f"{uri!r} has a part that starts with {files.TEMPORARY_PREFIX}, which is reserved")
 
 
 def _trouble(uri: str, error: OSError | UnicodeEncodeError, *, writing: bool = False) -> FlyteformError:

@@ -8,43 +8,53 @@ from typing import TYPE_CHECKING
 import pytest
 
 from flyteform.errors import AlreadyExistsError, InvalidInputError
-from flyteform.objects.batches import Write, settle, stage
 from flyteform.objects.local import LocalStore
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def write_all(*writes: Write) -> list[Exception | None]:
-    """Take both steps with the files; return what went wrong with each."""
-    stage(writes)
-    settle(writes)
-    return [write.error for write in writes]
+async def put_at_once(store: LocalStore, contents: list[tuple[str, bytes]], *, if_absent: bool = False) -> list[str]:
+    """Put all of them in one turn of the event loop; return what went wrong with each, by the name of its error."""
+    puts = (store.put(f"{store.prefix}/{name}", content, if_absent=if_absent) for name, content in contents)
+    outcomes = await asyncio.gather(*puts, return_exceptions=True)
+    return [type(outcome).__name__ if outcome is not None else "" for outcome in outcomes]
 
 
-def test_each_file_answers_for_itself(tmp_path: Path) -> None:
+def files_below(folder: Path) -> dict[str, bytes]:
+    """Read all there are."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+async def test_each_file_answers_for_itself(tmp_path: Path) -> None:
     """One that exists and one below a file are refused; the others are whole, and no unfinished one is left."""
     (tmp_path / "taken").write_bytes(b"first")
-    errors = write_all(
-        Write(f"{tmp_path}/new/deep/a", b"a" * 50_000),
-        Write(f"{tmp_path}/taken", b"second", if_absent=True),
-        Write(f"{tmp_path}/taken/below", b"never"),
-        Write(f"{tmp_path}/new/deep/b", b"", if_absent=True),
-        Write(f"{tmp_path}/new/deep/b", b"too late", if_absent=True),
-        Write(f"{tmp_path}/{'n' * 300}", b"never"),
-    )
-    assert [type(error) for error in errors[:2]] == [type(None), FileExistsError]
-    assert isinstance(errors[2], NotADirectoryError)
-    assert errors[3] is None
-    assert isinstance(errors[4], FileExistsError)
-    assert isinstance(errors[5], OSError)
-    found = {str(path.relative_to(tmp_path)): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    assert found == {"taken": b"first", "new/deep/a": b"a" * 50_000, "new/deep/b": b""}
+    contents = [
+        ("new/deep/b", b""),
+        ("new/deep/b", b"too late"),
+        ("new/deep/a", b"a" * 50_000),
+        ("taken", b"second"),
+        ("taken/below", b"never"),
+        ("n" * 300, b"never"),
+        ("n" * 300 + "/below", b"never"),
+        ("up/../wrong", b"never"),
+    ]
+    assert await put_at_once(LocalStore(f"file://{tmp_path}"), contents, if_absent=True) == [
+        "",
+        "AlreadyExistsError",
+        "",
+        "AlreadyExistsError",
+        "InvalidInputError",
+        "InvalidInputError",
+        "InvalidInputError",
+        "InvalidInputError",
+    ]
+    assert files_below(tmp_path) == {"taken": b"first", "new/deep/a": b"a" * 50_000, "new/deep/b": b""}
 
 
-def test_what_replaces_is_the_last_one(tmp_path: Path) -> None:
+async def test_what_replaces_is_the_last_one(tmp_path: Path) -> None:
     """Of two that replace the same file, the later one stays."""
-    assert write_all(Write(f"{tmp_path}/a", b"1"), Write(f"{tmp_path}/a", b"2")) == [None, None]
+    assert await put_at_once(LocalStore(f"file://{tmp_path}"), [("a", b"1"), ("a", b"2")]) == ["", ""]
     assert (tmp_path / "a").read_bytes() == b"2"
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -32,6 +34,88 @@ async def test_links_that_lead_out_are_refused(tmp_path: Path) -> None:
             await store.put(uri, b"changed")
     assert [info.uri async for info in store.list(store.prefix)] == []
     assert (tmp_path / "secret").read_bytes() == b"secret"
+
+
+@pytest.mark.parametrize("durable", [False, True])
+@pytest.mark.parametrize("size", [1, local.INLINE_BYTES + 1])
+async def test_whatever_is_done_with_a_link_that_leads_out_is_refused(tmp_path: Path, size: int, durable: bool) -> None:
+    """Nothing is read, written, made or removed through it, be it the object's name or a directory on the way."""
+    outside, root = tmp_path / "outside", tmp_path / "objects"
+    for folder in (outside, root):
+        folder.mkdir()
+    (outside / "secret").write_bytes(b"s" * size)
+    (root / "file").symlink_to(outside / "secret")
+    (root / "up").symlink_to(outside)
+    store = LocalStore(f"file://{root}")
+    for name in ("file", "up/secret", "up/new", "up/new/deep", "up/secret/below"):
+        uri = f"{store.prefix}/{name}"
+        for refused in (
+            store.get(uri),
+            store.head(uri),
+            store.put(uri, b"x" * size, durable=durable),
+            store.put(uri, b"x" * size, durable=durable, if_absent=True),
+            store.store(outside / "secret", uri),
+            store.fetch(uri, tmp_path / "fetched"),
+            store.delete(uri),
+        ):
+            with pytest.raises(InvalidInputError, match="leads out"):
+                await refused
+        with pytest.raises(InvalidInputError, match="leads out"), store.staged(uri):
+            pass
+    assert [path.name for path in outside.iterdir()] == ["secret"]
+    assert (outside / "secret").read_bytes() == b"s" * size
+    assert sorted(path.name for path in root.iterdir()) == ["file", "up"]
+
+
+@pytest.mark.parametrize("durable", [False, True])
+async def test_links_that_stay_inside_are_followed(tmp_path: Path, durable: bool) -> None:
+    """A directory and an object may be links within the store; what is put or deleted there is the link's name."""
+    store = LocalStore(f"file://{tmp_path}")
+    await store.put(f"{store.prefix}/real/a", b"1")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    (tmp_path / "file").symlink_to(tmp_path / "real" / "a")
+    assert (await store.get(f"{store.prefix}/link/a"), await store.get(f"{store.prefix}/file")) == (b"1", b"1")
+    await store.put(f"{store.prefix}/link/new/b", b"2", durable=durable)
+    assert (tmp_path / "real" / "new" / "b").read_bytes() == b"2"
+    await store.delete(f"{store.prefix}/link/new/b")
+    assert not (tmp_path / "real" / "new" / "b").exists()
+    await store.put(f"{store.prefix}/file", b"3", durable=durable)
+    assert (tmp_path / "real" / "a").read_bytes() == b"1"
+    assert not (tmp_path / "file").is_symlink()
+
+
+async def test_without_a_view_of_open_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system does not tell the path of an open directory, links are found all the same."""
+    known = os.readlink
+
+    def unknown(path: str) -> str:
+        if path.startswith("/proc/"):
+            raise FileNotFoundError(path)
+        return known(path)
+
+    monkeypatch.setattr(os, "readlink", unknown)
+    await test_links_that_stay_inside_are_followed(tmp_path, durable=True)
+    (tmp_path / "elsewhere").mkdir()
+    await test_links_that_lead_out_are_refused(tmp_path / "elsewhere")
+
+
+async def test_nothing_stays_open(tmp_path: Path) -> None:
+    """Neither what works nor what is refused keeps a file or a directory open."""
+    store = LocalStore(f"file://{tmp_path}")
+    (tmp_path / "up").symlink_to(tmp_path.parent)
+    await store.put(f"{store.prefix}/a/b", b"1")
+    before = len(os.listdir("/dev/fd"))  # noqa: PTH208 - a plain look at one directory
+    names = ("a/b", "a", "a/b/c", "none/x", "up/x", "n" * 300)
+    for uri in (f"{store.prefix}/{name}" for name in names):
+        for content in (b"1", b"1" * (local.INLINE_BYTES + 1)):
+            for durable in (False, True):
+                await asyncio.gather(store.put(uri, content, durable=durable), return_exceptions=True)
+                await asyncio.gather(store.put(uri, content, if_absent=True, durable=durable), return_exceptions=True)
+            await asyncio.gather(store.get(uri), store.get(uri, limit=0), store.head(uri), return_exceptions=True)
+        await asyncio.gather(store.delete(uri), return_exceptions=True)
+        with suppress(InvalidInputError), store.staged(uri) as file:
+            file.write(b"half")
+    assert len(os.listdir("/dev/fd")) == before  # noqa: PTH208 - as above
 
 
 async def test_a_prefix_may_be_a_link(tmp_path: Path) -> None:
