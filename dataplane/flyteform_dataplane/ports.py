@@ -5,11 +5,13 @@ The pure engine decides, the runner carries its commands to these ports and thei
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from flyteidl.admin.matchable_resource_pb2 import TaskResourceAttributes
+
+from flyteform_dataplane.engine.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from flyteform_dataplane.engine.failures import Failure
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Limits:
     """What an attempt may use; None where the task does not say. Memory in bytes, CPU in cores."""
 
@@ -38,7 +40,7 @@ class Limits:
     gpu: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Copying:
     """What is copied for a command that knows nothing of Flyte: its inputs to files, and its outputs from files.
 
@@ -52,7 +54,7 @@ class Copying:
     raw_output_prefix: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AttemptSpec:
     """One attempt of a task, ready to start: every template argument is filled in.
 
@@ -72,7 +74,7 @@ class AttemptSpec:
     copying: Copying | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class JobSpec:
     """One attempt of a task that a connector runs elsewhere: the template with its arguments filled in, the inputs.
 
@@ -86,7 +88,7 @@ class JobSpec:
     metadata: TaskExecutionMetadata
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PodRequest:
     """One attempt of a task as a cluster is asked for it.
 
@@ -120,7 +122,7 @@ class AttemptPhase(Enum):
     LOST = "lost"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AttemptUpdate:
     """What an executor observed of one attempt.
 
@@ -184,7 +186,7 @@ class Executor(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CacheKey:
     """What a cached result is found by: the task, its cache version and interface, and its inputs."""
 
@@ -193,7 +195,7 @@ class CacheKey:
     ignored: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CachedOutputs:
     """A hit: the outputs, and which execution made them (for people and for the event's catalog key)."""
 
@@ -209,7 +211,7 @@ class CachedOutputs:
     source_attempt: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CacheSource:
     """Who made the outputs that are put into the cache."""
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Protocol
 
 from flyteidl.admin.matchable_resource_pb2 import TaskResourceAttributes
+
+from flyteform_dataplane.engine.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from flyteform_dataplane.ports import AnyAttempt
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TaskContext:
     """All that one attempt is about. URIs have no slash at their end.
 

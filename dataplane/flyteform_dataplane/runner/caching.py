@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flyteidl.core.catalog_pb2 import CatalogArtifactTag, CatalogMetadata
@@ -18,6 +17,7 @@ from flyteidl.core.identifier_pb2 import (
 from flyteform.errors import FlyteformError
 from flyteform_dataplane.engine.observations import CacheAnswered, CacheStored
 from flyteform_dataplane.engine.phases import CacheStatus
+from flyteform_dataplane.engine.records import record
 from flyteform_dataplane.errors import UserError
 from flyteform_dataplane.ports import CacheKey, CacheSource
 from flyteform_dataplane.runner.literals import item_inputs
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Keys:
     """By what the results of an execution's items are known to the cache."""
 

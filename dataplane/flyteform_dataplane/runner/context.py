@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakValueDictionary
 
@@ -14,6 +14,7 @@ from flyteidl.core.identifier_pb2 import WorkflowExecutionIdentifier
 from flyteform.proto.flyteform.v1.link_pb2 import Lease
 from flyteform_dataplane.engine.graph import NodeKind, hashed
 from flyteform_dataplane.engine.indexing import index_closure
+from flyteform_dataplane.engine.records import record
 
 if TYPE_CHECKING:
     from flyteidl.core.identifier_pb2 import Identifier
@@ -31,7 +32,7 @@ def key_of(execution: WorkflowExecutionIdentifier) -> str:
     return f"{execution.project}/{execution.domain}/{execution.name}"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FormerNode:
     """What a node left in the execution that is recovered; each is empty where it left none."""
 
@@ -42,7 +43,7 @@ class FormerNode:
     child: WorkflowExecutionIdentifier | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Attempted:
     """By which plugin an attempt runs, and whether where the machine can be taken away."""
 
@@ -61,7 +62,7 @@ class _Settings(NamedTuple):
 _graphs: WeakValueDictionary[tuple[bytes, _Settings], Graph] = WeakValueDictionary()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ExecutionContext:
     """What does not change while an execution runs, but for the nodes that dynamic tasks add.
 

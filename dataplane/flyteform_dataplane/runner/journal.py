@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flyteform_dataplane.engine.changes import encode
@@ -27,6 +26,7 @@ from flyteform_dataplane.engine.observations import (
     WorkflowEntered,
 )
 from flyteform_dataplane.engine.phases import WorkflowPhase
+from flyteform_dataplane.engine.records import record
 from flyteform_dataplane.engine.snapshots import take
 from flyteform_dataplane.runner.context import key_of
 from flyteform_dataplane.runner.log import LoggedStep, Snapshot
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from flyteform_dataplane.runner.pacing import Turn, Turns
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Written:
     """What the log has of an execution: the numbers of the last step and event, the bytes of changes and snapshot."""
 

@@ -9,11 +9,11 @@ import asyncio
 import contextlib
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from flyteform.errors import UnavailableError
+from flyteform_dataplane.engine.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -47,7 +47,7 @@ _UNFINISHED = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LoggedStep:
     """One step: its number from 1, the number of the last event that follows from it, and the encoded changes."""
 
@@ -56,7 +56,7 @@ class LoggedStep:
     changes: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Snapshot:
     """A whole state after a step, and the number of the last event up to there."""
 
@@ -65,7 +65,7 @@ class Snapshot:
     state: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Summary:
     """What people want to know of an execution at a glance; times in seconds, 0 for one that has not come."""
 
@@ -79,7 +79,7 @@ class Summary:
     stopped_at: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LoggedExecution:
     """An execution as it was logged: the steps are all that are kept, also those before the snapshot."""
 

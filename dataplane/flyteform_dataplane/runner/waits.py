@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flyteform_dataplane.engine.observations import AttemptFailed, AttemptRunning, AttemptSucceeded
 from flyteform_dataplane.engine.phases import ItemPhase
+from flyteform_dataplane.engine.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from flyteform_dataplane.runner.data import ExecutionData
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Surroundings:
     """What the waits of one execution work with."""
 
