@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from flyteidl.admin.matchable_resource_pb2 import TaskResourceAttributes
 
-from flyteform_dataplane.engine.records import record
+from flyteform_dataplane.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence

@@ -18,8 +18,8 @@ from flyteform.proto.flyteform.v1.events_pb2 import Event, EventStatus, ReportEv
 from flyteform.proto.flyteform.v1.events_pb2_grpc import EventServiceStub
 from flyteform.waiting import set_within
 from flyteform_dataplane.channel import Backoff
-from flyteform_dataplane.engine.records import record
 from flyteform_dataplane.health import ended
+from flyteform_dataplane.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence

@@ -34,8 +34,8 @@ from flyteform_dataplane.engine.observations import (
     WorkflowEntered,
 )
 from flyteform_dataplane.engine.phases import ItemPhase, NodePhase, WorkflowPhase
-from flyteform_dataplane.engine.records import record
 from flyteform_dataplane.engine.step import Step
+from flyteform_dataplane.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

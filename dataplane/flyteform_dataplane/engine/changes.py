@@ -10,7 +10,7 @@ import msgpack  # type: ignore[import-untyped]
 
 from flyteform_dataplane.engine.failures import Failure, FailureKind
 from flyteform_dataplane.engine.phases import CacheStatus, ItemPhase, NodePhase, Wait, WorkflowPhase
-from flyteform_dataplane.engine.records import record
+from flyteform_dataplane.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from flyteform_dataplane.engine.records import record
+from flyteform_dataplane.records import record
 
 
 @record

@@ -16,7 +16,7 @@ from flyteform_dataplane.engine.changes import (
 )
 from flyteform_dataplane.engine.graph import NodeKind
 from flyteform_dataplane.engine.phases import CacheStatus, ItemPhase, NodePhase, WorkflowPhase
-from flyteform_dataplane.engine.records import record
+from flyteform_dataplane.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

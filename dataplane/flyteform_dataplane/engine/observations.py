@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
-from flyteform_dataplane.engine.records import record
+from flyteform_dataplane.records import record
 
 if TYPE_CHECKING:
     from flyteform_dataplane.engine.failures import Failure

@@ -17,9 +17,9 @@ from flyteidl.core.identifier_pb2 import (
 from flyteform.errors import FlyteformError
 from flyteform_dataplane.engine.observations import CacheAnswered, CacheStored
 from flyteform_dataplane.engine.phases import CacheStatus
-from flyteform_dataplane.engine.records import record
 from flyteform_dataplane.errors import UserError
 from flyteform_dataplane.ports import CacheKey, CacheSource
+from flyteform_dataplane.records import record
 from flyteform_dataplane.runner.literals import item_inputs
 from flyteform_dataplane.runner.reservations import Reservations
 

@@ -14,7 +14,7 @@ from flyteidl.core.identifier_pb2 import WorkflowExecutionIdentifier
 from flyteform.proto.flyteform.v1.link_pb2 import Lease
 from flyteform_dataplane.engine.graph import NodeKind, hashed
 from flyteform_dataplane.engine.indexing import index_closure
-from flyteform_dataplane.engine.records import record
+from flyteform_dataplane.records import record
 
 if TYPE_CHECKING:
     from flyteidl.core.identifier_pb2 import Identifier

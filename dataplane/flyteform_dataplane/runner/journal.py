@@ -26,8 +26,8 @@ from flyteform_dataplane.engine.observations import (
     WorkflowEntered,
 )
 from flyteform_dataplane.engine.phases import WorkflowPhase
-from flyteform_dataplane.engine.records import record
 from flyteform_dataplane.engine.snapshots import take
+from flyteform_dataplane.records import record
 from flyteform_dataplane.runner.context import key_of
 from flyteform_dataplane.runner.log import LoggedStep, Snapshot
 from flyteform_dataplane.runner.summaries import Tally

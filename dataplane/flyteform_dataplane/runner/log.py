@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from flyteform.errors import UnavailableError
-from flyteform_dataplane.engine.records import record
+from flyteform_dataplane.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from flyteform_dataplane.engine.observations import AttemptFailed, AttemptRunning, AttemptSucceeded
 from flyteform_dataplane.engine.phases import ItemPhase
-from flyteform_dataplane.engine.records import record
+from flyteform_dataplane.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable

@@ -1,4 +1,4 @@
-"""Dataclasses that nobody changes, for what the engine and its drivers make by the thousand."""
+"""Dataclasses that nobody changes, for what is made by the thousand."""
 
 from __future__ import annotations
 
