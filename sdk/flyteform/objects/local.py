@@ -15,6 +15,7 @@ from flyteform.objects.places import Places, path_of
 from flyteform.objects.ports import ObjectInfo
 
 if TYPE_CHECKING:
+    import builtins
     from collections.abc import AsyncIterator, Callable, Iterator
     from datetime import timedelta
 
@@ -147,9 +148,9 @@ class LocalStore:
         if prefix.endswith("/") and below:
             below += "/"
         try:
-            found = files.walk(self._places.root, below, most=INLINE_NAMES)
-        except files.ManyNamesError:
-            found = await _in_thread(lambda: files.walk(self._places.root, below))
+            found = await self._walk(below)
+        except (OSError, UnicodeEncodeError) as error:
+            raise _trouble(prefix, error) from error
         for path, size in found:
             yield ObjectInfo(f"{self.prefix}/{path}", size, None)
 
@@ -176,6 +177,16 @@ class LocalStore:
     def path(self, uri: str) -> Path:
         """Return the file behind the URI; `InvalidInputError` if that is not below the prefix, links followed."""
         return Path(self._places.file(uri))
+
+    async def _walk(self, below: str) -> builtins.list[tuple[str, int]]:
+        folder = below.rpartition("/")[0]
+        if folder:
+            # What lies behind a link that leads out is not even to be named.
+            self._places.file(f"{self.prefix}/{folder}")
+        try:
+            return files.walk(self._places.root, below, most=INLINE_NAMES)
+        except files.ManyNamesError:
+            return await _in_thread(lambda: files.walk(self._places.root, below))
 
     def _write(self, uri: str, data: bytes, *, if_absent: bool, durable: bool) -> None:
         folder, name = self._places.target(uri, syncing=durable)

@@ -67,6 +67,25 @@ async def test_whatever_is_done_with_a_link_that_leads_out_is_refused(tmp_path: 
     assert sorted(path.name for path in root.iterdir()) == ["file", "up"]
 
 
+async def test_no_listing_through_a_link_that_leads_out(tmp_path: Path) -> None:
+    """What lies behind it is not even named."""
+    (tmp_path / "objects").mkdir()
+    (tmp_path / "objects" / "up").symlink_to(tmp_path)
+    (tmp_path / "secret").write_bytes(b"secret")
+    store = LocalStore(f"file://{tmp_path}/objects")
+    for prefix in ("up/", "up/sec"):
+        with pytest.raises(InvalidInputError, match="leads out"):
+            await anext(store.list(f"{store.prefix}/{prefix}"))
+
+
+async def test_a_listing_that_cannot_be(tmp_path: Path) -> None:
+    """A folder that no file system can hold is refused as an object of that name is."""
+    store = LocalStore(f"file://{tmp_path}")
+    for name in ("n" * 300, "\ud800"):
+        with pytest.raises(InvalidInputError, match="file system"):
+            await anext(store.list(f"{store.prefix}/{name}/"))
+
+
 @pytest.mark.parametrize("durable", [False, True])
 async def test_links_that_stay_inside_are_followed(tmp_path: Path, durable: bool) -> None:
     """A directory and an object may be links within the store; what is put or deleted there is the link's name."""
