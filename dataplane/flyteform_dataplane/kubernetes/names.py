@@ -8,6 +8,7 @@ import re
 _NAME_LENGTH = 63
 _LABEL_LENGTH = 63
 _HASH_LENGTH = 8
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _NOT_IN_NAMES = re.compile(r"[^a-z0-9-]+")
 _NOT_IN_LABELS = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -19,9 +20,9 @@ def pod_name(attempt: str) -> str:
     share a pod.
     """
     readable = attempt.replace("/", "-")
+    if _NAME.fullmatch(readable):
+        return readable
     name = _NOT_IN_NAMES.sub("-", readable.lower()).strip("-")
-    if name == readable and len(name) <= _NAME_LENGTH:
-        return name
     digest = hashlib.sha256(attempt.encode()).hexdigest()[:_HASH_LENGTH]
     kept = name[: _NAME_LENGTH - _HASH_LENGTH - 1].strip("-")
     return f"{kept}-{digest}" if kept else f"a-{digest}"

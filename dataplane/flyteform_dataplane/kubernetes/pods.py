@@ -42,18 +42,21 @@ def pod_of(request: PodRequest, profile: PodProfile, template: Json | None = Non
     `template` is the pod template that the task names, or that all tasks of the cluster get. `owner` is the unique id
     of the resource of the execution: when that is removed, so is the pod.
     """
-    task, namespace = request.task, place_of(request.name)[0]
+    task, (namespace, name) = request.task, place_of(request.name)
     if namespace.startswith(RESERVED):
         raise UserError(f"namespace {namespace} is the cluster's own: no project's domain may have it")
     if task.WhichOneof("target") == "k8s_pod":
         spec, primary = own_pod(request, profile, template or {})
     else:
-        primary = place_of(request.name)[1]
+        primary = name
         spec = {"containers": [container_of(request, profile, primary, template or {})]}
     primary_init = add_copying(spec, request, profile, primary)
     _say(spec, request, profile)
     place(spec, profile, interruptible=request.interruptible)
-    manifest = {"metadata": _metadata(request, profile, primary), "spec": copy.copy(spec)}
+    manifest = {
+        "metadata": {"name": name, "namespace": namespace, **_metadata(request, profile, primary)},
+        "spec": copy.copy(spec),
+    }
     if template is not None:
         manifest = merged(template, manifest, primary, primary_init)
     _fill_in(manifest["spec"], spec, profile)
@@ -116,10 +119,7 @@ def _metadata(request: PodRequest, profile: PodProfile, primary: str) -> Json:
     if secrets:
         labels[LABEL] = LABEL_VALUE
         annotations |= annotations_of(secrets)
-    namespace, name = place_of(request.name)
     metadata: Json = {
-        "name": name,
-        "namespace": namespace,
         "labels": {key: label_value(value) for key, value in labels.items()},
         "annotations": {**annotations, PRIMARY_ANNOTATION: primary, ATTEMPT_ANNOTATION: request.name},
     }

@@ -6,6 +6,7 @@ its node.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from flyteidl.core.tasks_pb2 import Resources
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from flyteform_dataplane.kubernetes.profile import Json, PodProfile
 
 _CPU, _MEMORY, _EPHEMERAL = "cpu", "memory", "ephemeral-storage"
+# Thousands of pods ask for the same few amounts.
+_amount = lru_cache(1024)(parse_quantity)
 
 
 def requirements(given: Json, profile: PodProfile, platform: TaskResourceAttributes, below: Json | None = None) -> Json:
@@ -79,7 +82,7 @@ def _amounts(given: Json, side: str) -> dict[str, str]:
 
 
 def _is_nothing(name: str, value: Any) -> bool:
-    return value in ("", None) or (name in (_CPU, _MEMORY, _EPHEMERAL) and parse_quantity(str(value)) == 0)
+    return value in ("", None) or (name in (_CPU, _MEMORY, _EPHEMERAL) and _amount(str(value)) == 0)
 
 
 def _known(profile: PodProfile) -> set[str]:
@@ -94,8 +97,8 @@ def _named(spec: TaskResourceSpec, profile: PodProfile) -> dict[str, str]:
         _EPHEMERAL: spec.ephemeral_storage,
         profile.accelerators.resource: spec.gpu,
     }
-    return {name: value for name, value in named.items() if value and parse_quantity(value)}
+    return {name: value for name, value in named.items() if value and _amount(value)}
 
 
 def _least(one: str, other: str) -> str:
-    return other if parse_quantity(one) > parse_quantity(other) else one
+    return other if _amount(one) > _amount(other) else one

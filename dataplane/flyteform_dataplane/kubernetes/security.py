@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING
 
 from flyteform_dataplane.kubernetes.podspecs import containers_in
@@ -29,7 +28,7 @@ def secure(spec: Json, own: Json, profile: PodProfile) -> None:
 
 def _under(defaults: Mapping[str, object], given: Json) -> Json:
     """Return what is given over the defaults, less those that contradict it: Kubernetes would refuse both."""
-    made = {**copy.deepcopy(dict(defaults)), **given}
+    made = {**defaults, **given}  # what is within them stays the profile's, which nobody changes
     if _is_root(given) and "runAsNonRoot" not in given:
         made.pop("runAsNonRoot", None)
     added = (given.get("capabilities") or {}).get("add") or []
