@@ -43,12 +43,19 @@ def expand(
 
     `quote` is for whoever starts the command and would find words of its own in what is filled in.
     """
-    return tuple(_PLACEHOLDER.sub(lambda match: quote(_value(match, context)), text) for text in texts)
+    return tuple(
+        _PLACEHOLDER.sub(lambda match: quote(_value(match, context)), text) if "{{" in text else text for text in texts
+    )
 
 
 def wants_task_template(texts: Iterable[str]) -> bool:
     """Whether the file of the task template has to be written for these texts."""
-    return any(match["name"].lower() == "tasktemplatepath" for text in texts for match in _PLACEHOLDER.finditer(text))
+    return any(
+        match["name"].lower() == "tasktemplatepath"
+        for text in texts
+        if "{{" in text
+        for match in _PLACEHOLDER.finditer(text)
+    )
 
 
 def _identifier(attempt: str) -> str:

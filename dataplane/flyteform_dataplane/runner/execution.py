@@ -70,8 +70,8 @@ class Execution:
         self._context = context
         self._key = key_of(context.id)
         self._state, written, self._unsent = _replay(context, logged)
-        self._arrivals = Arrivals()
         config, clock = world.config, world.clock
+        self._arrivals = Arrivals(config.fold_seconds)
         # Known apart from a former life by when this one began.
         self._life = repr(logged.accepted_at) if config.ahead else ""
         # Whether more may have been begun, before a crash, than the log says.
@@ -147,13 +147,14 @@ class Execution:
         try:
             await self._resume()
             while not self._state.phase.terminal:
-                await self._advance(await self._arrivals.taken(self._world.config.fold_seconds))
+                await self._advance(await self._arrivals.taken())
             if self._surprised and self._state.phase is not WorkflowPhase.SUCCEEDED:
                 await self._world.executor.end(self._key)
             await self._acknowledgements.all_told()
             if self._world.config.finalize:
                 await self._world.executor.end(self._key)
         finally:
+            self._arrivals.close()
             self._journal.close()
             self._outbox.close()
             await self._dispatcher.close()

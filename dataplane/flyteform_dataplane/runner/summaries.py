@@ -6,7 +6,6 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from flyteform_dataplane.engine.changes import NodeChanged, WorkflowChanged
-from flyteform_dataplane.engine.phases import NodePhase
 from flyteform_dataplane.runner.log import Summary
 
 if TYPE_CHECKING:
@@ -15,9 +14,6 @@ if TYPE_CHECKING:
     from flyteform_dataplane.engine.changes import Change
     from flyteform_dataplane.engine.state import State
 
-_RUNNING = frozenset(phase for phase in NodePhase if phase.active)
-_GOOD = frozenset(phase for phase in NodePhase if phase.good)
-_BAD = frozenset(phase for phase in NodePhase if phase.bad)
 # The two nodes of every workflow that nobody wrote.
 _FRAME = ("start-node", "end-node")
 _LONGEST_MESSAGE = 1024
@@ -39,17 +35,16 @@ class Tally:
                 self._counts[change.after] += 1
             elif isinstance(change, WorkflowChanged) and change.after.terminal:
                 self._stopped_at = change.at
-        state, counts = self._state, self._counts
-        running, good, bad = (sum(counts[phase] for phase in phases) for phases in (_RUNNING, _GOOD, _BAD))
-        ended = sum(counts[phase] for phase in NodePhase if phase.terminal)
+        running = good = bad = other = 0
+        for phase, count in self._counts.items():
+            if phase.active:
+                running += count
+            elif phase.good:
+                good += count
+            elif phase.bad:
+                bad += count
+            elif phase.terminal:
+                other += count
+        state = self._state
         message = state.failure.message[:_LONGEST_MESSAGE] if state.failure is not None else ""
-        return Summary(
-            state.phase.name.capitalize(),
-            message,
-            running,
-            good,
-            bad,
-            ended - good - bad,
-            state.begun,
-            self._stopped_at,
-        )
+        return Summary(state.phase.name.capitalize(), message, running, good, bad, other, state.begun, self._stopped_at)
