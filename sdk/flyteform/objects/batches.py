@@ -36,7 +36,7 @@ class Write:
     """
 
     uri: str
-    data: bytes
+    data: bytes = field(repr=False)  # nothing for a log
     if_absent: bool
     name: str = ""
     folder: int = -1
@@ -109,7 +109,7 @@ class _Lane:
 
     loop: asyncio.AbstractEventLoop
     opening: Opening
-    waiting: deque[tuple[Write, asyncio.Future[None]]] = field(default_factory=deque)
+    waiting: deque[tuple[Write, asyncio.Future[None]]] = field(default_factory=deque, repr=False)
     writers: int = 0
     called: bool = False
 
@@ -124,34 +124,45 @@ class _Lane:
 
     def _start(self) -> None:
         self.called = False
-        while self.waiting and self.writers < _WRITERS:
-            batch = [self.waiting.popleft() for _ in range(min(_MOST, len(self.waiting)))]
+        while self.writers < _WRITERS and (batch := self._next()):
             writes = [write for write, _ in batch]
             try:
                 _stage(writes, self.opening)
                 settled = self.loop.run_in_executor(None, _settle, writes)
-            except BaseException:
-                # The loop is at its end, and has no threads any more.
-                for write, done in batch:
+            except Exception as error:  # noqa: BLE001 - whoever waits for it is told, such as that the loop has ended
+                for write in writes:
                     write.discard()
-                    done.cancel()
-                raise
-            self.writers += 1
-            settled.add_done_callback(partial(self._end, batch))
+                _answer(batch, error)
+            else:
+                self.writers += 1
+                settled.add_done_callback(partial(self._end, batch))
+
+    def _next(self) -> list[tuple[Write, asyncio.Future[None]]]:
+        """Take those that are next, without those that nobody waits for any more."""
+        batch: list[tuple[Write, asyncio.Future[None]]] = []
+        while self.waiting and len(batch) < _MOST:
+            write, done = self.waiting.popleft()
+            if not done.done():
+                batch.append((write, done))
+        return batch
 
     def _end(self, batch: Sequence[tuple[Write, asyncio.Future[None]]], settled: asyncio.Future[None]) -> None:
         self.writers -= 1
-        unforeseen = settled.exception()
-        for write, done in batch:
+        for write, _ in batch:
             write.close()
-            error = write.error or unforeseen
-            if done.done():
-                continue
-            if error is None:
-                done.set_result(None)
-            else:
-                done.set_exception(error)
+        _answer(batch, settled.exception())
         self._start()
+
+
+def _answer(batch: Sequence[tuple[Write, asyncio.Future[None]]], unforeseen: BaseException | None) -> None:
+    for write, done in batch:
+        error = write.error or unforeseen
+        if done.done():
+            continue
+        if error is None:
+            done.set_result(None)
+        else:
+            done.set_exception(error)
 
 
 class Batches:

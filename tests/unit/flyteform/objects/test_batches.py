@@ -93,3 +93,32 @@ def test_a_store_outlives_an_event_loop(tmp_path: Path) -> None:
     for number in range(3):
         asyncio.run(store.put(f"{store.prefix}/o{number}", b"x"))
     assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_the_end_of_an_event_loop(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What is still on its way when the event loop ends is whole or away, and nothing is said of it in the log."""
+    store = LocalStore(f"file://{tmp_path}")
+
+    async def give_up() -> None:
+        puts = [asyncio.create_task(store.put(f"{store.prefix}/o{number}", b"secret")) for number in range(300)]
+        await asyncio.wait(puts, return_when=asyncio.FIRST_COMPLETED)
+
+    asyncio.run(give_up())
+    found = files_below(tmp_path)
+    assert 0 < len(found) < 300
+    assert {name[0] for name in found} == {"o"}
+    assert set(found.values()) == {b"secret"}
+    assert caplog.text == ""
+
+
+def test_too_late_for_an_event_loop(tmp_path: Path) -> None:
+    """A put after the loop has given up its threads is refused, neither lost without a word nor waited for in vain."""
+    store = LocalStore(f"file://{tmp_path}")
+
+    async def put() -> None:
+        await asyncio.get_running_loop().shutdown_default_executor()
+        await store.put(f"{store.prefix}/a", b"never")
+
+    with pytest.raises(RuntimeError, match="shutdown"):
+        asyncio.run(put())
+    assert files_below(tmp_path) == {}
