@@ -14,8 +14,7 @@ import grpc.aio
 from flyteidl.core.execution_pb2 import WorkflowExecution
 from flyteidl.service.admin_pb2_grpc import AdminServiceStub
 
-from flyteform.proto.flyteform.v1.events_pb2 import Event, EventStatus, ReportEventsRequest
-from flyteform.proto.flyteform.v1.events_pb2_grpc import EventServiceStub
+from flyteform.proto.flyteform.v1.events_pb2 import EventStatus, ReportEventsRequest, ReportEventsResponse
 from flyteform.waiting import set_within
 from flyteform_dataplane.channel import Backoff
 from flyteform_dataplane.health import ended
@@ -25,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from flyteidl.core.identifier_pb2 import WorkflowExecutionIdentifier
+
+    from flyteform.proto.flyteform.v1.events_pb2 import Event
 
     Acknowledged = Callable[[WorkflowExecutionIdentifier, int], Awaitable[None]]
 
@@ -80,10 +81,13 @@ def _level(code: int, *, repeated: bool) -> int:
 
 @dataclass(eq=False, slots=True)
 class _Lane:
-    """The events of one execution that are not acknowledged; they leave at the front only."""
+    """The events of one execution that are not acknowledged; they leave at the front only.
+
+    Each is kept as a request of its own, serialized: such requests one after the other are one request of them all.
+    """
 
     execution: WorkflowExecutionIdentifier
-    events: deque[tuple[int, Event]] = field(default_factory=deque)
+    events: deque[tuple[int, bytes]] = field(default_factory=deque)
     failures: int = 0
     not_before: float = 0.0
     repeated: int = 0  # events up to this number may have arrived before
@@ -93,7 +97,7 @@ class _Lane:
 class _Parcel:
     lane: _Lane
     sequence: int
-    event: Event
+    request: bytes
 
 
 class EventReporter:
@@ -110,7 +114,9 @@ class EventReporter:
     def __init__(
         self, channel: grpc.aio.Channel, *, backoff: Backoff | None = None, gather: float = 0.1, ends: float = 0.0
     ) -> None:
-        self._events = EventServiceStub(channel)
+        self._report: grpc.aio.UnaryUnaryMultiCallable[bytes, ReportEventsResponse] = channel.unary_unary(
+            "/flyteform.v1.EventService/ReportEvents", response_deserializer=ReportEventsResponse.FromString
+        )
         self._admin = AdminServiceStub(channel)  # type: ignore[no-untyped-call] # flyteidl's stubs have no types
         self._backoff = backoff or Backoff()
         self._lanes: OrderedDict[tuple[str, str, str], _Lane] = OrderedDict()
@@ -151,7 +157,10 @@ class EventReporter:
         """
         if events:
             lane = self._lanes.setdefault(_key(execution), _Lane(execution))
-            lane.events.extend(events)
+            requests = [
+                (sequence, ReportEventsRequest(events=[event]).SerializeToString()) for sequence, event in events
+            ]
+            lane.events.extend(requests)
             if again:
                 lane.repeated = events[-1][0]
             self._work.set()
@@ -205,11 +214,11 @@ class EventReporter:
             lane = self._lanes[key]
             if lane.not_before > now:
                 continue
-            for sequence, event in lane.events:
-                size += event.ByteSize()
+            for sequence, request in lane.events:
+                size += len(request)
                 if batch and (size > MAX_BYTES or len(batch) == MAX_EVENTS):
                     return batch
-                batch.append(_Parcel(lane, sequence, event))
+                batch.append(_Parcel(lane, sequence, request))
             self._lanes.move_to_end(key)  # a busy execution must not keep the others waiting
         return batch
 
@@ -241,8 +250,7 @@ class EventReporter:
             await asyncio.sleep(self._backoff.pause(self._failures))
 
     async def _together(self, batch: Sequence[_Parcel]) -> Sequence[EventStatus]:
-        request = ReportEventsRequest(events=[parcel.event for parcel in batch])
-        answer = await self._events.ReportEvents(request, timeout=_TIMEOUT)
+        answer = await self._report(b"".join(parcel.request for parcel in batch), timeout=_TIMEOUT)
         missing = [EventStatus(code=grpc.StatusCode.UNKNOWN.value[0])] * (len(batch) - len(answer.statuses))
         return [*answer.statuses, *missing]
 
@@ -254,7 +262,7 @@ class EventReporter:
 
         async def walk(indexes: Sequence[int]) -> None:
             for index in indexes:
-                statuses[index] = await self._plain(batch[index].event)
+                statuses[index] = await self._plain(ReportEventsRequest.FromString(batch[index].request).events[0])
                 if judge(statuses[index].code) is Verdict.AGAIN:
                     return  # what follows must not overtake it
 
