@@ -50,6 +50,10 @@ class Cost:
             self.requests + other.requests,
         )
 
+    def __truediv__(self, times: int) -> Cost:
+        """Return what one of so many pieces of work cost."""
+        return Cost(self.seconds / times, self.cpu / times, self.operator / times, self.requests / times)
+
 
 class Bench:
     """An operator and a client that makes bare pods, on one API server, one at a time."""
