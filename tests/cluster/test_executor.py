@@ -23,7 +23,7 @@ from flyteform_dataplane.kubernetes.executor import PodExecutor
 from flyteform_dataplane.kubernetes.podlogs import PodLogs
 from flyteform_dataplane.kubernetes.profile import GracePeriods, PodProfile
 from flyteform_dataplane.ports import AttemptPhase, PodRequest
-from support.kubernetes import get, kubectl
+from support.kubernetes import get, kubectl, quota
 from support.pods import amounts
 
 if TYPE_CHECKING:
@@ -167,13 +167,10 @@ async def test_a_pod_that_somebody_deletes(executor: PodExecutor) -> None:
 async def test_a_full_namespace_is_waited_for(executor: PodExecutor) -> None:
     """A quota that is used up is no error: it is told, and the attempt starts when there is room."""
     seen = Watched()
-    kubectl("create", "quota", "full", "--hard=pods=0", f"--namespace={NAMESPACE}")
-    try:
+    with quota("full", NAMESPACE, {"pods": "0"}):
         await executor.start(request("f5/n0/0", "print(1)"), seen)
         told = await seen.until(AttemptPhase.WAITING_FOR_RESOURCES)
         assert f"namespace {NAMESPACE} has no room for the pod" in told.reason
-    finally:
-        kubectl("delete", "quota", "full", f"--namespace={NAMESPACE}")
     assert (await seen.until(EXITED)).exit_code == 0
     assert seen.updates.keys() & {AttemptPhase.QUEUED, AttemptPhase.INITIALIZING}
 
@@ -181,12 +178,9 @@ async def test_a_full_namespace_is_waited_for(executor: PodExecutor) -> None:
 async def test_a_task_that_never_fits(executor: PodExecutor) -> None:
     """What is more than all that the quota gives would wait for ever, so it fails with that quota's name."""
     seen = Watched()
-    kubectl("create", "quota", "small", "--hard=limits.memory=32Mi", f"--namespace={NAMESPACE}")
-    try:
+    with quota("small", NAMESPACE, {"limits.memory": "32Mi"}):
         await executor.start(request("f11/n0/0", "print(1)"), seen)
         end = await seen.until(EXITED)
-    finally:
-        kubectl("delete", "quota", "small", f"--namespace={NAMESPACE}")
     assert end.failure is not None
     assert (end.failure.code, end.failure.recoverable) == ("ResourceRequestsExceedLimits", False)
     assert "quota small" in end.failure.message

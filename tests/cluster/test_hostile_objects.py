@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from flyteidl.core.execution_pb2 import WorkflowExecution
 
-from support.kubernetes import kubectl
+from support.kubernetes import kubectl, quota
 from support.operators import NAMESPACE, Operators, chain, install, uninstall, wide
 from support.platform import wait_until
 
@@ -38,8 +38,7 @@ def operators(cluster: Simulated, control: LeasingControl, tmp_path: Path) -> It
     yield running
     running.stop()
     logger.info("\n".join((*running.said(), kubectl("get", "pods,flyteworkflows", "--all-namespaces"))))
-    for kind in ("podtemplates", "resourcequotas"):
-        kubectl("delete", kind, "--all", "--all-namespaces")
+    kubectl("delete", "podtemplates", "--all", "--all-namespaces")
     subprocess.run(["kubectl", "create", "namespace", NAMESPACE], check=False, capture_output=True)
     uninstall()
     kubectl("wait", f"namespace/{NAMESPACE}", "--for=delete", "--timeout=60s")
@@ -129,13 +128,10 @@ async def test_a_name_that_is_taken_is_waited_for(operators: Operators, control:
 @pytest.mark.timeout(400)
 async def test_a_quota_is_waited_for(operators: Operators, control: LeasingControl) -> None:
     """Six pods where two may be at a time: all run in the end, and nothing fails."""
-    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "two", "namespace": NAMESPACE}}
-    kubectl("apply", "-f", "-", given={**quota, "spec": {"hard": {"pods": "2"}}})
-    wanted = ("get", "resourcequota", "two", f"--namespace={NAMESPACE}", "--output=jsonpath={.status.hard.pods}")
-    await asyncio.to_thread(wait_until, lambda: kubectl(*wanted) == "2", seconds=60, what="the quota holds")
-    operators.start()
-    control.offer([operators.lease(wide(6), "six")])
-    await control.until_ended(["six"], PATIENCE)
+    with quota("two", NAMESPACE, {"pods": "2"}):
+        operators.start()
+        control.offer([operators.lease(wide(6), "six")])
+        await control.until_ended(["six"], PATIENCE)
     assert control.phases == {"six": SUCCEEDED}
     assert "exceeded quota" in operators.log(1).read_text()
 
