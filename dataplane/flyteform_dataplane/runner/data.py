@@ -34,8 +34,12 @@ _LOOKING = (NodeKind.ARRAY, NodeKind.BRANCH)
 _OFFLOADED_BYTES = 1 << 30
 
 
+# What an entry of the cache takes besides its literals: most are empty, or nearly so.
+_ENTRY_BYTES = 1024
+
+
 class LiteralCache:
-    """Literals by their URI, the least used thrown out when they weigh more than `limit` bytes."""
+    """Literals by their URI, the least used thrown out when all of it weighs more than `limit` bytes."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -51,19 +55,20 @@ class LiteralCache:
         return kept[0]
 
     def put(self, uri: str, literals: LiteralMap, size: int) -> None:
-        """Keep literals that weigh `size` bytes; one that would fill a quarter is not kept."""
-        if uri in self._kept or size > self._limit // 4:
+        """Keep literals of `size` bytes; one that would fill a quarter is not kept."""
+        weight = size + _ENTRY_BYTES
+        if uri in self._kept or weight > self._limit // 4:
             return
-        self._kept[uri] = literals, size
-        self._weight += size
+        self._kept[uri] = literals, weight
+        self._weight += weight
         while self._weight > self._limit:
             _, (_, dropped) = self._kept.popitem(last=False)
             self._weight -= dropped
 
     def drop(self, uri: str) -> None:
         """Keep them no more."""
-        _, size = self._kept.pop(uri, (None, 0))
-        self._weight -= size
+        _, weight = self._kept.pop(uri, (None, 0))
+        self._weight -= weight
 
 
 class _NodeInputs:
@@ -96,6 +101,7 @@ class ExecutionData:
         self._output_bytes = output_bytes
         self._inputs: dict[str, _NodeInputs] = {}
         self._preparing: set[asyncio.Task[LiteralMap]] = set()
+        self._cached: list[str] = []
 
     async def begin(self, life: str = "") -> bool:
         """Remove what a former life of the execution, revoked since, has left: it would pass for results of this one.
@@ -137,8 +143,10 @@ class ExecutionData:
         task.add_done_callback(look_at_error)
 
     async def close(self) -> None:
-        """Give up what is being prepared."""
+        """Give up what is being prepared, and keep nothing at hand: who may want it still reads it."""
         await give_up(self._preparing)
+        for uri in self._cached:
+            self._cache.drop(uri)
 
     def forget_inputs(self, node: str) -> None:
         """Give up the memory of a node that is done."""
@@ -154,7 +162,7 @@ class ExecutionData:
             literals = LiteralMap.FromString(content)
         except DecodeError as error:
             raise UserError(f"{uri} holds no outputs that can be read") from error
-        self._cache.put(uri, literals, len(content))
+        self._keep(uri, literals, len(content))
         return literals
 
     async def write_outputs(self, uri: str, literals: LiteralMap) -> None:
@@ -294,7 +302,11 @@ class ExecutionData:
     async def _put(self, uri: str, literals: LiteralMap) -> None:
         content = literals.SerializeToString()
         await self._objects.put(uri, content)
-        self._cache.put(uri, literals, len(content))
+        self._keep(uri, literals, len(content))
+
+    def _keep(self, uri: str, literals: LiteralMap, size: int) -> None:
+        self._cache.put(uri, literals, size)
+        self._cached.append(uri)
 
 
 def look_at_error(task: asyncio.Task[Any]) -> None:
