@@ -197,7 +197,7 @@ async def test_a_connector_that_stays_away_loses_the_attempt_and_then_its_job(of
     await office.close()
     await office.open()
     await office.start()
-    await until(lambda: bool(office.records))
+    await until(lambda: bool(office.connector.asked))  # so that what the job is known by has arrived
     address = office.connector.address
     await office.connector.stop()
     assert (await office.end()).phase is AttemptPhase.LOST
