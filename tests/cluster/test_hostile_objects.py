@@ -94,7 +94,7 @@ async def test_foreign_and_broken_resources_stop_nobody(operators: Operators, co
 
 def broken(operators: Operators) -> list[dict[str, Any]]:
     """Return some that say which executions they are, and have no log that can be read."""
-    missing = f"{operators.objects}/metadata/log/p/d/gone/lease.pb"
+    missing = f"{operators.objects}/metadata/leases/p/d/gone.pb"
     ours = {"finalizers": [FINALIZER], "labels": {"shard-key": "1"}}
     return [
         workflow("gone", reference=missing, annotations={KEY: "p/d/gone"}, **ours),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ from flyteform.proto.flyteform.v1.link_pb2 import Lease
 from flyteform_dataplane.kubernetes.api import connect
 from flyteform_dataplane.kubernetes.sharding import SHARDS
 from flyteform_dataplane.kubernetes.workflows.definition import NAME, definition
-from flyteform_dataplane.kubernetes.workflows.log import WorkflowLog
+from flyteform_dataplane.kubernetes.workflows.log import Standing, WorkflowLog
 from flyteform_dataplane.runner.log import ExecutionLog, LoggedStep, Snapshot, Summary
 from support.kubernetes import get, kubectl
 
@@ -262,6 +263,42 @@ async def test_nothing_of_an_execution_is_left_in_storage_but_the_closure_that_m
         for name in names:
             there = get("flyteworkflow", name, "flytesnacks-development")
             assert (there["status"]["phase"], there["workflowClosureReference"]) == ("Succeeded", closure)
+
+
+async def test_a_first_life_is_told_from_later_ones(tmp_path: Path) -> None:
+    """A successor knows whether what lies in an execution's store may be anybody's but this life's."""
+    logs, store = Logs("resource", tmp_path), open_store(f"file://{tmp_path}/objects")
+    lease = Lease.FromString(logs.lease())
+    async with logs.opened() as log:
+        assert isinstance(log, WorkflowLog)
+        for standing, first in ((Standing.BEGUN, True), (Standing.BEGUN_AGAIN, False)):
+            assert await log.begin(lease, logs.lease(), 1.0) is standing
+            found = await log.load(KEY)
+            assert found is not None
+            assert (found.first, found.new) == (first, False)
+            assert await log.begin(lease, logs.lease(), 2.0) is Standing.HELD
+            await store.put(f"{lease.metadata_prefix}/n0/data/inputs.pb", b"")
+            await log.remove(KEY)
+
+
+async def test_leases_of_older_operators_are_found(tmp_path: Path) -> None:
+    """An operator from before leases had a place of their own may have begun what this one goes on with and ends."""
+    logs, store = Logs("resource", tmp_path), open_store(f"file://{tmp_path}/objects")
+    place = f"{store.prefix}/metadata/log/{KEY}/lease.pb"
+    async with logs.opened() as old, logs.opened() as log:
+        await old.accept(KEY, logs.lease(), 1.0)
+        await store.put(place, logs.lease())
+        await store.delete(f"{store.prefix}/metadata/leases/{KEY}.pb")
+        patch = json.dumps({"leaseReference": place})
+        kubectl("patch", "flyteworkflow", "f1", "--namespace=flytesnacks-development", "--type=merge", "--patch", patch)
+        found = await log.load(KEY)
+        assert found is not None
+        assert found.lease == logs.lease()
+        await log.append(KEY, step(1, size=2 * LARGEST))
+        await log.finish(KEY)
+        left = [found.uri async for found in store.list(f"{store.prefix}/metadata/")]
+        assert [uri for uri in left if "/metadata/closures/" not in uri] == []
+        await log.remove(KEY)
 
 
 async def test_many_executions_at_once(logs: Logs) -> None:

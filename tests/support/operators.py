@@ -24,11 +24,13 @@ NAMESPACE = "p-d"
 
 
 class Operators:
-    """The operators of one cluster, whose objects are files below a folder."""
+    """The operators of one cluster, whose objects are files below a folder, or elsewhere."""
 
-    def __init__(self, folder: Path, control_plane: str, *, kubeconfig: Path | None = None) -> None:
+    def __init__(
+        self, folder: Path, control_plane: str, *, kubeconfig: Path | None = None, objects: Path | None = None
+    ) -> None:
         self.folder = folder
-        self.objects = f"file://{folder}/objects"
+        self.objects = f"file://{objects or folder / 'objects'}"
         self._control_plane = control_plane
         self._kubeconfig = kubeconfig or Path(os.environ["KUBECONFIG"])
         self._running: list[subprocess.Popen[bytes]] = []

@@ -103,11 +103,14 @@ class ExecutionData:
         self._preparing: set[asyncio.Task[LiteralMap]] = set()
         self._cached: list[str] = []
 
-    async def begin(self, life: str = "") -> bool:
+    async def begin(self) -> None:
+        """Write the execution's inputs as the start node's outputs, where people look for them."""
+        await self._put(self._context.node_outputs_uri(START_NODE), self._context.lease.inputs)
+
+    async def clear(self, life: str = "") -> bool:
         """Remove what a former life of the execution, revoked since, has left: it would pass for results of this one.
 
-        Then write the execution's inputs as the start node's outputs, where people look for them. With a name for this
-        life that is noted, and what has begun in it stays: False is returned then.
+        With a name for this life that is noted, and what has begun in it stays: False is returned then.
         """
         prefix = self._context.lease.metadata_prefix
         note = f"{prefix}/{START_NODE}/life"
@@ -116,7 +119,6 @@ class ExecutionData:
         async for left in self._objects.list(f"{prefix}/"):
             self._cache.drop(left.uri)
             await self._objects.delete(left.uri)
-        await self._put(self._context.node_outputs_uri(START_NODE), self._context.lease.inputs)
         if life:
             await self._objects.put(note, life.encode())
         return True

@@ -74,8 +74,10 @@ class Execution:
         self._arrivals = Arrivals(config.fold_seconds)
         # Known apart from a former life by when this one began.
         self._life = repr(logged.accepted_at) if config.ahead else ""
+        self._first = logged.first
         # Whether more may have been begun, before a crash, than the log says.
-        self._surprised = config.ahead and self._state.phase is not WorkflowPhase.READY
+        again = self._state.phase is not WorkflowPhase.READY or (logged.first and not logged.new)
+        self._surprised = config.ahead and again
         self._journal = Journal(
             context,
             self._state,
@@ -166,9 +168,10 @@ class Execution:
         self._outbox.repeat(self._unsent)
         self._unsent = []
         if self._state.phase is WorkflowPhase.READY:
-            if not await self._data.begin(self._life):
+            if not self._first and not await self._data.clear(self._life):
                 self._surprised = True
                 self._attempts.look_back()
+            await self._data.begin()
             self._arrivals.observe(Started(self._now()))
         else:
             commands = list(pending(self._context.graph, self._state))

@@ -81,7 +81,10 @@ class Summary:
 
 @record
 class LoggedExecution:
-    """An execution as it was logged: the steps are all that are kept, also those before the snapshot."""
+    """An execution as it was logged: the steps are all that are kept, also those before the snapshot.
+
+    `new` is one that was accepted just now, and of whose `first` life its store has nothing that this one did not make.
+    """
 
     key: str
     lease: bytes
@@ -89,6 +92,8 @@ class LoggedExecution:
     acknowledged: int
     snapshot: Snapshot | None
     steps: Sequence[LoggedStep]
+    new: bool = False
+    first: bool = False
 
 
 class Log(Protocol):

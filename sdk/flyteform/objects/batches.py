@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from flyteform.errors import FlyteformError
-from flyteform.objects.files import begin, publish, write_out
+from flyteform.objects.files import begin, publish, settle, write_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -96,7 +96,7 @@ def _begin(opening: Opening, write: Write) -> None:
 
 
 def _finish(write: Write) -> None:
-    os.fsync(write.descriptor)
+    settle(write.descriptor, write.data)
 
 
 def _publish(write: Write) -> None:

@@ -86,7 +86,7 @@ def write(folder: int, name: str, data: bytes, *, if_absent: bool = False, durab
         try:
             write_out(descriptor, data)
             if durable:
-                os.fsync(descriptor)
+                settle(descriptor, data)
         finally:
             os.close(descriptor)
         publish(folder, temporary, name, if_absent=if_absent)
@@ -119,6 +119,12 @@ def write_out(descriptor: int, data: bytes) -> None:
         rest = memoryview(data)[written:]
         while rest:
             rest = rest[os.write(descriptor, rest) :]
+
+
+def settle(descriptor: int, data: bytes) -> None:
+    """Make what was written to a file durable. An empty one is but its name, which its directory makes durable."""
+    if data:
+        os.fsync(descriptor)
 
 
 def publish(folder: int, temporary: str, name: str, *, if_absent: bool = False) -> None:

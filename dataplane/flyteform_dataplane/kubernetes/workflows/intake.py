@@ -85,10 +85,11 @@ class Intake:
         self._namespaces.learn([place_of(key)[0]])
         if standing is Standing.FINISHED and self._told is not None:
             await self._told(lease.id)
-        elif standing is Standing.BEGUN:
+        elif standing in (Standing.BEGUN, Standing.BEGUN_AGAIN):
             self._unseen.add(key)
             if self._mine(key):
-                await self._runner.adopt(LoggedExecution(key, content, at, 0, None, ()))
+                first = standing is Standing.BEGUN
+                await self._runner.adopt(LoggedExecution(key, content, at, 0, None, (), new=True, first=first))
 
     async def abort(self, execution: WorkflowExecutionIdentifier, cause: str) -> None:
         """End an execution; nothing happens if there is none."""

@@ -28,6 +28,7 @@ from flyteform_dataplane.kubernetes.sharding import SHARD_LABEL, shard_of
 from flyteform_dataplane.kubernetes.workflows.resources import (
     COLLECTION,
     FINISHED_ANNOTATION,
+    FIRST_ANNOTATION,
     TERMINATED,
     key_in,
     path_of,
@@ -56,6 +57,7 @@ class Standing(Enum):
     """What became of an execution that is to begin."""
 
     BEGUN = "begun"
+    BEGUN_AGAIN = "begun again"  # its store may have what a former life has left
     HELD = "held"
     FINISHED = "finished"
 
@@ -91,6 +93,8 @@ class WorkflowLog:
         self._shards = shards
         self._namespaces = namespaces or Namespaces()
         self._largest = largest
+        self._leases = f"{objects.prefix}/metadata/leases"
+        self._logs = f"{objects.prefix}/metadata/log"
         self._running: dict[str, _Running] = {}
         self._finishing: set[str] = set()
         self._closures: OrderedDict[str, None] = OrderedDict()
@@ -110,10 +114,11 @@ class WorkflowLog:
     async def accept(self, key: str, lease: bytes, at: float) -> None:
         """Keep a new execution, instead of whatever there is of a former life of it."""
         parsed = Lease.FromString(lease)
-        if await self.begin(parsed, lease, at) is not Standing.BEGUN:
+        if await self.begin(parsed, lease, at) in (Standing.HELD, Standing.FINISHED):
             await self._remove_resource(key)
-            if await self.begin(parsed, lease, at) is Standing.BEGUN:
-                self._running[key].lease_only = False  # the former life may have left more
+            await self.begin(parsed, lease, at)
+        if key in self._running:
+            self._running[key].lease_only = False  # a former life may have left more
 
     async def begin(self, lease: Lease, content: bytes, at: float) -> Standing:
         """Keep a new execution, unless there is one of that name; `UnavailableError` if that is being removed.
@@ -122,14 +127,16 @@ class WorkflowLog:
         """
         key = key_of(lease.id)
         uri = self._lease_uri(key)
-        closure, _ = await asyncio.gather(self._keep_closure(lease), self._objects.put(uri, content))
+        closure, _, first = await asyncio.gather(
+            self._keep_closure(lease), self._objects.put(uri, content), self._is_first(lease)
+        )
         references = {
             "leaseReference": uri,
             # The lease has all that is read again; these are for people.
             "workflowClosureReference": closure,
             "offloadedInputs": outputs_uri(lease, START_NODE),
         }
-        resource = resource_of(key, lease, at) | references
+        resource = resource_of(key, lease, at, first=first) | references
         path = path_of(key)
         try:
             made = await self._api.create(path.rpartition("/")[0], resource, metadata_only=True)
@@ -145,7 +152,7 @@ class WorkflowLog:
                 raise UnavailableError(f"what was here of {key} before is still being removed") from None
             return Standing.HELD
         self._running[key] = _Running(made["metadata"]["uid"], size=0, lease_only=True)
-        return Standing.BEGUN
+        return Standing.BEGUN if first else Standing.BEGUN_AGAIN
 
     async def append(
         self, key: str, step: LoggedStep, snapshot: Snapshot | None = None, summary: Summary | None = None
@@ -297,11 +304,12 @@ class WorkflowLog:
         # Whoever had it before may have begun to move its log.
         self._running[key] = _Running(resource["metadata"]["uid"], size, False, log.get("acknowledged", 0))
         accepted_at = datetime.fromisoformat(resource["acceptedAt"]).timestamp()
-        return LoggedExecution(key, lease, accepted_at, log.get("acknowledged", 0), snapshot, tuple(steps))
+        first = FIRST_ANNOTATION in resource["metadata"].get("annotations", {})
+        return LoggedExecution(key, lease, accepted_at, log.get("acknowledged", 0), snapshot, tuple(steps), first=first)
 
     def _own(self, uri: str) -> str:
         """Refuse a reference to anything but what this cluster's operators have written."""
-        if not uri.startswith(f"{self._objects.prefix}/metadata/log/") or "/../" in uri:
+        if not uri.startswith((f"{self._leases}/", f"{self._logs}/")) or "/../" in uri:
             raise InvalidInputError(f"{uri} is no part of a log")
         return uri
 
@@ -310,7 +318,7 @@ class WorkflowLog:
         running = self._running.get(key)
         acknowledged = 0 if running is None else running.acknowledged
         if step.number == 1:
-            log = {"step": 1, "epoch": epoch, "acknowledged": acknowledged, "steps": [_encoded(step)], "segments": []}
+            log = {"step": 1, "epoch": epoch, "acknowledged": acknowledged, "steps": [_encoded(step)]}
             return [
                 {"op": "test", "path": "/status", "value": None},
                 {"op": "add", "path": "/status", "value": {**status_of(summary), "log": log}},
@@ -334,7 +342,7 @@ class WorkflowLog:
             raise UnavailableError(
                 f"step {step.number} of {key} does not follow the log, which is at {log.get('step')}"
             )
-        prefix = resource["leaseReference"].rpartition("/")[0]
+        prefix = f"{self._logs}/{key}"
         running = self._running.setdefault(key, _Running(resource["metadata"]["uid"], 0, lease_only=False))
         running.lease_only = False
         acknowledged = max(log.get("acknowledged", 0), running.acknowledged)
@@ -379,7 +387,11 @@ class WorkflowLog:
 
     def _lease_uri(self, key: str) -> str:
         # Not among the execution's own files, which are cleared when it begins.
-        return f"{self._objects.prefix}/metadata/log/{key}/lease.pb"
+        return f"{self._leases}/{key}.pb"
+
+    async def _is_first(self, lease: Lease) -> bool:
+        """Say whether the execution's store has nothing of a former life of it."""
+        return not [left async for left in self._objects.list(f"{lease.metadata_prefix}/")]
 
     async def _keep_closure(self, lease: Lease) -> str:
         """Return where the closure lies: once for all executions of its version of a workflow."""
@@ -393,12 +405,11 @@ class WorkflowLog:
         return uri
 
     async def _delete_objects(self, key: str) -> None:
-        running, uri = self._running.get(key), self._lease_uri(key)
-        if running is not None and running.lease_only:
-            await self._objects.delete(uri)
-            return
-        async for found in self._objects.list(f"{uri.rpartition('/')[0]}/"):
-            await self._objects.delete(found.uri)
+        running = self._running.get(key)
+        await self._objects.delete(self._lease_uri(key))
+        if running is None or not running.lease_only:
+            async for found in self._objects.list(f"{self._logs}/{key}/"):
+                await self._objects.delete(found.uri)
 
     def _forget(self, key: str) -> None:
         self._running.pop(key, None)

@@ -23,6 +23,8 @@ TERMINATED = {"termination-status": "terminated"}
 UNFINISHED = "!termination-status"
 # Which execution it is, whole: names of resources and values of labels have rules of their own.
 KEY_ANNOTATION = "flyteform.dev/execution"
+# On an execution of which the store had nothing when it began: what lies there is its own.
+FIRST_ANNOTATION = "flyteform.dev/first-life"
 FINISHED_ANNOTATION = "flyteform.dev/finished-at"
 # Said to whoever has the execution, by whoever speaks with the control plane.
 ABORT_ANNOTATION = "flyteform.dev/abort"
@@ -61,8 +63,8 @@ def _is_key(text: str) -> bool:
     return len(parts) == _PARTS and all(parts)
 
 
-def resource_of(key: str, lease: Lease, at: float) -> Json:
-    """Return the resource of an execution that begins, without the places of its objects."""
+def resource_of(key: str, lease: Lease, at: float, *, first: bool) -> Json:
+    """Return the resource of an execution that begins, for the `first` time or not, without its objects' places."""
     project, domain, name = key.split("/")
     workflow = lease.closure.primary.template.id.name
     labels = {
@@ -78,7 +80,7 @@ def resource_of(key: str, lease: Lease, at: float) -> Json:
         "metadata": {
             "name": pod_name(name),
             "labels": {label: label_value(value) for label, value in labels.items()},
-            "annotations": {KEY_ANNOTATION: key},
+            "annotations": {KEY_ANNOTATION: key, **({FIRST_ANNOTATION: "true"} if first else {})},
             "finalizers": [FINALIZER],
         },
         "executionId": {"project": project, "domain": domain, "name": name},

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
@@ -11,7 +13,7 @@ from flyteidl.core.execution_pb2 import NodeExecution, WorkflowExecution
 
 from flyteform.errors import UnavailableError
 from flyteform_dataplane.runner import RunnerConfig
-from flyteform_dataplane.runner.log import ExecutionLog
+from flyteform_dataplane.runner.log import ExecutionLog, LoggedExecution
 from flyteform_dataplane.runner.pacing import Turns
 from support.closures import Flow, integers, literals, promise
 from support.world import Broken, SystemClock, World
@@ -152,6 +154,42 @@ async def test_a_successor_comes_to_the_same(make_world: MakeWorld, ended: int) 
     # One that had ended is not started again; one that ran is watched again.
     again = [name for name in world.executor.started[len(starts) :] if name in starts[:-1]]
     assert again == []
+
+
+async def test_files_of_a_first_life_are_its_own(make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a log knows that there was no former life, a successor takes what has ended from its files, and no note."""
+    unfinished = ExecutionLog.unfinished
+
+    async def first(self: ExecutionLog) -> list[LoggedExecution]:
+        return [replace(logged, first=True) for logged in await unfinished(self)]
+
+    monkeypatch.setattr(ExecutionLog, "unfinished", first)
+    gate = asyncio.Event()
+
+    async def later(spec: AttemptSpec) -> Result:
+        if "/n1/" in spec.name:
+            await gate.wait()
+        return literals(o=1)
+
+    world = await make_world(lambda spec: asyncio.ensure_future(later(spec)))
+    lease = chain(2)
+    await world.runner.adopt(await accepted(world, lease))
+    await world.until(lambda: world.executor.running == {"p/d/e/n1/0"})
+    assert f"{lease.metadata_prefix}/start-node/life" not in world.store.objects
+    await crash(world)
+    gate.set()
+    rows = await world.end_of("e")
+    assert rows.workflow == WorkflowExecution.SUCCEEDED
+    assert world.executor.started.count("p/d/e/n0/0") == 1
+
+
+async def accepted(world: World, lease: Lease) -> LoggedExecution:
+    """Have the log take an execution, and return it as one that was taken just now and has no former life."""
+    log, at = ExecutionLog(world.path), datetime.now(UTC).timestamp()
+    await log.open()
+    await log.accept("p/d/e", lease.SerializeToString(), at)
+    await log.close()
+    return LoggedExecution("p/d/e", lease.SerializeToString(), at, 0, None, (), new=True, first=True)
 
 
 async def test_what_the_log_does_not_know_is_ended_too(make_world: MakeWorld) -> None:
