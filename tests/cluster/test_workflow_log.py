@@ -259,6 +259,9 @@ async def test_nothing_of_an_execution_is_left_in_storage_but_the_closure_that_m
         await other.finish(taken)
         await asyncio.gather(*(log.finish(key) for key in (short, long, anew)))
         assert await other.unfinished() == []
+        assert isinstance(log, WorkflowLog)
+        late = logs.lease("short")
+        assert await log.begin(Lease.FromString(late), late, 3.0) is Standing.FINISHED
         (closure,) = [found.uri async for found in open_store(objects).list(objects)]
         for name in names:
             there = get("flyteworkflow", name, "flytesnacks-development")

@@ -28,7 +28,7 @@ class FakeCluster:
         """How many watches are going on."""
         return len(self._watchers)
 
-    async def get(self, path: str, **query: str) -> Json:
+    async def get(self, path: str, _read: object = None, /, **query: str) -> Json:
         """Return an object, or all of a collection."""
         if path in self.objects:
             return copy.deepcopy(self.objects[path])

@@ -52,7 +52,7 @@ _METADATA_LIST = "as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _METADATA_ONLY = f"{_JSON};{_METADATA},{_JSON}"
 _METADATA_LISTS = f"{_JSON};{_METADATA_LIST},{_JSON}"
 # Whoever asks for metadata reads no more, should the server know no such answer and give all.
-_READERS = {_METADATA_ONLY: Reader(Described), _METADATA_LISTS: Reader(Listed)}
+_READERS = {_METADATA_ONLY: Reader(Described), _METADATA_LISTS: Reader(Listed[Described])}
 _read_described = Reader(Change[Described])
 _FIRST_ERROR = 400
 _SILENT = (aiohttp.ClientError, TimeoutError, ConnectionError, asyncio.IncompleteReadError)
@@ -101,9 +101,9 @@ class KubernetesApi:
         self._slots = asyncio.Semaphore(limits.in_flight)
         self.requests = 0  # that were made, for people who measure
 
-    async def get(self, path: str, **query: str) -> Json:
-        """Return an object or a list; `NotFoundError` if there is none."""
-        return await self._call("GET", path, query=query)
+    async def get(self, path: str, read: Reader | None = None, /, **query: str) -> Json:
+        """Return an object or a list, of which `read` may leave parts out; `NotFoundError` if there is none."""
+        return await self._call("GET", path, query=query, read=read)
 
     async def get_metadata(self, path: str, **query: str) -> Json:
         """Return a list of which each object has its metadata only."""
@@ -141,9 +141,10 @@ class KubernetesApi:
         query = {"fieldManager": manager, "force": "true" if force else "false"}
         return await self._call("PATCH", path, body=body, query=query, content_type=APPLY_PATCH)
 
-    async def replace(self, path: str, body: Json) -> Json:
-        """Replace an object; `ConflictError` if it has moved on since it was read."""
-        return await self._call("PUT", path, body=body)
+    async def replace(self, path: str, body: Json, *, metadata_only: bool = False) -> Json:
+        """Replace an object and return it or its metadata; `ConflictError` if it has moved on since it was read."""
+        accept = _METADATA_ONLY if metadata_only else _JSON
+        return await self._call("PUT", path, body=body, accept=accept)
 
     async def delete(self, path: str, body: Json | None = None) -> Json:
         """Delete an object; `NotFoundError` if there is none."""
@@ -185,15 +186,16 @@ class KubernetesApi:
 
     async def _call(
         self, method: str, path: str, *, body: Json | list[Json] | None = None, query: Mapping[str, str] | None = None,
-        content_type: str = _JSON, accept: str = _JSON,
+        content_type: str = _JSON, accept: str = _JSON, read: Reader | None = None,
     ) -> Json:  # fmt: skip
+        read = read or _READERS.get(accept, decoded)
         for tries in range(1, _TRIES + 1):
             await self._limit.turn()
             try:
                 async with self._slots:
                     data = None if body is None else encoded(body)
                     response = await self._ask(method, path, data, query, content_type=content_type, accept=accept)
-                    answer: Json = _READERS.get(accept, decoded)(await response.read())
+                    answer: Json = read(await response.read())
                     return answer
             except ThrottledError as error:
                 logger.info("the API server has no room for %s %s: %s", method, path, error.message)

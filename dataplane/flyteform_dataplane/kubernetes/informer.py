@@ -26,7 +26,7 @@ _RESYNC = 600.0  # seconds
 class Collection(Protocol):
     """The part of an API server that is needed."""
 
-    async def get(self, path: str, **query: str) -> Json:
+    async def get(self, path: str, /, **query: str) -> Json:
         """Return an object or a list."""
         ...
 

@@ -23,7 +23,7 @@ _OVER = ("Succeeded", "Failed")
 class Pods(Protocol):
     """The part of an API server that is needed."""
 
-    async def get(self, path: str, **query: str) -> Json:
+    async def get(self, path: str, /, **query: str) -> Json:
         """Return an object; `NotFoundError` if there is none."""
         ...
 

@@ -6,7 +6,7 @@ import sys
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, TypedDict
 
-from flyteform_dataplane.kubernetes.wire import Change, Metadata, Reader
+from flyteform_dataplane.kubernetes.wire import Change, Listed, Metadata, Reader
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -81,6 +81,7 @@ class _Pod(TypedDict, total=False):
 
 
 read_pods: Final = Reader(Change[_Pod])
+read_pod_lists: Final = Reader(Listed[_Pod])
 _METADATA: Final = (
     "namespace", "name", "uid", "resourceVersion", "creationTimestamp", "deletionTimestamp",
     "deletionGracePeriodSeconds", "finalizers",
@@ -101,14 +102,14 @@ _ZEROS: Final = (0, "")  # and False, which is 0: they say something, while null
 
 
 class TrimmedPods:
-    """The pods of an API server; of changes no more is read than is kept, as two thirds of a pod nobody looks at."""
+    """The pods of an API server, of which no more is read than is kept, as two thirds of a pod nobody looks at."""
 
     def __init__(self, api: KubernetesApi) -> None:
         self._api = api
 
-    async def get(self, path: str, **query: str) -> Json:
-        """Return an object or a list."""
-        return await self._api.get(path, **query)
+    async def get(self, path: str, /, **query: str) -> Json:
+        """Return a page of a list."""
+        return await self._api.get(path, read_pod_lists, **query)
 
     async def get_metadata(self, path: str, **query: str) -> Json:
         """Return a list of metadata."""

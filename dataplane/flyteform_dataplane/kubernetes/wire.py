@@ -41,11 +41,11 @@ class Described(TypedDict, total=False):
     metadata: Metadata
 
 
-class Listed(TypedDict, total=False):
-    """A list of such objects; an empty one is null."""
+class Listed(TypedDict, Generic[Form], total=False):
+    """A page of a list; of metadata an empty one is null."""
 
     metadata: dict[str, Any]
-    items: list[Described] | None
+    items: list[Form] | None
 
 
 class Change(TypedDict, Generic[Form]):

@@ -62,12 +62,12 @@ class Picky(FakeCluster):
             raise ForbiddenError("pods is forbidden")
         return await super().delete(path, body)
 
-    async def get(self, path: str, **query: str) -> Json:
+    async def get(self, path: str, read: object = None, /, **query: str) -> Json:
         """Return what there is, or find that it has just gone."""
         if path == self.removed_on_get:
             self.remove(path)
             self.removed_on_get = ""
-        return await super().get(path, **query)
+        return await super().get(path, read, **query)
 
 
 class World:

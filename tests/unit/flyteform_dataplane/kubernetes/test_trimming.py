@@ -10,7 +10,7 @@ import pytest
 
 from flyteform_dataplane.kubernetes.profile import GracePeriods
 from flyteform_dataplane.kubernetes.states import state_of
-from flyteform_dataplane.kubernetes.trimming import read_pods, trimmed_pod
+from flyteform_dataplane.kubernetes.trimming import read_pod_lists, read_pods, trimmed_pod
 from support.pods import ended, status, waiting
 
 Json = dict[str, Any]
@@ -36,8 +36,10 @@ PODS = [
 
 
 def read(pod: Json) -> Json:
-    """Return a pod as it is read of a watch."""
+    """Return a pod as it is read of a watch, and of a list just so."""
     found: Json = read_pods(json.dumps({"type": "MODIFIED", "object": pod}).encode())["object"]
+    page = read_pod_lists(json.dumps({"metadata": {"resourceVersion": "7", "continue": "c"}, "items": [pod]}).encode())
+    assert page == {"metadata": {"resourceVersion": "7", "continue": "c"}, "items": [found]}
     return found
 
 
