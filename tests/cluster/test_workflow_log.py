@@ -304,6 +304,25 @@ async def test_leases_of_older_operators_are_found(tmp_path: Path) -> None:
         await log.remove(KEY)
 
 
+@pytest.mark.parametrize("steps", [0, 1, 2])
+async def test_what_others_write_on_a_resource_stays(tmp_path: Path, steps: int) -> None:
+    """A label that somebody sets before or after the first step is there at the end, and so is every step."""
+    logs = Logs("resource", tmp_path)
+    async with logs.opened() as log:
+        await log.accept(KEY, logs.lease(), 1.0)
+        for number in range(1, steps + 1):
+            await log.append(KEY, step(number))
+        kubectl("label", "flyteworkflow", "f1", "--namespace=flytesnacks-development", "team=wine")
+        await log.append(KEY, step(steps + 1), summary=SUCCEEDED)
+        await log.finish(KEY)
+        there = get("flyteworkflow", "f1", "flytesnacks-development")
+        labels, status = there["metadata"]["labels"], there["status"]
+        assert (labels["team"], labels["termination-status"]) == ("wine", "terminated")
+        assert "finalizers" not in there["metadata"]
+        assert (status["phase"], len(status["log"]["steps"])) == ("Succeeded", steps + 1)
+        await log.remove(KEY)
+
+
 async def test_many_executions_at_once(logs: Logs) -> None:
     """Executions do not wait for each other, and all are found again."""
     names = [f"many{number}" for number in range(20)]
