@@ -21,6 +21,7 @@ from google.protobuf.json_format import MessageToJson
 from google.protobuf.message import Message
 
 from flyteform.errors import FlyteformError, UnavailableError
+from flyteform.objects.ports import any_below
 from flyteform_dataplane.ports import CachedOutputs
 
 if TYPE_CHECKING:
@@ -171,12 +172,7 @@ class DataCatalogClient:
         return True
 
     async def _has(self, objects: ObjectStore, uri: str, *, is_folder: bool) -> bool:
-        if await objects.head(uri) is not None:
-            return True
-        if is_folder:
-            async for _ in objects.list(f"{uri.rstrip('/')}/"):
-                return True
-        return False
+        return await objects.head(uri) is not None or (is_folder and await any_below(objects, uri))
 
 
 def dataset_of(key: CacheKey) -> messages.DatasetID:

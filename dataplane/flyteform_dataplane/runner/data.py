@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 _LOOKING = (NodeKind.ARRAY, NodeKind.BRANCH)
 # Flyte's greatest size of a literal in an object of its own.
 _OFFLOADED_BYTES = 1 << 30
-
-
 # What an entry of the cache takes besides its literals: most are empty, or nearly so.
 _ENTRY_BYTES = 1024
 

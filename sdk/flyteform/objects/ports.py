@@ -88,3 +88,10 @@ class FileStore(ObjectStore, Protocol):
     async def store(self, source: Path, uri: str) -> None:
         """Store a file's content, in pieces."""
         ...
+
+
+async def any_below(objects: ObjectStore, uri: str) -> bool:
+    """Say whether there is an object below a URI, of a folder that is."""
+    async for _ in objects.list(f"{uri.rstrip('/')}/"):
+        return True
+    return False

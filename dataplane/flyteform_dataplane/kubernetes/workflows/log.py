@@ -22,6 +22,7 @@ import msgpack  # type: ignore[import-untyped]
 from google.protobuf.message import DecodeError
 
 from flyteform.errors import AlreadyExistsError, ConflictError, InvalidInputError, NotFoundError, UnavailableError
+from flyteform.objects.ports import any_below
 from flyteform.proto.flyteform.v1.link_pb2 import Lease
 from flyteform_dataplane.engine.graph import START_NODE
 from flyteform_dataplane.kubernetes.scopes import Namespaces, listed, look
@@ -129,8 +130,8 @@ class WorkflowLog:
         """
         key = key_of(lease.id)
         uri = self._lease_uri(key)
-        closure, _, first = await asyncio.gather(
-            self._keep_closure(lease), self._objects.put(uri, content), self._is_first(lease)
+        closure, _, again = await asyncio.gather(
+            self._keep_closure(lease), self._objects.put(uri, content), any_below(self._objects, lease.metadata_prefix)
         )
         references = {
             "leaseReference": uri,
@@ -138,7 +139,7 @@ class WorkflowLog:
             "workflowClosureReference": closure,
             "offloadedInputs": outputs_uri(lease, START_NODE),
         }
-        resource = resource_of(key, lease, at, first=first) | references
+        resource = resource_of(key, lease, at, first=not again) | references
         path = path_of(key)
         try:
             made = await self._api.create(path.rpartition("/")[0], resource, metadata_only=True)
@@ -156,7 +157,7 @@ class WorkflowLog:
             return Standing.HELD
         resource["metadata"] |= {name: made["metadata"][name] for name in ("namespace", "resourceVersion")}
         self._running[key] = _Running(made["metadata"]["uid"], size=0, lease_only=True, whole=resource)
-        return Standing.BEGUN if first else Standing.BEGUN_AGAIN
+        return Standing.BEGUN_AGAIN if again else Standing.BEGUN
 
     async def append(
         self, key: str, step: LoggedStep, snapshot: Snapshot | None = None, summary: Summary | None = None
@@ -199,8 +200,8 @@ class WorkflowLog:
         try:
             if running is None or running.size > _SMALL_LOG:
                 await self._api.patch(f"{path}/status", {"status": {"log": None}})
-                await self._api.patch(path, {"metadata": _finished({})})
-            elif not await self._replace(path, running, {"metadata": _finished(running.whole or {})}):
+                running = None
+            if running is None or not await self._replace(path, running, {"metadata": _finished(running.whole or {})}):
                 await self._api.patch(path, {"metadata": _finished({})})
         except NotFoundError:
             logger.info("the resource of %s is gone, its end is known all the same", key)
@@ -400,10 +401,6 @@ class WorkflowLog:
     def _lease_uri(self, key: str) -> str:
         # Not among the execution's own files, which are cleared when it begins.
         return f"{self._leases}/{key}.pb"
-
-    async def _is_first(self, lease: Lease) -> bool:
-        """Say whether the execution's store has nothing of a former life of it."""
-        return not [left async for left in self._objects.list(f"{lease.metadata_prefix}/")]
 
     async def _keep_closure(self, lease: Lease) -> str:
         """Return where the closure lies: once for all executions of its version of a workflow."""

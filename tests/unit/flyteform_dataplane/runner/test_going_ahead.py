@@ -87,6 +87,17 @@ def chain(length: int) -> Lease:
     return flow.returns(r=promise(f"n{length - 1}", "o")).lease()
 
 
+def held_up_by(gate: asyncio.Event) -> Body:
+    """Return what tasks do: the second one waits for the gate."""
+
+    async def run(spec: AttemptSpec) -> Result:
+        if "/n1/" in spec.name:
+            await gate.wait()
+        return literals(o=1)
+
+    return lambda spec: asyncio.ensure_future(run(spec))
+
+
 async def test_a_chain_is_one_write(make_world: MakeWorld, written: list[int]) -> None:
     """Of a chain that succeeds nothing has to be written but its end, and all is told in legal order."""
     world = await make_world(lambda _: literals(o=1))
@@ -165,13 +176,7 @@ async def test_files_of_a_first_life_are_its_own(make_world: MakeWorld, monkeypa
 
     monkeypatch.setattr(ExecutionLog, "unfinished", first)
     gate = asyncio.Event()
-
-    async def later(spec: AttemptSpec) -> Result:
-        if "/n1/" in spec.name:
-            await gate.wait()
-        return literals(o=1)
-
-    world = await make_world(lambda spec: asyncio.ensure_future(later(spec)))
+    world = await make_world(held_up_by(gate))
     lease = chain(2)
     await world.runner.adopt(await accepted(world, lease))
     await world.until(lambda: world.executor.running == {"p/d/e/n1/0"})
@@ -242,13 +247,7 @@ async def test_a_write_that_fails_leaves_its_turn(make_world: MakeWorld, monkeyp
 
     monkeypatch.setattr(ExecutionLog, "append", failing)
     gate = asyncio.Event()
-
-    async def last(spec: AttemptSpec) -> Result:
-        if "/n1/" in spec.name:
-            await gate.wait()
-        return literals(o=1)
-
-    world = await make_world(lambda spec: asyncio.ensure_future(last(spec)), 1.0)
+    world = await make_world(held_up_by(gate), 1.0)
     await world.runner.accept(chain(2))
     await world.until(lambda: any(_succeeded(event) for _, event in world.reporter.sent))
     gate.set()
