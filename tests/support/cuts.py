@@ -19,6 +19,9 @@ class Cutter:
         self._open: set[asyncio.StreamWriter] = set()
         self._flowing = asyncio.Event()
         self._flowing.set()
+        self._ending = asyncio.Event()
+        self._ending.set()
+        self._ended = asyncio.Event()
         self.port = 0
         self.connections = 0
 
@@ -31,6 +34,7 @@ class Cutter:
             yield self
         finally:
             server.close()
+            self.flow()
             self.cut()
             await server.wait_closed()
 
@@ -46,6 +50,15 @@ class Cutter:
     def flow(self) -> None:
         """Pass on what was held back, and all that comes."""
         self._flowing.set()
+        self._ending.set()
+
+    def hold_ends(self) -> None:
+        """Pass on all but the end of a connection: who is behind it goes away, but it stays open."""
+        self._ending.clear()
+
+    async def ended(self) -> None:
+        """Wait until a connection has been ended by either side, and what was said before has been passed on."""
+        await self._ended.wait()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -69,4 +82,6 @@ class Cutter:
                 await self._flowing.wait()
                 writer.write(data)
                 await writer.drain()
+        self._ended.set()
+        await self._ending.wait()
         writer.transport.abort()

@@ -17,7 +17,7 @@ from flyteform_controlplane.errors import EntityExistsError, UnavailableError
 from flyteform_controlplane.store.conflicts import note_commit
 from flyteform_controlplane.store.connections import Connections, PooledConnection, PoolLimits, connect
 from flyteform_controlplane.store.direct import run, run_together
-from flyteform_controlplane.store.failures import raise_translated, translated
+from flyteform_controlplane.store.failures import is_lost, raise_translated, translated
 from flyteform_controlplane.store.sqlite import Connection, Writer
 
 if TYPE_CHECKING:
@@ -146,6 +146,8 @@ class _Reading:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if is_lost(error):
+            await self._connection.invalidate()
         await self._connections.give(self._connection)
         if error is not None:
             raise_translated(error)

@@ -20,6 +20,9 @@ from flyteform_controlplane.errors import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# What the driver raises when a message comes that it does not expect: the news that the server ends the connection,
+# while nothing was asked. The end itself may still be on its way, so that the connection counts as open.
+_OUT_OF_STEP: Final = "InternalClientError"
 # Classes of SQLSTATE (PostgreSQL's appendix A): connection, transaction rollback, resources, operator intervention.
 _PASSING: Final = ("08", "53", "57", "58")
 _CONFLICT: Final = "40"
@@ -60,6 +63,13 @@ def raise_translated(error: BaseException) -> None:
             raise known from error
 
 
+def is_lost(error: BaseException | None) -> bool:
+    """Whether the connection that raised it is of no use any more, although it may count as open."""
+    if not isinstance(error, DBAPIError):
+        return False
+    return error.connection_invalidated or "is closed" in str(error.orig) or type(error.orig).__name__ == _OUT_OF_STEP
+
+
 @contextmanager
 def connecting() -> Iterator[None]:
     """Do the same while there is no connection yet: then whatever PostgreSQL refuses is `UnavailableError`."""
@@ -82,7 +92,7 @@ def _unreachable(reason: str) -> UnavailableError:
 
 def _meaning(error: DBAPIError) -> ControlPlaneError | None:
     original = error.orig
-    if error.connection_invalidated or "is closed" in str(original):
+    if is_lost(error):
         return UnavailableError("the connection to the database is lost", remedy="try again")
     if isinstance(original, sqlite3.Error):
         return _of_sqlite(original)

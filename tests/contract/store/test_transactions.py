@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from flyteidl.admin.common_pb2 import Labels
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 
 from flyteform.errors import InvalidInputError
 from flyteform_controlplane.domain.dispatches import DispatchState
@@ -26,9 +26,11 @@ from flyteform_controlplane.store.migrate import migrate
 from flyteform_controlplane.store.sql import dispatch, duties
 from flyteform_controlplane.store.sql.locks import lock_name
 from flyteform_controlplane.store.sql.store import SqlStore
+from support.cuts import Cutter
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
+    from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -275,6 +277,38 @@ async def test_who_stands_still_in_a_transaction_does_not_hold_up_the_others(pos
             await stand_still(frozen, other)
         async with frozen.reading() as tx:
             assert [row.description for row in await STORE.projects.page(tx, Query())] == ["other"]
+
+
+@pytest.mark.parametrize("block", [Database.transaction, Database.reading])
+async def test_connection_that_is_about_to_end_is_lost(
+    postgres: Postgres, postgres_url: str, block: Callable[[Database], AbstractAsyncContextManager[AsyncConnection]]
+) -> None:
+    """Its server says so before it does: who asks in between is told to try again, and gets another one."""
+    end = text(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> :own"
+    )
+
+    async def pid(tx: AsyncConnection) -> int:
+        return int((await tx.execute(text("SELECT pg_backend_pid()"))).scalar_one())
+
+    async def ask_too_late(database: Database, other: Database, proxy: Cutter) -> None:
+        async with block(database) as tx:
+            await pid(tx)
+            async with other.reading() as second:
+                await second.execute(end, {"own": await pid(second)})
+                await proxy.ended()
+                # While this goes to the server and back, what was said before comes to the first one.
+                await pid(second)
+            await STORE.projects.get(tx, "kept")
+
+    async with Cutter(postgres.port).listening() as proxy:
+        proxy.hold_ends()
+        url = make_url(postgres_url).set(port=proxy.port).render_as_string(hide_password=False)
+        async with opened(url) as database, opened(postgres_url) as other, asyncio.timeout(60):
+            with pytest.raises(UnavailableError, match="lost"):
+                await ask_too_late(database, other, proxy)
+            proxy.flow()
+            await add(database, "kept")
 
 
 async def test_lost_database_is_unavailable_until_it_is_back(postgres: Postgres, postgres_url: str) -> None:
