@@ -7,6 +7,7 @@ import json
 import shutil
 import signal
 import socket
+from contextlib import ExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -24,6 +25,7 @@ from support.platform import running
 from support.pulumi.machines import ALONE, TOKEN, Machine, machine
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from flyteform_local.processes import Process
@@ -53,6 +55,19 @@ async def has_project(endpoint: str) -> bool:
             return (await client.get_project("acme")).id == "acme"
         except NotFoundError:
             return False
+
+
+@asynccontextmanager
+async def taken_from(port: int | None) -> AsyncIterator[None]:
+    """Have a port that a platform had be in use: by us, unless another process was faster and keeps it."""
+    with ExitStack() as stack:
+        for _ in range(200):
+            try:
+                stack.enter_context(socket.create_server(("127.0.0.1", port)))
+                break
+            except OSError:  # what a killed process has left may be in the kernel yet
+                await asyncio.sleep(0.05)
+        yield
 
 
 async def starting(local: Machine) -> tuple[asyncio.Task[Result], Process]:
@@ -168,7 +183,7 @@ async def test_moves(tmp_path: Path) -> None:
             await local.kill()
             await older_schema(local.state_dir)
             as_of_another_release(local)
-            with socket.create_server(("127.0.0.1", urlsplit(before["url"]).port)):
+            async with taken_from(urlsplit(before["url"]).port):
                 moved = (await local.engine.up()).check()
             assert moved.operations() == {"platform": "update", "on-it": "update"}
             assert moved.outputs["endpoint"] == f"127.0.0.1:{port}"
