@@ -67,8 +67,7 @@ def taken(manifests: list[dict[str, Any]]) -> str:
 @pytest.mark.parametrize(("cloud", "stack"), STACKS)
 def test_dry_run(recorder: Recordings, cloud: str, stack: str) -> None:
     """No manifest is refused or warned about, by pod security either."""
-    resources = recorder.shipped(cloud, stack).check().resources
-    given = [each.inputs for each in resources if {"apiVersion", "kind"} <= set(each.inputs)]
+    given = recorder.shipped(cloud, stack).check().manifests
     known = [each for each in given if each["apiVersion"].partition("/")[0] not in UNKNOWN]
     own = {name for each in known if (name := each["metadata"].get("namespace"))}
     made = {each["metadata"]["name"]: each for each in known if each["kind"] == "Namespace"}

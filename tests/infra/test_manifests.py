@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import kubernetes_validate
 import pytest
@@ -16,7 +16,6 @@ from support.platform import wait_until
 from support.recording.stacks import ROOT, clouds, shipped
 
 if TYPE_CHECKING:
-    from support.recording.graph import Resource
     from support.recording.stacks import Recordings
 
 VERSIONS = ("1.32", "1.37")  # the oldest that we support, and the newest whose schemas there are
@@ -32,16 +31,11 @@ def is_own(version: str) -> bool:
     return "." not in group or (group.endswith(".k8s.io") and group != GATEWAYS)
 
 
-def manifests(resources: list[Resource]) -> list[dict[str, Any]]:
-    """Return those resources that are manifests."""
-    return [each.inputs for each in resources if {"apiVersion", "kind"} <= set(each.inputs)]
-
-
 @pytest.mark.parametrize(("cloud", "stack"), STACKS)
 def test_manifests(recordings: Recordings, cloud: str, stack: str) -> None:
     """No manifest of Kubernetes' own kinds has an unknown field or a wrong type, in the oldest and newest version."""
     checked = 0
-    for manifest in manifests(recordings.shipped(cloud, stack).resources):
+    for manifest in recordings.shipped(cloud, stack).manifests:
         if not is_own(manifest["apiVersion"]):
             continue
         for version in VERSIONS:

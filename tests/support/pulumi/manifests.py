@@ -18,7 +18,7 @@ from google.protobuf import empty_pb2
 from pulumi.runtime.proto import provider_pb2
 
 from support.pulumi.steps import EngineError
-from support.pulumi.wire import has_unknown, plain, read, write
+from support.pulumi.wire import has_unknown, manifest, plain, read, write
 
 if TYPE_CHECKING:
     from support.pulumi.wire import Json
@@ -124,25 +124,25 @@ class _Resources:
     async def Cancel(self, _: Any) -> empty_pb2.Empty:
         return empty_pb2.Empty()
 
-    async def _applied(self, manifest: Json) -> Json:
-        if has_unknown(manifest):
-            raise EngineError(f"{manifest['kind']} has unknown values")
-        manifest.setdefault("metadata", {}).setdefault("name", f"unnamed-{uuid.uuid4().hex[:8]}")
-        manifest = _without_nothing(manifest)
+    async def _applied(self, properties: Json) -> Json:
+        if has_unknown(properties):
+            raise EngineError(f"{properties['kind']} has unknown values")
+        properties.setdefault("metadata", {}).setdefault("name", f"unnamed-{uuid.uuid4().hex[:8]}")
+        given = manifest(_without_nothing(properties))
         words = ("apply", "--server-side", "--field-manager=pulumi", "--force-conflicts", "--output=json", "-f", "-")
-        code, out = await self._kubectl(*words, given=manifest)
+        code, out = await self._kubectl(*words, given=given)
         if code:
             raise EngineError(out)
-        await self._settled(manifest)
+        await self._settled(given)
         found: Json = json.loads(out)
         return found
 
-    async def _settled(self, manifest: Json) -> None:
-        words = _WAITS.get(manifest["kind"])
-        if words is None or (not self._pods and manifest["kind"] in ("Job", "Deployment")):
+    async def _settled(self, given: Json) -> None:
+        words = _WAITS.get(given["kind"])
+        if words is None or (not self._pods and given["kind"] in ("Job", "Deployment")):
             return
-        about = f"{manifest['kind'].lower()}/{manifest['metadata']['name']}"
-        where = [f"--namespace={manifest['metadata']['namespace']}"] if "namespace" in manifest["metadata"] else []
+        about = f"{given['kind'].lower()}/{given['metadata']['name']}"
+        where = [f"--namespace={given['metadata']['namespace']}"] if "namespace" in given["metadata"] else []
         code, out = await self._kubectl(*words, about, *where, f"--timeout={_SECONDS}s")
         if code:
             raise EngineError(f"{about}: {out}")

@@ -15,6 +15,20 @@ SECRET = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 - marks a secret, is n
 OUTPUT = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 
+# What Pulumi's provider of Kubernetes translates; other names go to the API server as they are.
+_EXTENSIONS = {
+    f"x_kubernetes_{each}": f"x-kubernetes-{each.replace('_', '-')}"
+    for each in (
+        "embedded_resource",
+        "int_or_string",
+        "list_map_keys",
+        "list_type",
+        "map_type",
+        "preserve_unknown_fields",
+        "validations",
+    )
+}
+
 Json = dict[str, Any]
 
 
@@ -64,6 +78,17 @@ def plain(value: Any) -> Any:
             return {key: plain(each) for key, each in value.items()}
         case list():
             return [plain(each) for each in value]
+        case _:
+            return value
+
+
+def manifest(value: Any) -> Any:
+    """Return a value as Pulumi's provider hands it to Kubernetes: some extensions of schemas have other names."""
+    match value:
+        case dict():
+            return {_EXTENSIONS.get(key, key): manifest(each) for key, each in value.items()}
+        case list():
+            return [manifest(each) for each in value]
         case _:
             return value
 

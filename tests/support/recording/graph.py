@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from support.pulumi.wire import SECRET, SIGNATURE, UNKNOWN, plain
+from support.pulumi.wire import SECRET, SIGNATURE, UNKNOWN, manifest, plain
 
 Json = dict[str, Any]
 
@@ -86,6 +86,11 @@ class Graph:
     said: list[str]
     failure: str = ""
     document: Json = field(default_factory=dict)
+
+    @property
+    def manifests(self) -> list[Json]:
+        """Return what goes to a cluster, as its API server gets it."""
+        return [manifest(each.inputs) for each in self.resources if {"apiVersion", "kind"} <= set(each.inputs)]
 
     def of(self, token: str) -> list[Resource]:
         """Return resources by type; a short one (`s3/bucket:Bucket`, `Deployment`) matches at its end."""

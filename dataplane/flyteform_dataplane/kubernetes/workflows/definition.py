@@ -15,6 +15,8 @@ FINALIZER = "flyte.lyft.com/flyteform"
 _TEXT: Json = {"type": "string"}
 _COUNT: Json = {"type": "integer", "minimum": 0}
 _TIME: Json = {"type": "string", "format": "date-time"}
+# Nobody else sets a part of it: who has set which costs the API server at each write, and makes the object larger.
+_WHOLE: Json = {"x-kubernetes-map-type": "atomic"}
 
 
 def definition() -> Json:
@@ -60,13 +62,13 @@ def _schema() -> Json:
         "apiVersion": _TEXT,
         "kind": _TEXT,
         "metadata": {"type": "object"},
-        "executionId": identifier,
+        "executionId": identifier | _WHOLE,
         # URIs in the cluster's own object storage: neither may be too large for an object of Kubernetes.
         "workflowClosureReference": _TEXT,
         "offloadedInputs": _TEXT,
         "leaseReference": _TEXT,
         "acceptedAt": _TIME,
-        "status": _status(),
+        "status": _status() | _WHOLE,
     }
     return _object(root, "executionId", "leaseReference", "acceptedAt")
 

@@ -22,7 +22,7 @@ from flyteform_platform.dataplane.webhook import SecretsWebhook
 from flyteform_platform.errors import ConfigError
 from flyteform_platform.parts.access import grant
 from flyteform_platform.parts.deployments import budget, deployment, metadata, priority
-from flyteform_platform.parts.documents import checksum
+from flyteform_platform.parts.documents import checksum, named
 from flyteform_platform.parts.labels import labels, namespace_labels
 from flyteform_platform.parts.networks import Allowed, allow, deny_all, inside
 from flyteform_platform.parts.pods import Mount, Pods, asking, config_volume, scratch
@@ -90,7 +90,7 @@ class DataPlane(pulumi.ComponentResource):
         return extensions.CustomResourceDefinition(
             DEFINITION,
             metadata=meta.ObjectMetaArgs(name=DEFINITION, labels=labels(COMPONENT)),
-            spec=document["spec"],
+            spec=named(document["spec"]),
             opts=pulumi.ResourceOptions.merge(self._opts, protected),
         )
 

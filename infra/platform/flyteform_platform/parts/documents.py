@@ -1,4 +1,4 @@
-"""Documents that go into files of the cluster."""
+"""Documents that go into the cluster, in its files or as its manifests."""
 
 from __future__ import annotations
 
@@ -16,6 +16,21 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
         before = found.get(key)
         found[key] = merged(before, value) if isinstance(before, dict) and isinstance(value, dict) else value
     return found
+
+
+def named(schema: Any) -> Any:
+    """Return a schema with the names that Pulumi's SDK has for Kubernetes' extensions: none of its own has a dash."""
+    match schema:
+        case dict():
+            return {_named(key): named(each) for key, each in schema.items()}
+        case list():
+            return [named(each) for each in schema]
+        case _:
+            return schema
+
+
+def _named(key: str) -> str:
+    return key.replace("-", "_") if key.startswith("x-kubernetes-") else key
 
 
 def checksum(*texts: str) -> str:
