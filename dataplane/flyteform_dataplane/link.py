@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
+import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import grpc
@@ -19,16 +20,16 @@ from flyteform.proto.flyteform.v1.link_pb2 import (
     FromDataPlane,
     Heartbeat,
     Register,
-    Registered,
     ToDataPlane,
 )
 from flyteform.proto.flyteform.v1.link_pb2_grpc import DataPlaneLinkStub
 from flyteform_dataplane.channel import Backoff
 from flyteform_dataplane.health import ended
+from flyteform_dataplane.heart import Heart
 from flyteform_dataplane.intake import Executions, Intake
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
 
     from flyteidl.core.identifier_pb2 import WorkflowExecutionIdentifier
 
@@ -39,6 +40,8 @@ __all__ = ["Executions", "LinkClient", "Place", "storage_profile"]
 logger = logging.getLogger(__name__)
 
 _DEFAULT_HEARTBEAT = 10.0  # seconds, when the control plane names no interval
+_HEARTBEAT = FromDataPlane(heartbeat=Heartbeat())
+_STOOD_STILL = "this process stood still: what it has not read may be another cluster's"
 _REMEMBERED = 1000  # ends that are told again after a reconnection, as nothing acknowledges them
 
 
@@ -79,6 +82,7 @@ class LinkClient:
         *,
         answers: Answers | None = None,
         backoff: Backoff | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._stub = DataPlaneLinkStub(channel)
         self._executions = executions
@@ -86,6 +90,7 @@ class LinkClient:
         self._answers = answers
         self._intake = Intake(executions, answers.objects if answers is not None else None)
         self._backoff = backoff or Backoff()
+        self._clock = clock
         self._failures = 0
         self._outbox: asyncio.Queue[FromDataPlane] | None = None
         self._finished: OrderedDict[tuple[str, str, str], WorkflowExecutionIdentifier] = OrderedDict()
@@ -121,8 +126,7 @@ class LinkClient:
     async def _stay_connected(self) -> None:
         while True:
             try:
-                await self._connect()
-                reason = "the control plane ended it"
+                reason = await self._connect()
             except grpc.aio.AioRpcError as error:
                 reason = error.code().name
             self._outbox = None
@@ -131,25 +135,36 @@ class LinkClient:
             logger.log(level, "the link to the control plane is down (%s), connecting again", reason)
             await asyncio.sleep(self._backoff.pause(self._failures))
 
-    async def _connect(self) -> None:
+    async def _connect(self) -> str:
+        """Follow one stream to its end; return why it has ended."""
         outbox: asyncio.Queue[FromDataPlane] = asyncio.Queue()
         outbox.put_nowait(FromDataPlane(register=self._place.register(self._executions.held())))
         call = self._stub.Connect(_drain(outbox))
-        heart: asyncio.Task[None] | None = None
+        heart = Heart(partial(outbox.put_nowait, _HEARTBEAT), call.cancel, self._clock)
         try:
-            async for message in call:
-                if message.WhichOneof("message") == "registered":
-                    heart = heart or asyncio.create_task(_beat(outbox, message.registered))
-                    self._registered(outbox)
-                else:
-                    await self._take(message, outbox)
+            await self._follow(call, outbox, heart)
+        except asyncio.CancelledError:  # of this task, or of the call by its heart
+            if not heart.stood_still or _is_cancelled():
+                raise
         finally:
+            heart.stop()
             call.cancel()
             await self._intake.close()
             if self._answers is not None:
                 await self._answers.close()
-            if heart is not None:
-                heart.cancel()
+        return _STOOD_STILL if heart.stood_still else "the control plane ended it"
+
+    async def _follow(
+        self, call: AsyncIterable[ToDataPlane], outbox: asyncio.Queue[FromDataPlane], heart: Heart
+    ) -> None:
+        async for message in call:
+            if heart.stood_still:
+                return
+            if message.WhichOneof("message") == "registered":
+                heart.start(message.registered.heartbeat_interval.ToTimedelta().total_seconds() or _DEFAULT_HEARTBEAT)
+                self._registered(outbox)
+            else:
+                await self._take(message, outbox)
 
     def _registered(self, outbox: asyncio.Queue[FromDataPlane]) -> None:
         logger.info("linked to the control plane as cluster %r", self._place.cluster)
@@ -183,12 +198,9 @@ async def _drain(outbox: asyncio.Queue[FromDataPlane]) -> AsyncIterator[FromData
         yield await outbox.get()
 
 
-async def _beat(outbox: asyncio.Queue[FromDataPlane], registered: Registered) -> None:
-    interval = registered.heartbeat_interval.ToTimedelta().total_seconds() or _DEFAULT_HEARTBEAT
-    with contextlib.suppress(asyncio.CancelledError):
-        while True:
-            await asyncio.sleep(interval)
-            outbox.put_nowait(FromDataPlane(heartbeat=Heartbeat()))
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 _PROVIDERS = {"s3": "aws", "gs": "gcp", "abfs": "azure"}

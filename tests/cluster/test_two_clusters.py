@@ -10,6 +10,7 @@ import asyncio
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -126,6 +127,16 @@ class Site:
             self.process.kill()
             self.process.wait()
             self.process = None
+
+    def freeze(self) -> None:
+        """Let its operator stand still, as on a machine that is suspended."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let its operator go on."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
 
     def said(self) -> str:
         """Return what the operators have said last."""
@@ -358,6 +369,20 @@ async def kill_east(platform: Platform, task: Identifier) -> None:
     assert not {name for name in platform.east.executions() if name.startswith("lost")}
 
 
+async def freeze_east(platform: Platform, task: Identifier) -> None:
+    """Offer its operator work while it stands still: west does it, and what east reads when it goes on is too old."""
+    await platform.declare(platform.west, weight=0)
+    platform.east.freeze()
+    offered = [await platform.launch(task, f"frozen{at}", at=at % 2) for at in range(4)]
+    await platform.operator.until("east", lambda found: found.leased > 0)
+    await platform.declare(platform.west)
+    await platform.all_succeed(offered)
+    platform.east.thaw()
+    await platform.operator.until("east", lambda found: found.state == pb.CLUSTER_STATE_READY)
+    await platform.all_succeed([*offered, await platform.launch(task, "thawed", label="east")])
+    assert not {name for name in platform.east.executions() if name.startswith("frozen")}
+
+
 async def kill_a_replica(platform: Platform, task: Identifier) -> None:
     """Kill the one that had the links: the other has them, and all goes on; so it does when the first is back."""
     first = [await platform.launch(task, f"rep{at}", seconds=4, at=at % 2) for at in range(8)]
@@ -379,4 +404,5 @@ async def test_two_clusters_and_two_replicas_are_one_platform(platform: Platform
     await carry_over(platform)
     await drain_east(platform, task)
     await kill_east(platform, task)
+    await freeze_east(platform, task)
     await kill_a_replica(platform, task)

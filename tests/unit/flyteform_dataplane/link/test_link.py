@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -105,17 +106,37 @@ def executions() -> Executions:
     return Executions()
 
 
+class Clock:
+    """What a process sees of time; it can be told to have stood still."""
+
+    def __init__(self) -> None:
+        self._ahead = 0.0
+
+    def __call__(self) -> float:
+        """Return seconds."""
+        return time.monotonic() + self._ahead
+
+    def stand_still(self, seconds: float) -> None:
+        """Let time go on without the process."""
+        self._ahead += seconds
+
+
 @pytest.fixture
-async def link(server: Server, executions: Executions) -> AsyncIterator[LinkClient]:
+def clock() -> Clock:
+    """Return the data plane's clock."""
+    return Clock()
+
+
+@pytest.fixture
+async def link(server: Server, executions: Executions, clock: Clock) -> AsyncIterator[LinkClient]:
     """Connect a data plane to the control plane."""
     grpc_server = grpc.aio.server()
     add_DataPlaneLinkServicer_to_server(server, grpc_server)
     port = grpc_server.add_insecure_port("127.0.0.1:0")
     await grpc_server.start()
     async with open_channel(f"127.0.0.1:{port}") as channel:
-        client = LinkClient(
-            channel, executions, Place("north", labels=["gpu"], version="1.2.3"), backoff=Backoff(0.01, 0.05)
-        )
+        place = Place("north", labels=["gpu"], version="1.2.3")
+        client = LinkClient(channel, executions, place, backoff=Backoff(0.01, 0.05), clock=clock)
         client.start()
         await until(lambda: bool(server.heard and server.heard[0]))
         yield client
@@ -202,3 +223,37 @@ async def test_an_end_while_disconnected_is_told_later(
     await until(lambda: len(server.heard) == 2 and "finished" in server.kinds())
     assert server.heard[1][-1].finished.id.name == "e9"
     assert executions.done == []
+
+
+@pytest.mark.usefixtures("link")
+async def test_who_stood_still_takes_nothing_that_it_was_offered_before(
+    server: Server, executions: Executions, clock: Clock
+) -> None:
+    """A new stream is opened instead; an ordinary wait for work is no standstill."""
+    server.registered.heartbeat_interval.FromSeconds(3600)
+    server.hang_up()
+    await until(lambda: len(server.heard) == 2 and bool(server.heard[1]))
+    server.say(lease=Lease(id=execution("at once"), epoch=1))
+    await until(lambda: "ack" in server.kinds())
+    clock.stand_still(3600)
+    server.say(lease=Lease(id=execution("in time"), epoch=1))
+    await until(lambda: server.kinds().count("ack") == 2)
+    clock.stand_still(3700)
+    server.say(lease=Lease(id=execution("too late"), epoch=1))
+    await until(lambda: len(server.heard) == 3 and bool(server.heard[2]))
+    assert [which.name for which in server.heard[2][0].register.held] == ["at once", "in time"]
+    server.say(lease=Lease(id=execution("anew"), epoch=2))
+    await until(lambda: "ack" in server.kinds())
+    assert executions.done == [("accept", "at once"), ("accept", "in time"), ("accept", "anew")]
+
+
+@pytest.mark.usefixtures("link")
+async def test_who_stood_still_connects_again_at_once(server: Server, clock: Clock, link: LinkClient) -> None:
+    """It is its own heart that notices, so that nothing has to come first; and it can be ended all the same."""
+    server.registered.heartbeat_interval.FromMilliseconds(10)
+    server.hang_up()
+    await until(lambda: len(server.heard) == 2 and "heartbeat" in server.kinds())
+    clock.stand_still(60)
+    await until(lambda: len(server.heard) == 3 and "heartbeat" in server.kinds())
+    assert link.ailment() == ""
+    assert link.is_connected
