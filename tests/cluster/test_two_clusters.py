@@ -54,6 +54,7 @@ logger = logging.getLogger(__name__)
 
 PATIENCE = 180.0
 NAMESPACE = f"{PROJECT}-{DOMAIN}"
+WORKFLOWS = f"/apis/flyte.lyft.com/v1alpha1/namespaces/{NAMESPACE}/flyteworkflows"
 AUDIENCE = "https://flyte.example.org"
 ACCOUNT = "flyteform-operator"
 SUBJECT = f"system:serviceaccount:default:{ACCOUNT}"
@@ -146,6 +147,17 @@ class Site:
     def executions(self) -> list[str]:
         """Return the executions that were here, each as often as it was."""
         return self._names("flyteworkflows")
+
+    def version(self) -> str:
+        """Return how far its history of executions goes now."""
+        found: str = json.loads(self.kubectl("get", "--raw", WORKFLOWS))["metadata"]["resourceVersion"]
+        return found
+
+    def made_since(self, version: str) -> set[str]:
+        """Return the executions that came here after that, whether they are here or not."""
+        events = self.kubectl("get", "--raw", f"{WORKFLOWS}?watch=1&timeoutSeconds=1&resourceVersion={version}")
+        changes = [json.loads(line) for line in events.splitlines()]
+        return {change["object"]["metadata"]["name"] for change in changes if change["type"] == "ADDED"}
 
     def pods(self) -> list[str]:
         """Return the pods of executions."""
@@ -372,6 +384,7 @@ async def kill_east(platform: Platform, task: Identifier) -> None:
 async def freeze_east(platform: Platform, task: Identifier) -> None:
     """Offer its operator work while it stands still: west does it, and what east reads when it goes on is too old."""
     await platform.declare(platform.west, weight=0)
+    before = platform.east.version()
     platform.east.freeze()
     offered = [await platform.launch(task, f"frozen{at}", at=at % 2) for at in range(4)]
     await platform.operator.until("east", lambda found: found.leased > 0)
@@ -380,7 +393,7 @@ async def freeze_east(platform: Platform, task: Identifier) -> None:
     platform.east.thaw()
     await platform.operator.until("east", lambda found: found.state == pb.CLUSTER_STATE_READY)
     await platform.all_succeed([*offered, await platform.launch(task, "thawed", label="east")])
-    assert not {name for name in platform.east.executions() if name.startswith("frozen")}
+    assert platform.east.made_since(before) == {"thawed"}
 
 
 async def kill_a_replica(platform: Platform, task: Identifier) -> None:
