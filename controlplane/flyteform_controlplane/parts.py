@@ -27,13 +27,13 @@ from flyteform_controlplane.services.clusters import ClusterService
 from flyteform_controlplane.services.dataproxy import DataProxyService
 from flyteform_controlplane.services.event_batch import EventService
 from flyteform_controlplane.services.executions import prepare_lists
+from flyteform_controlplane.services.given_up import GivenUp
 from flyteform_controlplane.services.identity import IdentityService
 from flyteform_controlplane.services.launch_plan_policies import LaunchPlanPolicyService
 from flyteform_controlplane.services.link import LinkService
 from flyteform_controlplane.services.logs import LogService
 from flyteform_controlplane.services.signals import SignalService
 from flyteform_controlplane.services.states import StateService
-from flyteform_controlplane.services.unreadable import UnreadableExecutions
 from flyteform_controlplane.services.waiting_line import WaitingLine
 from flyteform_controlplane.store.counting import BlockCounting
 from flyteform_controlplane.store.kept_objects import KeptObjects
@@ -49,7 +49,8 @@ if TYPE_CHECKING:
     from flyteform.objects.ports import ObjectStore
     from flyteform_controlplane.dispatch.config import DispatchConfig
     from flyteform_controlplane.domain.config import AdminConfig
-    from flyteform_controlplane.domain.ports import ExecutionKey, Launcher
+    from flyteform_controlplane.domain.dispatches import DispatchRecord
+    from flyteform_controlplane.domain.ports import Launcher
     from flyteform_controlplane.scheduler.scheduler import SchedulerConfig
     from flyteform_controlplane.store.database import Database
 
@@ -135,8 +136,8 @@ def assemble(
     stores = ClusterObjects(objects, database, questions)
     kept = KeptObjects(database, stores)
 
-    async def give_up(execution: ExecutionKey, message: str, *, aborted: bool) -> None:
-        await UnreadableExecutions(admin.events).end(execution, message, aborted=aborted)
+    async def give_up(record: DispatchRecord, message: str) -> None:
+        await GivenUp(admin.events).end_unreadable(record, message)
 
     dispatcher = Dispatcher(
         database,
@@ -183,7 +184,7 @@ def assemble(
         _service(
             clusters_pb2.DESCRIPTOR,
             "ClusterService",
-            ClusterService(admin.backend, login.url, _public_keys, clusters_changed),
+            ClusterService(admin.backend, GivenUp(admin.events), login.url, _public_keys, clusters_changed),
         ),
         _service(logs_pb2.DESCRIPTOR, "LogService", LogService(admin.backend, questions)),
         _service(events_pb2.DESCRIPTOR, "EventService", EventService(admin.events)),

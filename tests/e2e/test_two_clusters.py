@@ -20,13 +20,14 @@ from flyteidl.admin.execution_pb2 import (
     ExecutionCreateRequest,
     ExecutionMetadata,
     ExecutionSpec,
+    ExecutionTerminateRequest,
     WorkflowExecutionGetDataRequest,
     WorkflowExecutionGetRequest,
 )
 from flyteidl.admin.matchable_resource_pb2 import ExecutionClusterLabel
 from flyteidl.admin.node_execution_pb2 import NodeExecutionGetRequest
 from flyteidl.admin.task_pb2 import TaskCreateRequest
-from flyteidl.core.execution_pb2 import WorkflowExecution
+from flyteidl.core.execution_pb2 import ExecutionError, WorkflowExecution
 from flyteidl.core.identifier_pb2 import NodeExecutionIdentifier, WorkflowExecutionIdentifier
 from flyteidl.core.literals_pb2 import Blob, Literal, LiteralMap, Primitive, Scalar
 from flyteidl.core.types_pb2 import BlobType, LiteralType, SimpleType
@@ -244,6 +245,33 @@ async def test_a_cluster_is_killed_in_mid_load_and_comes_back(platform: Platform
     await platform.all_succeed([*first, *second])
     back = await platform.operator.until("east", lambda found: found.state == pb.CLUSTER_STATE_READY)
     assert not back.HasField("lost_since")
+
+
+async def test_a_cluster_that_does_not_come_back_is_given_up(platform: Platform) -> None:
+    """What it held fails, or is aborted where that was asked for; back all the same, it stops that and works again."""
+    task = await platform.register("given-up")
+    give_up = ["cluster", "abandon", "east", "-y", "--endpoint", platform.replicas[0].address, "--insecure"]
+    platform.closed = True
+    names = [await platform.launch(task, f"left{at}", "east", at % 2) for at in range(3)]
+    await platform.until_started(3)
+    await platform.operator.until("east", lambda found: found.held == 3)
+    code, said = await asyncio.to_thread(run_command, give_up)
+    assert (code, "'east' is not lost" in said, "cluster drain east" in said) == (1, True, True)
+    await platform.east.kill()
+    await platform.operator.until("east", lambda found: found.state == pb.CLUSTER_STATE_LOST)
+    await platform.admins[1].TerminateExecution(ExecutionTerminateRequest(id=names[2], cause="no longer wanted"))
+    assert await asyncio.to_thread(run_command, give_up) == (0, "east: 3 executions ended\n")
+    assert await asyncio.to_thread(run_command, give_up) == (0, "east: 0 executions ended\n")
+    closures = [(await platform.end_of(name)).closure for name in names]
+    assert [WorkflowExecution.Phase.Name(closure.phase) for closure in closures] == ["FAILED", "FAILED", "ABORTED"]
+    for closure in closures[:2]:
+        assert (closure.error.code, closure.error.kind) == ("ClusterAbandoned", ExecutionError.SYSTEM)
+        assert "'east' was given up" in closure.error.message
+    await platform.east.start()
+    platform.open_gates()
+    await platform.all_succeed([await platform.launch(task, "anew", "east")])
+    await platform.operator.until("east", lambda found: not found.held)
+    assert [(await platform.end_of(name)).closure for name in names] == closures
 
 
 async def test_a_replica_is_killed_in_mid_load_and_comes_back(platform: Platform) -> None:

@@ -59,8 +59,8 @@ _TOGETHER_SECONDS: Final = 0.5
 class GiveUp(Protocol):
     """Ends an execution that cannot be leased."""
 
-    async def __call__(self, execution: ExecutionKey, message: str, *, aborted: bool) -> None:
-        """End it with the message as its error; `aborted` if its abortion was asked for."""
+    async def __call__(self, record: DispatchRecord, message: str) -> None:
+        """End it with the message as its error."""
 
 
 class Dispatcher:
@@ -429,7 +429,7 @@ class Dispatcher:
         for record in records:
             if record.epoch == epoch and record.state is DispatchState.LEASED:
                 message = f"its closure or inputs cannot be read: {error}"
-                await give_up(execution, message, aborted=record.abort_cause is not None)
+                await give_up(record, message)
                 async with self._database.transaction() as tx:
                     await store.remove(tx, [record.id])
 

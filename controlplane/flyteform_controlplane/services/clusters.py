@@ -32,6 +32,7 @@ from flyteform_controlplane.errors import (
     MissingEntityError,
     UnauthenticatedError,
 )
+from flyteform_controlplane.services.abandonment import Abandonment
 from flyteform_controlplane.services.cluster_messages import cluster_messages
 from flyteform_controlplane.store.sql import clusters as states
 from flyteform_controlplane.store.sql import dispatch
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from flyteform_controlplane.services.backend import Backend
+    from flyteform_controlplane.services.given_up import GivenUp
 
 _MAX_ROWS: Final = 1000
 _PAGE: Final = 100
@@ -62,6 +64,7 @@ class ClusterService(ClusterServiceServicer):
     def __init__(
         self,
         backend: Backend,
+        ends: GivenUp,
         audience: str,
         keys: Callable[[Any], object],
         changed: Callable[[], None] = lambda: None,
@@ -69,6 +72,7 @@ class ClusterService(ClusterServiceServicer):
         clock: Callable[[], datetime] = now,
     ) -> None:
         self._backend = backend
+        self._abandonment = Abandonment(backend, ends)
         self._clusters = backend.store.clusters
         self._tokens = backend.store.bootstrap_tokens
         self._audience = audience
@@ -137,7 +141,8 @@ class ClusterService(ClusterServiceServicer):
             if left:
                 raise FailedPreconditionError(
                     f"cluster {request.name!r} has {left} executions",
-                    remedy="drain it (`flyteform cluster drain`) and wait for their ends, or abort them",
+                    remedy="drain it (`flyteform cluster drain`) and wait for their ends, or abort them; "
+                    "one that does not come back: `flyteform cluster abandon`",
                 )
             await self._clusters.delete(tx, request.name)
             await states.forget_tokens(tx, request.name)
@@ -161,6 +166,17 @@ class ClusterService(ClusterServiceServicer):
     ) -> clusters_pb2.UncordonClusterResponse:
         """Lease to the cluster again."""
         return clusters_pb2.UncordonClusterResponse(cluster=await self._hold_back(request.name, None))
+
+    async def AbandonCluster(
+        self, request: clusters_pb2.AbandonClusterRequest, _context: object
+    ) -> clusters_pb2.AbandonClusterResponse:
+        """End what a cluster that does not come back holds."""
+        check_name(request.name)
+        ended = await self._abandonment.abandon(request.name, self._now())
+        self._changed()
+        async with self._backend.database.reading() as tx:
+            cluster = await self._message(tx, request.name)
+        return clusters_pb2.AbandonClusterResponse(cluster=cluster, ended=ended)
 
     async def CreateBootstrapToken(
         self, request: clusters_pb2.CreateBootstrapTokenRequest, _context: object

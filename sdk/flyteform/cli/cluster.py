@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -84,6 +85,34 @@ def cordon(name: str, *, connection: ConnectionOptions) -> None:
 def uncordon(name: str, *, connection: ConnectionOptions) -> None:
     """Give the cluster NAME work again, after a drain or a cordon."""
     _act(connection, lambda client: client.uncordon(name))
+
+
+@cluster.command(short_help="Give up a lost cluster, with all that it holds.")
+@click.argument("name")
+@click.option("-y", "--auto-approve", "approved", is_flag=True, help="Do not ask.")
+@connection_options
+def abandon(name: str, *, connection: ConnectionOptions, approved: bool) -> None:
+    """Give up the lost cluster NAME, which does not come back: the executions that it holds fail.
+
+    They may still run there, where nobody hears them. Should it come back all the same, it is told to stop them.
+    """
+    ended = asyncio.run(_abandon(connection, name, approved=approved))
+    click.echo(f"{name}: {ended} execution{'' if ended == 1 else 's'} ended")
+
+
+async def _abandon(connection: ConnectionOptions, name: str, *, approved: bool) -> int:
+    from flyteform.errors import ConflictError, InvalidInputError, NotFoundError
+
+    async with calling(connection) as client:
+        found = await client.get(name)
+        if found is None:
+            raise NotFoundError(f"there is no cluster {name!r}", remedy="see `flyteform get clusters`")
+        if not approved:
+            if not sys.stdin.isatty():
+                raise InvalidInputError("there is no terminal to ask on", remedy="add -y to give it up")
+            if not click.confirm(f"{name} holds {found.held} executions. End them?"):
+                raise ConflictError("the cluster was left as it is")
+        return (await client.abandon(name)).ended
 
 
 @cluster.command(short_help="Make a token for the first login of a cluster's data plane.")

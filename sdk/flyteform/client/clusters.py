@@ -53,6 +53,11 @@ class ClusterClient:
         request = clusters_pb2.DeleteClusterRequest(name=name)
         await self.caller.call(_SERVICE, "DeleteCluster", request, clusters_pb2.DeleteClusterResponse)
 
+    async def abandon(self, name: str) -> clusters_pb2.AbandonClusterResponse:
+        """End what a lost cluster holds; `FailedPreconditionError` if it is heard."""
+        request = clusters_pb2.AbandonClusterRequest(name=name)
+        return await self.caller.call(_SERVICE, "AbandonCluster", request, clusters_pb2.AbandonClusterResponse)
+
     async def drain(self, name: str) -> clusters_pb2.Cluster:
         """Lease nothing more to a cluster, for good."""
         request = clusters_pb2.DrainClusterRequest(name=name)

@@ -101,7 +101,8 @@ def check_idle(changes: Iterable[Change], observed: Observed) -> None:
     for address, count in busy.items():
         raise DeclarationError(
             f"{address} has {count} execution{'' if count == 1 else 's'}, and this would take it out of use",
-            remedy=f"drain it (`flyteform cluster drain {address.name}`), and wait until it is",
+            remedy=f"drain it (`flyteform cluster drain {address.name}`), and wait until it is; "
+            f"if it does not come back: `flyteform cluster abandon {address.name}`",
         )
 
 

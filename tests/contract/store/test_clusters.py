@@ -6,7 +6,7 @@ import asyncio
 import json
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -27,6 +27,7 @@ from flyteform_controlplane.errors import (
     UnauthenticatedError,
 )
 from flyteform_controlplane.services.clusters import ClusterService
+from flyteform_controlplane.services.given_up import GivenUp
 from flyteform_controlplane.store.sql import clusters, dispatch
 from flyteform_controlplane.store.sql.clusters import Registration
 from support.admin import open_world
@@ -87,7 +88,10 @@ async def world(tmp_path: Path, url: str) -> AsyncIterator[World]:
     """Give the service on a database of each kind."""
     async with open_world(tmp_path, database_url=url) as opened:
         yield World(
-            ClusterService(opened.admin.backend, "https://flyte.example.org", import_public_keys), opened.database
+            ClusterService(
+                opened.admin.backend, GivenUp(opened.admin.events), "https://flyte.example.org", import_public_keys
+            ),
+            opened.database,
         )
 
 
@@ -210,6 +214,61 @@ async def test_a_drained_cluster_has_nothing_left(world: World) -> None:
         await world.service.DeleteCluster(pb.DeleteClusterRequest(name="east"), None)
     with pytest.raises(MissingEntityError, match="'east'"):
         await world.get("east")
+
+
+async def test_only_a_lost_cluster_is_given_up(world: World) -> None:
+    """One that was never heard, is heard, or is not known, is left as it is, with what it holds."""
+    abandon = pb.AbandonClusterRequest(name="east")
+    with pytest.raises(MissingEntityError, match="'east'"):
+        await world.service.AbandonCluster(abandon, None)
+    await world.put("east")
+    for connects in (False, True):
+        if connects:
+            await world.connect("east")
+            await world.lease("held", "east", held=True)
+        with pytest.raises(FailedPreconditionError, match="not lost"):
+            await world.service.AbandonCluster(abandon, None)
+    assert (await world.get("east")).held == 1
+
+
+async def test_a_cluster_that_was_given_up_has_nothing_left(world: World) -> None:
+    """However much it held, drained or not; what others hold stays, and then it can be deleted."""
+    for name in ("east", "west"):
+        await world.connect(name)
+    for number in range(120):
+        await world.lease(f"held{number}", "east", held=True)
+    await world.lease("other", "west", held=True)
+    world.time += timedelta(minutes=1)
+    await world.silence()
+    offered = await world.lease("offered", "east", held=False)
+    await world.service.DrainCluster(pb.DrainClusterRequest(name="east"), None)
+    answer = await world.service.AbandonCluster(pb.AbandonClusterRequest(name="east"), None)
+    assert (answer.ended, answer.cluster.held, answer.cluster.drained) == (120, 0, True)
+    async with world.database.reading() as tx:
+        assert [one.state.value for one in await dispatch.get_many(tx, [offered])] == ["QUEUED"]
+    assert (await world.get("west")).held == 1
+    await world.service.DeleteCluster(pb.DeleteClusterRequest(name="east"), None)
+
+
+async def test_a_cluster_that_comes_back_while_it_is_given_up_ends_it_itself(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its data plane is told to abort what it holds, and what it holds is known until it says that it has ended."""
+    await world.connect("east")
+    key = await world.lease("held", "east", held=True)
+    world.time += timedelta(minutes=1)
+    await world.silence()
+    end = GivenUp.end
+
+    async def come_back(ends: GivenUp, *arguments: Any) -> None:
+        await end(ends, *arguments)
+        await world.connect("east")
+
+    monkeypatch.setattr(GivenUp, "end", come_back)
+    answer = await world.service.AbandonCluster(pb.AbandonClusterRequest(name="east"), None)
+    assert (answer.ended, answer.cluster.held) == (1, 1)
+    async with world.database.reading() as tx:
+        assert [record.execution for record in await dispatch.aborting(tx, ["east"])] == [key]
 
 
 async def test_clusters_are_listed_by_name_in_pages(world: World) -> None:

@@ -85,6 +85,17 @@ async def test_a_cluster_is_drained_cordoned_and_let_work_again(shell: Shell) ->
     assert await shell.run("cluster", "uncordon", "west") == (0, "west: PENDING\n", "")
 
 
+async def test_nothing_is_given_up_by_mistake(shell: Shell) -> None:
+    """Without a terminal it has to be said that nobody is asked; a cluster that is heard is drained instead."""
+    code, out, err = await shell.run("cluster", "abandon", "east")
+    assert (code, out) == (1, "")
+    assert "add -y" in err
+    code, out, err = await shell.run("cluster", "abandon", "east", "-y")
+    assert (code, out) == (1, "")
+    assert "flyteform cluster drain east" in err
+    assert "there is no cluster 'north'" in (await shell.run("cluster", "abandon", "north", "-y"))[2]
+
+
 async def test_an_unknown_cluster_is_one_message(shell: Shell) -> None:
     """It names the cluster and says where to look."""
     code, _, err = await shell.run("cluster", "drain", "north")

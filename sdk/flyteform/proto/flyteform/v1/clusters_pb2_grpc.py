@@ -69,6 +69,11 @@ class ClusterServiceStub:
                 request_serializer=flyteform_dot_v1_dot_clusters__pb2.UncordonClusterRequest.SerializeToString,
                 response_deserializer=flyteform_dot_v1_dot_clusters__pb2.UncordonClusterResponse.FromString,
                 _registered_method=True)
+        self.AbandonCluster = channel.unary_unary(
+                '/flyteform.v1.ClusterService/AbandonCluster',
+                request_serializer=flyteform_dot_v1_dot_clusters__pb2.AbandonClusterRequest.SerializeToString,
+                response_deserializer=flyteform_dot_v1_dot_clusters__pb2.AbandonClusterResponse.FromString,
+                _registered_method=True)
         self.CreateBootstrapToken = channel.unary_unary(
                 '/flyteform.v1.ClusterService/CreateBootstrapToken',
                 request_serializer=flyteform_dot_v1_dot_clusters__pb2.CreateBootstrapTokenRequest.SerializeToString,
@@ -135,6 +140,14 @@ class ClusterServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AbandonCluster(self, request, context):
+        """Gives up a cluster that does not come back: what it holds is FAILED, or ABORTED where that was asked for. Should its
+        data plane come back all the same, it is told to stop what it still runs. FAILED_PRECONDITION unless it is not heard.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CreateBootstrapToken(self, request, context):
         """Makes a token for the data plane of a cluster that has no issuer of tokens: good once and for a short time. Those
         that were made before it and not used are good no more.
@@ -188,6 +201,11 @@ def add_ClusterServiceServicer_to_server(servicer, server):
                     servicer.UncordonCluster,
                     request_deserializer=flyteform_dot_v1_dot_clusters__pb2.UncordonClusterRequest.FromString,
                     response_serializer=flyteform_dot_v1_dot_clusters__pb2.UncordonClusterResponse.SerializeToString,
+            ),
+            'AbandonCluster': grpc.unary_unary_rpc_method_handler(
+                    servicer.AbandonCluster,
+                    request_deserializer=flyteform_dot_v1_dot_clusters__pb2.AbandonClusterRequest.FromString,
+                    response_serializer=flyteform_dot_v1_dot_clusters__pb2.AbandonClusterResponse.SerializeToString,
             ),
             'CreateBootstrapToken': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateBootstrapToken,
@@ -389,6 +407,33 @@ class ClusterService:
             '/flyteform.v1.ClusterService/UncordonCluster',
             flyteform_dot_v1_dot_clusters__pb2.UncordonClusterRequest.SerializeToString,
             flyteform_dot_v1_dot_clusters__pb2.UncordonClusterResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AbandonCluster(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/flyteform.v1.ClusterService/AbandonCluster',
+            flyteform_dot_v1_dot_clusters__pb2.AbandonClusterRequest.SerializeToString,
+            flyteform_dot_v1_dot_clusters__pb2.AbandonClusterResponse.FromString,
             options,
             channel_credentials,
             insecure,

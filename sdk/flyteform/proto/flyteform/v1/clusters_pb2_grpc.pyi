@@ -49,6 +49,10 @@ class ClusterServiceStub:
     """Leases nothing more to the cluster, for now."""
     UncordonCluster: _grpc.UnaryUnaryMultiCallable[_clusters_pb2.UncordonClusterRequest, _clusters_pb2.UncordonClusterResponse]
     """Leases to the cluster again, after a drain or a cordon."""
+    AbandonCluster: _grpc.UnaryUnaryMultiCallable[_clusters_pb2.AbandonClusterRequest, _clusters_pb2.AbandonClusterResponse]
+    """Gives up a cluster that does not come back: what it holds is FAILED, or ABORTED where that was asked for. Should its
+    data plane come back all the same, it is told to stop what it still runs. FAILED_PRECONDITION unless it is not heard.
+    """
     CreateBootstrapToken: _grpc.UnaryUnaryMultiCallable[_clusters_pb2.CreateBootstrapTokenRequest, _clusters_pb2.CreateBootstrapTokenResponse]
     """Makes a token for the data plane of a cluster that has no issuer of tokens: good once and for a short time. Those
     that were made before it and not used are good no more.
@@ -79,6 +83,10 @@ class ClusterServiceAsyncStub(ClusterServiceStub):
     """Leases nothing more to the cluster, for now."""
     UncordonCluster: _aio.UnaryUnaryMultiCallable[_clusters_pb2.UncordonClusterRequest, _clusters_pb2.UncordonClusterResponse]  # type: ignore[assignment]
     """Leases to the cluster again, after a drain or a cordon."""
+    AbandonCluster: _aio.UnaryUnaryMultiCallable[_clusters_pb2.AbandonClusterRequest, _clusters_pb2.AbandonClusterResponse]  # type: ignore[assignment]
+    """Gives up a cluster that does not come back: what it holds is FAILED, or ABORTED where that was asked for. Should its
+    data plane come back all the same, it is told to stop what it still runs. FAILED_PRECONDITION unless it is not heard.
+    """
     CreateBootstrapToken: _aio.UnaryUnaryMultiCallable[_clusters_pb2.CreateBootstrapTokenRequest, _clusters_pb2.CreateBootstrapTokenResponse]  # type: ignore[assignment]
     """Makes a token for the data plane of a cluster that has no issuer of tokens: good once and for a short time. Those
     that were made before it and not used are good no more.
@@ -148,6 +156,16 @@ class ClusterServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_clusters_pb2.UncordonClusterResponse, _abc.Awaitable[_clusters_pb2.UncordonClusterResponse]]:
         """Leases to the cluster again, after a drain or a cordon."""
+
+    @_abc_1.abstractmethod
+    def AbandonCluster(
+        self,
+        request: _clusters_pb2.AbandonClusterRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_clusters_pb2.AbandonClusterResponse, _abc.Awaitable[_clusters_pb2.AbandonClusterResponse]]:
+        """Gives up a cluster that does not come back: what it holds is FAILED, or ABORTED where that was asked for. Should its
+        data plane come back all the same, it is told to stop what it still runs. FAILED_PRECONDITION unless it is not heard.
+        """
 
     @_abc_1.abstractmethod
     def CreateBootstrapToken(

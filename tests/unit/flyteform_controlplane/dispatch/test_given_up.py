@@ -13,7 +13,7 @@ from flyteidl.core.execution_pb2 import ExecutionError, WorkflowExecution
 from flyteform.errors import UnavailableError
 from flyteform_controlplane.dispatch.config import DispatchConfig
 from flyteform_controlplane.dispatch.dispatcher import Dispatcher
-from flyteform_controlplane.services.unreadable import CODE, UnreadableExecutions
+from flyteform_controlplane.services.given_up import UNREADABLE, GivenUp
 from flyteform_controlplane.store.kept_objects import SCHEME
 from flyteform_controlplane.store.tables import kept_objects
 from support.admin import World, open_world
@@ -32,8 +32,10 @@ DEADLINE_SECONDS = 20
 @asynccontextmanager
 async def dispatching(world: World, attempts: int) -> AsyncIterator[Dispatcher]:
     """Dispatch what the services create."""
-    ends = UnreadableExecutions(world.admin.events)
-    dispatcher = Dispatcher(world.database, world.objects, DispatchConfig(attempts=attempts), give_up=ends.end)
+    ends = GivenUp(world.admin.events)
+    dispatcher = Dispatcher(
+        world.database, world.objects, DispatchConfig(attempts=attempts), give_up=ends.end_unreadable
+    )
     object.__setattr__(world.admin.backend, "dispatch", dispatcher)
     await dispatcher.start()
     try:
@@ -80,7 +82,7 @@ async def test_execution_without_its_inputs_fails_with_a_clear_error(tmp_path: P
         connection = await dispatcher.connect(registration())
         found = await ended(world, name)
         assert found.closure.phase == WorkflowExecution.FAILED
-        assert found.closure.error.code == CODE
+        assert found.closure.error.code == UNREADABLE
         assert found.closure.error.kind == ExecutionError.SYSTEM
         assert "inputs" in found.closure.error.message
         dispatcher.disconnect(connection)
