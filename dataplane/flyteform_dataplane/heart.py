@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,9 +22,7 @@ class Heart:
     `clock` returns seconds, and goes on while the process stands still.
     """
 
-    def __init__(
-        self, beat: Callable[[], None], give_up: Callable[[], object], clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, beat: Callable[[], None], give_up: Callable[[], object], clock: Callable[[], float]) -> None:
         self._beat = beat
         self._give_up = give_up
         self._clock = clock

@@ -35,7 +35,7 @@ from joserfc.jwk import RSAKey
 from flyteform.errors import FlyteformError
 from flyteform.objects.s3 import S3Store
 from flyteform.proto.flyteform.v1 import clusters_pb2 as pb
-from flyteform_dataplane.kubernetes.workflows.definition import NAME, definition
+from flyteform_dataplane.kubernetes.workflows.definition import API_VERSION, NAME, PLURAL, definition
 from support.admin import DOMAIN, PROJECT, integers, task_spec
 from support.kubernetes import kubectl
 from support.login import bearer, register
@@ -54,7 +54,7 @@ logger = logging.getLogger(__name__)
 
 PATIENCE = 180.0
 NAMESPACE = f"{PROJECT}-{DOMAIN}"
-WORKFLOWS = f"/apis/flyte.lyft.com/v1alpha1/namespaces/{NAMESPACE}/flyteworkflows"
+WORKFLOWS = f"/apis/{API_VERSION}/namespaces/{NAMESPACE}/{PLURAL}"
 AUDIENCE = "https://flyte.example.org"
 ACCOUNT = "flyteform-operator"
 SUBJECT = f"system:serviceaccount:default:{ACCOUNT}"

@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING, Final
 from flyteform.proto.flyteform.v1.clusters_pb2 import ClusterSpec, StorageProfile, SyncStatus
 from flyteform_controlplane.domain.dispatches import ClusterState
 from flyteform_controlplane.domain.records import Record
-from flyteform_controlplane.errors import EntityExistsError, FailedPreconditionError, InvalidArgumentError
+from flyteform_controlplane.errors import (
+    EntityExistsError,
+    FailedPreconditionError,
+    InvalidArgumentError,
+    MissingEntityError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -64,6 +69,11 @@ def check_name(name: str) -> None:
         raise InvalidArgumentError(
             f"{name[:64]!r} is not a cluster's name", remedy="use letters, digits, '.', '_' and '-', up to 63"
         )
+
+
+def missing(name: str) -> MissingEntityError:
+    """Return the refusal of a cluster that is not there."""
+    return MissingEntityError(f"there is no cluster {name!r}", remedy="see `flyteform get clusters`")
 
 
 def check_spec(spec: ClusterSpec) -> None:

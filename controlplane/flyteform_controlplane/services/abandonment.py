@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from flyteform_controlplane.errors import FailedPreconditionError, MissingEntityError
+from flyteform_controlplane.domain.clusters import missing
+from flyteform_controlplane.errors import FailedPreconditionError
 from flyteform_controlplane.services.given_up import ABANDONED
 from flyteform_controlplane.store.sql import dispatch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from flyteform_controlplane.domain.dispatches import DispatchRecord
     from flyteform_controlplane.services.backend import Backend
     from flyteform_controlplane.services.given_up import GivenUp
 
 logger = logging.getLogger(__name__)
-
-_AT_ONCE: Final = 100  # executions
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +43,7 @@ class Abandonment:
             await dispatch.return_offers(tx, [name], at)
             held = await dispatch.held_by(tx, name)
         message = f"the cluster {name!r} was given up: it has not been heard since {silent_since:%Y-%m-%d %H:%M:%S} UTC"
-        for some in _portions(held):
+        for some in dispatch.portions(held):
             await self.ends.end(some, ABANDONED, message)
             async with self.backend.database.transaction() as tx:
                 if await self._silent_since(tx, name) is not None:
@@ -63,11 +59,5 @@ class Abandonment:
         """Return since when the cluster is lost, None if it is heard; neither changes until the transaction ends."""
         record = await self.backend.store.clusters.get(tx, name)
         if record is None:
-            raise MissingEntityError(f"there is no cluster {name!r}", remedy="see `flyteform get clusters`")
+            raise missing(name)
         return record.lost_since
-
-
-def _portions(records: Sequence[DispatchRecord]) -> Iterator[list[DispatchRecord]]:
-    rest = iter(records)
-    while some := list(islice(rest, _AT_ONCE)):
-        yield some

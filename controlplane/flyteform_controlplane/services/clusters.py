@@ -21,6 +21,7 @@ from flyteform_controlplane.domain.clusters import (
     check_revision,
     check_spec,
     declared,
+    missing,
 )
 from flyteform_controlplane.domain.dispatches import ClusterState
 from flyteform_controlplane.domain.filters import Query, Sort
@@ -29,7 +30,6 @@ from flyteform_controlplane.domain.times import now, to_timestamp
 from flyteform_controlplane.errors import (
     FailedPreconditionError,
     InvalidArgumentError,
-    MissingEntityError,
     UnauthenticatedError,
 )
 from flyteform_controlplane.services.abandonment import Abandonment
@@ -241,7 +241,7 @@ class ClusterService(ClusterServiceServicer):
         check_name(name)
         async with self._backend.database.transaction() as tx:
             if not await states.hold_back(tx, name, state, self._now()):
-                raise _missing(name)
+                raise missing(name)
             message = await self._message(tx, name)
         self._changed()
         return message
@@ -253,7 +253,7 @@ class ClusterService(ClusterServiceServicer):
         check_name(name)
         record = await self._clusters.get(tx, name)
         if record is None:
-            raise _missing(name)
+            raise missing(name)
         return record
 
 
@@ -277,7 +277,3 @@ def _ttl(asked: Duration) -> timedelta:
     if not timedelta(0) < ttl <= _LONGEST_TOKEN_LIFE:
         raise InvalidArgumentError("invalid value for ttl", remedy="ask for a day at most")
     return ttl
-
-
-def _missing(name: str) -> MissingEntityError:
-    return MissingEntityError(f"there is no cluster {name!r}", remedy="see `flyteform get clusters`")

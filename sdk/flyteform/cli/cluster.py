@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import click
 
+from flyteform.cli.asking import ask
 from flyteform.cli.options import connection_options
 
 if TYPE_CHECKING:
@@ -96,22 +96,20 @@ def abandon(name: str, *, connection: ConnectionOptions, approved: bool) -> None
 
     They may still run there, where nobody hears them. Should it come back all the same, it is told to stop them.
     """
+    from flyteform.cli.wording import count
+
     ended = asyncio.run(_abandon(connection, name, approved=approved))
-    click.echo(f"{name}: {ended} execution{'' if ended == 1 else 's'} ended")
+    click.echo(f"{name}: {count(ended, 'execution')} ended")
 
 
 async def _abandon(connection: ConnectionOptions, name: str, *, approved: bool) -> int:
-    from flyteform.errors import ConflictError, InvalidInputError, NotFoundError
+    from flyteform.cli.wording import count
 
     async with calling(connection) as client:
-        found = await client.get(name)
-        if found is None:
-            raise NotFoundError(f"there is no cluster {name!r}", remedy="see `flyteform get clusters`")
-        if not approved:
-            if not sys.stdin.isatty():
-                raise InvalidInputError("there is no terminal to ask on", remedy="add -y to give it up")
-            if not click.confirm(f"{name} holds {found.held} executions. End them?"):
-                raise ConflictError("the cluster was left as it is")
+        # Of one that is not there the platform says so itself.
+        if not approved and (found := await client.get(name)) is not None:
+            question = f"{name} holds {count(found.held, 'execution')}. End them?"
+            ask(question, to="give it up", declined="the cluster was left as it is")
         return (await client.abandon(name)).ended
 
 

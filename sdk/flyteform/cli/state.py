@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from flyteform.cli.asking import ask
 from flyteform.cli.options import connection_options
 
 if TYPE_CHECKING:
@@ -203,18 +204,13 @@ async def unlock(store: DocumentStore, *, approved: bool) -> None:
 
     An apply that only pauses ends with an error, and steps of it may be done that the state does not tell of.
     """
-    from flyteform.errors import ConflictError, InvalidInputError
-
     holder = await store.backend.holder()
     if holder is None:
         click.echo(f"Nobody holds {store.location}.")
         return
     click.echo(f"{store.location} is held by {holder}.")
     if not approved:
-        if not sys.stdin.isatty():
-            raise InvalidInputError("there is no terminal to ask on", remedy="add -y to take it")
-        if not click.confirm("Take it?"):
-            raise ConflictError("the lock was left alone")
+        ask("Take it?", to="take it", declined="the lock was left alone")
     await store.backend.unlock()
     click.echo("Unlocked.")
 

@@ -74,7 +74,7 @@ async def get_many(tx: AsyncConnection, keys: Collection[ExecutionKey]) -> list[
     """Return those of these executions that are dispatched."""
     names = [(key.project, key.domain, key.name) for key in keys]
     found: list[DispatchRecord] = []
-    for some in _portions(names):
+    for some in portions(names):
         rows = (await tx.execute(select(dispatches).where(tuple_(*_KEY).in_(some)))).mappings()
         found += [_record(row) for row in rows]
     return found
@@ -159,7 +159,7 @@ async def take_back(tx: AsyncConnection, ids: Collection[int], cluster: str, at:
     """Return to the queue those of these executions that the cluster still has."""
     values = {**_queued(at), "failures": 0}
     still = and_(dispatches.c.cluster == cluster, dispatches.c.state != DispatchState.QUEUED.value)
-    for some in _portions(list(ids)):
+    for some in portions(list(ids)):
         await tx.execute(update(dispatches).where(dispatches.c.id.in_(some), still).values(values))
 
 
@@ -186,7 +186,7 @@ async def expire(tx: AsyncConnection, at: datetime, *, after: datetime | None = 
         ended = and_(ended, dispatches.c.due_at > after)
     locked = select(dispatches).where(ended).with_for_update(skip_locked=True)
     found = [_record(row) for row in (await tx.execute(locked)).mappings()]
-    for some in _portions([record.id for record in found]):
+    for some in portions([record.id for record in found]):
         values = {**_queued(at), "failures": 0}
         await tx.execute(update(dispatches).where(dispatches.c.id.in_(some)).values(values))
     return found
@@ -215,7 +215,7 @@ async def remove(tx: AsyncConnection, ids: Collection[int]) -> None:
     await tx.execute(delete(dispatches).where(dispatches.c.id.in_(ids)))
 
 
-def _portions(values: Sequence[T]) -> Iterator[Sequence[T]]:
+def portions(values: Sequence[T]) -> Iterator[Sequence[T]]:
     """Cut what may be of any number into what one statement can name: databases limit its parameters."""
     for start in range(0, len(values), _MOST_NAMED):
         yield values[start : start + _MOST_NAMED]
