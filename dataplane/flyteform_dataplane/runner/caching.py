@@ -118,7 +118,8 @@ class Caching:
         source = CacheSource(self._context.id, node, attempt)
         try:
             key = await self._keys.of(node, index)
-            outputs = await self._data.read_outputs(f"{self._context.output_prefix(node, index, attempt)}/outputs.pb")
+            prefix = self._context.output_prefix(node, index, attempt)
+            outputs = await self._data.given(node, f"{prefix}/outputs.pb")
             overwrite = self._context.graph.overwrite_cache
             kept = await self._catalog.put(key, outputs, source, overwrite=overwrite)
         except FlyteformError as error:

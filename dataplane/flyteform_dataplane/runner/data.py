@@ -102,8 +102,9 @@ class ExecutionData:
         self._cached: list[str] = []
 
     async def begin(self) -> None:
-        """Write the execution's inputs as the start node's outputs, where people look for them."""
-        await self._put(self._context.node_outputs_uri(START_NODE), self._context.lease.inputs)
+        """Write the execution's inputs as the start node's outputs, where people look for them: there may be none."""
+        inputs = self._context.lease.inputs
+        await self._put(self._context.node_outputs_uri(START_NODE), inputs, durable=bool(inputs.literals))
 
     async def clear(self, life: str = "") -> bool:
         """Remove what a former life of the execution, revoked since, has left: it would pass for results of this one.
@@ -169,6 +170,20 @@ class ExecutionData:
         """Write outputs and keep them at hand."""
         await self._put(uri, literals)
 
+    async def write_no_outputs(self, uri: str) -> None:
+        """Write that a task which declares no outputs has none, for others who look for them.
+
+        Not durable: `given` goes without it.
+        """
+        await self._put(uri, LiteralMap(), durable=False)
+
+    async def given(self, node: str, uri: str) -> LiteralMap:
+        """Return the outputs of a node, or of an item of it, that has succeeded."""
+        task = self._context.graph.nodes[node].task
+        if task is not None and not task.interface.outputs.variables:
+            return LiteralMap()
+        return await self.read_outputs(uri)
+
     async def take_over(self, node: str) -> bool:
         """Write the outputs of a former execution's node as this one's; False if they are gone."""
         former = self._context.former.get(node)
@@ -202,8 +217,8 @@ class ExecutionData:
         """Write the outputs of the node that a branch has taken as the branch's."""
         for child in self._context.graph.nodes[node].children:
             if (state := self._state.nodes.get(child)) is not None and state.phase.good:
-                outputs = await self.read_outputs(self._context.node_outputs_uri(child, self._attempt(child)))
-                await self._put(self._context.node_outputs_uri(node), outputs)
+                uri = self._context.node_outputs_uri(child, self._attempt(child))
+                await self._put(self._context.node_outputs_uri(node), await self.given(child, uri))
 
     async def collect_array(self, node: str) -> None:
         """Write the outputs of an array from those of its items; a failed item gives none."""
@@ -214,7 +229,7 @@ class ExecutionData:
         for index, phase in enumerate(items.phases):
             if phase == ItemPhase.SUCCEEDED:
                 prefix = self._context.output_prefix(node, index, items.attempt(index))
-                found.append(await self.read_outputs(f"{prefix}/outputs.pb"))
+                found.append(await self.given(node, f"{prefix}/outputs.pb"))
             else:
                 found.append(None)
         names = await self._output_names(node)
@@ -299,9 +314,9 @@ class ExecutionData:
         except NotFoundError:
             return b""
 
-    async def _put(self, uri: str, literals: LiteralMap) -> None:
+    async def _put(self, uri: str, literals: LiteralMap, *, durable: bool = True) -> None:
         content = literals.SerializeToString()
-        await self._objects.put(uri, content)
+        await self._objects.put(uri, content, durable=durable)
         self._keep(uri, literals, len(content))
 
     def _keep(self, uri: str, literals: LiteralMap, size: int) -> None:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from flyteidl.core.dynamic_job_pb2 import DynamicJobSpec
 from flyteidl.core.errors_pb2 import ContainerError, ErrorDocument
-from flyteidl.core.literals_pb2 import LiteralMap
 from google.protobuf.message import DecodeError
 
 from flyteform.errors import InvalidInputError, NotFoundError
@@ -55,7 +54,7 @@ async def judge_exit(
     if found is not None:
         return found
     if update.exit_code == 0 and not update.reason and not has_outputs:
-        await data.write_outputs(f"{prefix}/outputs.pb", LiteralMap())
+        await data.write_no_outputs(f"{prefix}/outputs.pb")
         return SUCCEEDED
     return failure_of_exit(update)
 

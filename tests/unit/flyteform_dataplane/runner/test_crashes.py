@@ -125,11 +125,29 @@ async def test_inputs_lost_in_a_crash_are_made_again(make_world: MakeWorld) -> N
     uri = f"{lease.metadata_prefix}/n1/data/inputs.pb"
     await world.runner.accept(lease)
     await until(lambda: world.executor.running == {"p/d/e/n1/0"})
-    assert world.store.volatile == {f"{lease.metadata_prefix}/n0/data/inputs.pb", uri}
+    no_inputs = f"{lease.metadata_prefix}/start-node/data/0/outputs.pb"
+    assert world.store.volatile == {f"{lease.metadata_prefix}/n0/data/inputs.pb", uri, no_inputs}
     await world.crash()
     await world.end_of("e")
     assert world.outputs(lease) == literals(r=2)
     assert world.store.literals(uri) == literals(x=1)
+
+
+async def test_a_map_misses_no_outputs_that_were_never_declared(make_world: MakeWorld) -> None:
+    """That items of a task without outputs have none is not stored durably, and not asked for after a power cut."""
+    done = Broken(exit_code=0)
+    waits = {"p/d/e/m/2/0"}
+    world = await make_world(lambda spec: None if spec.name in waits else done)
+    lease = Flow().map("m", {"x": integers(1, 2, 3)}, outputs=()).lease()
+    await world.runner.accept(lease)
+    first = f"{lease.metadata_prefix}/m/data/0/0/outputs.pb"
+    await until(lambda: world.executor.running == waits and first in world.store.volatile)
+    waits.clear()
+    await world.crash()
+    assert first not in world.store.objects
+    rows = await world.end_of("e")
+    assert rows.workflow == WorkflowExecution.SUCCEEDED
+    assert world.executor.started == ["p/d/e/m/2/0"]
 
 
 async def test_a_log_that_cannot_forget(make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch) -> None:
