@@ -60,13 +60,16 @@ class Places:
         directory, _, name = f"{self.root}/{self.relative(uri)}".rpartition("/")
         try:
             folder = files.open_folder(directory, syncing=syncing)
-        except OSError as error:
-            self.file(uri)
-            # To ask first would cost more: most directories are there.
-            if not making or not isinstance(error, FileNotFoundError):
+        except FileNotFoundError:
+            self._refuse_astray(uri, directory)
+            if not making:
                 raise
+            # To ask first would cost more: most directories are there.
             files.make_directories(directory)
             folder = files.open_folder(directory, syncing=syncing)
+        except OSError:
+            self.file(uri)
+            raise
         try:
             if not _is_at(folder, directory):
                 self.file(uri)
@@ -74,6 +77,27 @@ class Places:
             os.close(folder)
             raise
         return folder, name
+
+    def _refuse_astray(self, uri: str, directory: str) -> None:
+        """Refuse a directory that is not there if it would be outside, by the nearest one above that is there."""
+        if len(directory) <= len(self.root):
+            return  # the root itself is not there
+        above, _, name = directory.rpartition("/")
+        try:
+            folder = files.open_folder(above or "/", syncing=False)
+        except FileNotFoundError:
+            self._refuse_astray(uri, above)
+            return
+        except OSError:
+            self.file(uri)
+            return
+        try:
+            if _is_at(folder, above or "/"):
+                self.refuse_link(uri, folder, name)  # one that leads to nothing
+            else:
+                self.file(uri)
+        finally:
+            os.close(folder)
 
     def target(self, uri: str, *, syncing: bool = True) -> tuple[int, str]:
         """Open the directory that the file shall be in, which is made if need be, and its name there."""

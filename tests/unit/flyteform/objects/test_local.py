@@ -46,8 +46,10 @@ async def test_whatever_is_done_with_a_link_that_leads_out_is_refused(tmp_path: 
     (outside / "secret").write_bytes(b"s" * size)
     (root / "file").symlink_to(outside / "secret")
     (root / "up").symlink_to(outside)
+    (root / "gone").symlink_to(outside / "gone")
     store = LocalStore(f"file://{root}")
-    for name in ("file", "up/secret", "up/new", "up/new/deep", "up/secret/below"):
+    names = ("file", "up/secret", "up/new", "up/new/deep", "up/secret/below", "gone", "gone/deep", "gone/deep/er")
+    for name in names:
         uri = f"{store.prefix}/{name}"
         for refused in (
             store.get(uri),
@@ -64,7 +66,7 @@ async def test_whatever_is_done_with_a_link_that_leads_out_is_refused(tmp_path: 
             pass
     assert [path.name for path in outside.iterdir()] == ["secret"]
     assert (outside / "secret").read_bytes() == b"s" * size
-    assert sorted(path.name for path in root.iterdir()) == ["file", "up"]
+    assert sorted(path.name for path in root.iterdir()) == ["file", "gone", "up"]
 
 
 async def test_no_listing_through_a_link_that_leads_out(tmp_path: Path) -> None:
