@@ -3,7 +3,8 @@
 The floor, in the same run on the same API server: as many pods like those of tasks, but nobody's, made and seen to
 their ends by a client that does nothing else, as many at once. A chain's floor makes each when the one before has
 ended. Half of a floor comes before what is held against it and half after, so that what else the machine does meets
-both; the executions, which take less time than a machine's moods last, have three turns, of which this is the mean.
+both; the executions, which take less time than a machine's moods last, are held against it in halves and in five
+rounds, of which this is the mean, after all of them at once.
 Both are also compared in CPU time of all processes, which that changes less than the clock. Neither waits for this
 machine's disk: etcd does without its fsync, and the objects, which a cluster has in a bucket, lie in memory, or in the
 folder FLYTEFORM_BENCH_OBJECTS. For orientation: Go
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from flyteform.proto.flyteform.v1.link_pb2 import Lease
 
 EXECUTIONS, ITEMS, LENGTH = 1000, 10_000, 1000
-ROUNDS = 3  # of the executions
+ROUNDS, PORTIONS = 5, 2  # of the executions, each between two halves of its floor
 GOAL, GOAL_MIB = 1.3, 170
 _MEMORY = "/dev/shm"  # noqa: S108 - a new folder is made in it, for us alone
 
@@ -92,17 +93,32 @@ async def _small(bench: Bench) -> None:
 
 
 async def _many(bench: Bench, count: int) -> None:
-    few = max(1, count // 4)
-    little = await _alone(bench, [bench.operators.lease(chain(3), f"few-{number}") for number in range(few)])
-    turns = []
+    few, portion = max(1, count // 4), max(1, count // PORTIONS)
+    little = await _alone(bench, _chains(bench, "few", few))
+    much = await _alone(bench, _chains(bench, "many", count))
+    rounds = []
     for turn in range(ROUNDS):
-        leases = [bench.operators.lease(chain(3), f"many-{turn}-{number}") for number in range(count)]
-        turns.append(await _held_against_floor(bench, leases, 3 * count))
-    cost, floor = (sum(costs[1:], costs[0]) / ROUNDS for costs in zip(*turns, strict=True))
-    each = ", ".join(f"{ours.seconds / least.seconds:.2f}" for ours, least in turns)
-    more = f"{60 * count / cost.seconds:.0f} a minute, the turns {each}"
-    _tell(f"{count} executions of 3 nodes", cost, floor, 3 * count, more)
-    _tell_growth("execution", few, little, count, cost)
+        each = [
+            await _held_against_floor(bench, _chains(bench, f"round-{turn}-{number}", portion), 3 * portion)
+            for number in range(PORTIONS)
+        ]
+        rounds.append(_together(each))
+    cost, floor = (costs / ROUNDS for costs in _together(rounds))
+    ratios = ", ".join(f"{ours.seconds / least.seconds:.2f}" for ours, least in rounds)
+    done = PORTIONS * portion
+    more = f"{60 * count / much.seconds:.0f} a minute of {count} at once, the rounds {ratios}"
+    _tell(f"{done} executions of 3 nodes", cost, floor, 3 * done, more)
+    _tell_growth("execution", few, little, count, much)
+
+
+def _chains(bench: Bench, name: str, count: int) -> list[Lease]:
+    return [bench.operators.lease(chain(3), f"{name}-{number}") for number in range(count)]
+
+
+def _together(pairs: Sequence[tuple[Cost, Cost]]) -> tuple[Cost, Cost]:
+    """Add up what was measured, and its floors."""
+    ours, floors = zip(*pairs, strict=True)
+    return sum(ours[1:], ours[0]), sum(floors[1:], floors[0])
 
 
 async def _long(bench: Bench, length: int) -> None:
